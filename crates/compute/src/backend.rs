@@ -1,0 +1,392 @@
+//! The contract between the model and a device.
+//!
+//! Buffers belong to the backend; no host pointer leaves it. An operation is *enqueued*; only [`Backend::read`] and
+//! [`Backend::read_ids`] bring values to the host. Operations are coarse enough to be one kernel each on a GPU.
+//! Wrong shapes are bugs of the caller and panic in every operation.
+
+use crate::{AttentionShape, DType, Result, Segment};
+
+/// Working memory of a backend. It can move to another thread, but two threads never share one.
+pub trait DeviceBuffer: Send {
+    /// Number of elements.
+    fn len(&self) -> usize;
+
+    /// True for a buffer without elements.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows of `cols` values that lie one after another from element `offset` on.
+    fn view(&self, offset: usize, rows: usize, cols: usize) -> View<'_, Self>
+    where
+        Self: Sized,
+    {
+        View { buffer: self, offset, rows, cols, stride: cols }
+    }
+
+    /// As [`DeviceBuffer::view`], to write.
+    fn view_mut(&mut self, offset: usize, rows: usize, cols: usize) -> ViewMut<'_, Self>
+    where
+        Self: Sized,
+    {
+        ViewMut { buffer: self, offset, rows, cols, stride: cols }
+    }
+}
+
+/// A matrix inside a buffer: `rows` rows of `cols` values, `stride` apart, the first at `offset`.
+#[derive(Debug)]
+pub struct View<'a, Buf> {
+    /// Where the values are.
+    pub buffer: &'a Buf,
+    /// Element of the first value.
+    pub offset: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Values in a row.
+    pub cols: usize,
+    /// Distance of two rows in elements.
+    pub stride: usize,
+}
+
+impl<Buf> Clone for View<'_, Buf> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Buf> Copy for View<'_, Buf> {}
+
+impl<Buf> View<'_, Buf> {
+    /// Columns `from..from + cols` of every row.
+    pub fn columns(self, from: usize, cols: usize) -> Self {
+        assert!(from + cols <= self.cols, "columns {from}+{cols} of {}", self.cols);
+        View { offset: self.offset + from, cols, ..self }
+    }
+
+    /// Rows `from..from + rows`.
+    pub fn rows_from(self, from: usize, rows: usize) -> Self {
+        assert!(from + rows <= self.rows, "rows {from}+{rows} of {}", self.rows);
+        View { offset: self.offset + from * self.stride, rows, ..self }
+    }
+}
+
+/// A matrix inside a buffer, to write. See [`View`].
+#[derive(Debug)]
+pub struct ViewMut<'a, Buf> {
+    /// Where the values go.
+    pub buffer: &'a mut Buf,
+    /// Element of the first value.
+    pub offset: usize,
+    /// Number of rows.
+    pub rows: usize,
+    /// Values in a row.
+    pub cols: usize,
+    /// Distance of two rows in elements.
+    pub stride: usize,
+}
+
+impl<Buf> ViewMut<'_, Buf> {
+    /// Columns `from..from + cols` of every row.
+    pub fn columns(self, from: usize, cols: usize) -> Self {
+        assert!(from + cols <= self.cols, "columns {from}+{cols} of {}", self.cols);
+        ViewMut { offset: self.offset + from, cols, ..self }
+    }
+
+    /// Rows `from..from + rows`.
+    pub fn rows_from(self, from: usize, rows: usize) -> Self {
+        assert!(from + rows <= self.rows, "rows {from}+{rows} of {}", self.rows);
+        ViewMut { offset: self.offset + from * self.stride, rows, ..self }
+    }
+}
+
+/// The weight side of a product: trainable values in working memory, or a frozen weight in its storage type, which
+/// is decoded inside the product's packing step and never expanded in memory.
+#[derive(Debug)]
+pub enum Matrix<'a, B: Backend> {
+    /// Values in a buffer.
+    View(View<'a, B::Buffer>),
+    /// A frozen weight, `[rows, cols]` as it was loaded.
+    Weight(&'a B::Weight),
+}
+
+impl<B: Backend> Clone for Matrix<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Matrix<'_, B> {}
+
+/// What the output of a product holds before the product is added.
+#[derive(Debug)]
+pub enum Start<'a, Buf> {
+    /// Nothing: the output is overwritten.
+    Zero,
+    /// Its own values.
+    Output,
+    /// These values, `[M, N]`: a residual connection.
+    From(View<'a, Buf>),
+}
+
+/// A second pair of factors that continues the reduction of a product: the LoRA part, so that base and adapter are
+/// one product (`[x | t] [W | B]ᵀ`).
+#[derive(Debug)]
+pub struct Tail<'a, B: Backend> {
+    /// Left factor, `[M, R]`.
+    pub left: View<'a, B::Buffer>,
+    /// Right factor: `[N, R]` in [`Backend::matmul`], `[R, K]` in [`Backend::matmul_backward_input`].
+    pub right: Matrix<'a, B>,
+}
+
+/// Arguments of [`Backend::matmul`] and [`Backend::matmul_backward_input`].
+#[derive(Debug)]
+pub struct Product<'a, B: Backend> {
+    /// Activations or their gradient, `[T, K]` forward, `[T, N]` backward.
+    pub left: View<'a, B::Buffer>,
+    /// The weight, `[N, K]`.
+    pub weight: Matrix<'a, B>,
+    /// The LoRA part. It is not scaled by `alpha`.
+    pub tail: Option<Tail<'a, B>>,
+    /// Factor on the product.
+    pub alpha: f32,
+    /// What the product is added to.
+    pub start: Start<'a, B::Buffer>,
+}
+
+/// Arguments of [`Backend::attention`]. Rows of the batch that no segment covers are left as they are.
+#[derive(Debug)]
+pub struct AttentionForward<'a, Buf> {
+    /// Heads.
+    pub shape: AttentionShape,
+    /// Segments of the batch; a prefix stands before those that name it.
+    pub segments: &'a [Segment],
+    /// `q | k | v` after RoPE, `[T, qkv_width]`.
+    pub qkv: &'a Buf,
+    /// Output, `[T, q_width]`.
+    pub out: &'a mut Buf,
+    /// Log of the sum of the exponentials of every query's scaled scores, `[T, heads]`, for the backward.
+    pub log_sum_exp: &'a mut Buf,
+}
+
+/// Arguments of [`Backend::attention_backward`].
+#[derive(Debug)]
+pub struct AttentionBackward<'a, Buf> {
+    /// Heads.
+    pub shape: AttentionShape,
+    /// Segments of the batch.
+    pub segments: &'a [Segment],
+    /// `q | k | v` after RoPE, `[T, qkv_width]`.
+    pub qkv: &'a Buf,
+    /// Output of the forward, `[T, q_width]`.
+    pub out: &'a Buf,
+    /// From the forward, `[T, heads]`.
+    pub log_sum_exp: &'a Buf,
+    /// Gradient of the output, `[T, q_width]`.
+    pub d_out: &'a Buf,
+    /// Gradient of `q | k | v`, `[T, qkv_width]`, overwritten.
+    pub d_qkv: &'a mut Buf,
+}
+
+/// Arguments of [`Backend::attention_cached`]: row `i` of the batch is the query of sequence `slots[i]` at position
+/// `positions[i]` and sees that sequence's keys `0..=positions[i]`.
+#[derive(Debug)]
+pub struct CachedAttention<'a, Buf> {
+    /// Heads.
+    pub shape: AttentionShape,
+    /// Sequence of each row, `[T]`.
+    pub slots: &'a [u32],
+    /// Position of each row in its sequence, `[T]`.
+    pub positions: &'a [u32],
+    /// `q | k | v` after RoPE, `[T, qkv_width]`. Keys and values of all rows enter the cache before any is read.
+    pub qkv: &'a Buf,
+    /// Keys, `[slots, capacity, kv_width]`.
+    pub keys: &'a mut Buf,
+    /// Values, `[slots, capacity, kv_width]`.
+    pub values: &'a mut Buf,
+    /// Positions that a sequence has room for.
+    pub capacity: usize,
+    /// Output, `[T, q_width]`.
+    pub out: &'a mut Buf,
+}
+
+/// Arguments of [`Backend::token_loss`]. Only positions that carry a label are projected to the vocabulary, a chunk
+/// at a time, so the full logits `[T, V]` never exist.
+#[derive(Debug)]
+pub struct TokenLoss<'a, B: Backend> {
+    /// Output of the final norm, `[T, H]`.
+    pub hidden: View<'a, B::Buffer>,
+    /// The head, `[V, H]`.
+    pub head: Matrix<'a, B>,
+    /// Rows of `hidden` that carry a label, ascending.
+    pub rows: &'a [u32],
+    /// Label of each of these rows, below `V`.
+    pub labels: &'a [u32],
+    /// d(loss)/d(−log p) of each of these rows: what tells SFT, DPO and GRPO apart. Unused without a gradient.
+    pub weights: &'a [f32],
+    /// Rows projected at once.
+    pub chunk: usize,
+    /// Gradient of `hidden`, `[T, H]`, overwritten (rows without a label become zero). `None`: loss only.
+    pub d_hidden: Option<ViewMut<'a, B::Buffer>>,
+    /// Gradient of the head, `[V, H]`, added to. `None`: the head is frozen.
+    pub d_head: Option<ViewMut<'a, B::Buffer>>,
+}
+
+/// What [`Backend::token_loss`] says of each labelled row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TokenLossOutput {
+    /// log p(label), natural.
+    pub log_probs: Vec<f32>,
+    /// Entropy of the distribution in nats.
+    pub entropies: Vec<f32>,
+    /// The label has the largest logit (the lowest id wins a tie).
+    pub correct: Vec<bool>,
+}
+
+/// One step of AdamW on a range of flat parameters (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): decay
+/// `p *= 1 - lr * weight_decay`, then `p -= lr * m̂ / (sqrt(v̂) + eps)` with bias-corrected moments.
+#[derive(Debug, Clone)]
+pub struct AdamW {
+    /// Elements of the flat buffers that this step covers.
+    pub range: std::ops::Range<usize>,
+    /// Learning rate of this step.
+    pub lr: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// Factor on the gradient: 1 / number of labelled tokens, times the clipping factor.
+    pub grad_scale: f32,
+    /// Number of this step, from 1 on.
+    pub step: u64,
+}
+
+/// A device that can run a transformer, forward and backward.
+pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
+    /// f32 working memory.
+    type Buffer: DeviceBuffer + std::fmt::Debug;
+    /// A frozen matrix in its storage type; shared by readers.
+    type Weight: Send + Sync + std::fmt::Debug;
+
+    /// A buffer of `len` zeros.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] when the device has no room for it.
+    fn zeros(&self, what: &'static str, len: usize) -> Result<Self::Buffer>;
+
+    /// Copies `values` to the device, over the elements from `offset` on.
+    fn write(&self, buffer: &mut Self::Buffer, offset: usize, values: &[f32]);
+
+    /// Brings elements `offset..offset + out.len()` to the host: the only point that waits for the device.
+    fn read(&self, buffer: &Self::Buffer, offset: usize, out: &mut [f32]);
+
+    /// A frozen matrix `[rows, cols]` from little-endian bytes in `dtype`.
+    ///
+    /// # Errors
+    /// When the number of bytes does not fit the shape, or there is no room.
+    fn weight(&self, dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<Self::Weight>;
+
+    /// Shape of a frozen matrix.
+    fn weight_shape(&self, weight: &Self::Weight) -> (usize, usize);
+
+    /// The values of a frozen matrix, decoded, row after row.
+    fn read_weight(&self, weight: &Self::Weight) -> Vec<f32>;
+
+    /// Fills `len` elements from `offset` on with `value`.
+    fn fill(&self, buffer: &mut Self::Buffer, offset: usize, len: usize, value: f32);
+
+    /// `y = start + alpha · left weightᵀ (+ tail.left tail.rightᵀ)`, `y` is `[T, N]`.
+    fn matmul(&self, y: ViewMut<'_, Self::Buffer>, p: Product<'_, Self>);
+
+    /// `dx = start + alpha · left weight (+ tail.left tail.right)`, `dx` is `[T, K]`, `left` the gradient `[T, N]`.
+    fn matmul_backward_input(&self, dx: ViewMut<'_, Self::Buffer>, p: Product<'_, Self>);
+
+    /// `dw += dyᵀ x`: `dw` `[N, K]`, `dy` `[T, N]`, `x` `[T, K]`. Reduced over tokens in their order.
+    fn matmul_backward_weight(
+        &self,
+        dw: ViewMut<'_, Self::Buffer>,
+        dy: View<'_, Self::Buffer>,
+        x: View<'_, Self::Buffer>,
+    );
+
+    /// Rows of the embedding table: `x[i] = table[ids[i]]`, `x` `[ids.len(), H]`.
+    fn embed(&self, x: ViewMut<'_, Self::Buffer>, ids: &[u32], table: Matrix<'_, Self>);
+
+    /// `d_table[ids[i]] += dx[i]`, in the order of `i` for each row.
+    fn embed_backward(&self, d_table: ViewMut<'_, Self::Buffer>, ids: &[u32], dx: View<'_, Self::Buffer>);
+
+    /// RMSNorm (Zhang & Sennrich 2019): `y = x · rstd · w` with `rstd = 1 / sqrt(mean(x²) + eps)`. `x`, `y`
+    /// `[T, H]`, `w` `[1, H]`, `rstd` `[T]` kept for the backward.
+    fn rms_norm(
+        &self,
+        y: ViewMut<'_, Self::Buffer>,
+        rstd: &mut Self::Buffer,
+        x: View<'_, Self::Buffer>,
+        w: View<'_, Self::Buffer>,
+        eps: f32,
+    );
+
+    /// Backward of [`Backend::rms_norm`]: `dx += …` (the residual's gradient is already there), `dw += Σ_t …` when
+    /// the gain is trained.
+    fn rms_norm_backward(
+        &self,
+        dx: ViewMut<'_, Self::Buffer>,
+        dw: Option<ViewMut<'_, Self::Buffer>>,
+        dy: View<'_, Self::Buffer>,
+        x: View<'_, Self::Buffer>,
+        w: View<'_, Self::Buffer>,
+        rstd: &Self::Buffer,
+    );
+
+    /// Rotary embedding (Su et al. 2021; half-split order as Hugging Face) on the q and k columns of `qkv`
+    /// `[T, qkv_width]`, in place. `table` is `[positions, head_dim]`: cosines of the `head_dim / 2` angles, then
+    /// their sines. `inverse` turns back: the backward.
+    fn rope(
+        &self,
+        qkv: ViewMut<'_, Self::Buffer>,
+        positions: &[u32],
+        table: &Self::Buffer,
+        shape: AttentionShape,
+        inverse: bool,
+    );
+
+    /// Causal grouped-query attention over segments.
+    fn attention(&self, a: AttentionForward<'_, Self::Buffer>);
+
+    /// Backward of [`Backend::attention`], recomputing the scores from `log_sum_exp` (Dao et al. 2022).
+    fn attention_backward(&self, a: AttentionBackward<'_, Self::Buffer>);
+
+    /// Attention of generation: appends keys and values, then attends. The same bits as [`Backend::attention`].
+    fn attention_cached(&self, a: CachedAttention<'_, Self::Buffer>);
+
+    /// SwiGLU (Shazeer 2020): `y = silu(gate) · up`, `gate_up` is `[T, 2I]` with the gate first, `y` `[T, I]`.
+    fn gated_activation(&self, y: ViewMut<'_, Self::Buffer>, gate_up: View<'_, Self::Buffer>);
+
+    /// Backward of [`Backend::gated_activation`]: overwrites `gate_up` `[T, 2I]` with its gradient and writes the
+    /// activation `y` `[T, I]` again, which the caller need not have kept.
+    fn gated_activation_backward(
+        &self,
+        gate_up: ViewMut<'_, Self::Buffer>,
+        y: ViewMut<'_, Self::Buffer>,
+        dy: View<'_, Self::Buffer>,
+    );
+
+    /// Cross-entropy of labelled tokens with its gradient in one pass.
+    fn token_loss(&self, a: TokenLoss<'_, Self>) -> TokenLossOutput;
+
+    /// One AdamW step on `params`, with moments `m` and `v` of the same length.
+    fn adamw(
+        &self,
+        params: &mut Self::Buffer,
+        grads: &Self::Buffer,
+        m: &mut Self::Buffer,
+        v: &mut Self::Buffer,
+        step: &AdamW,
+    );
+
+    /// Square root of the sum of squares of a buffer, summed in f64 in a fixed order. NaN and infinities pass through.
+    fn grad_norm(&self, grads: &Self::Buffer) -> f64;
+}

@@ -1,0 +1,45 @@
+//! Instruction sets, chosen at run time.
+
+/// The instruction set that the kernels use. `Plain` is the readable reference: no intrinsics, written so that the
+/// compiler vectorises it; it is what ARM runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Portable code.
+    Plain,
+    /// AVX2 with FMA.
+    Avx2,
+    /// AVX-512 F, VL, DQ and BW.
+    Avx512,
+}
+
+impl Isa {
+    /// The best of this machine; `MEDTUNE_ISA=plain|avx2|avx512` lowers it.
+    pub fn detect() -> Self {
+        let best = Self::available();
+        let wanted = match std::env::var("MEDTUNE_ISA").as_deref() {
+            Ok("plain") => Isa::Plain,
+            Ok("avx2") => Isa::Avx2,
+            _ => best,
+        };
+        wanted.min(best)
+    }
+
+    /// The best of this machine.
+    pub fn available() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw");
+            if fma && avx512 {
+                return Isa::Avx512;
+            }
+            if fma {
+                return Isa::Avx2;
+            }
+        }
+        Isa::Plain
+    }
+}

@@ -1,0 +1,26 @@
+//! The operations of a transformer on plain buffers, each forward and backward, behind one [`Backend`] trait.
+//!
+//! There is no autograd: every operation has its backward written next to it, with shapes in its docs, a test
+//! against finite differences and, where a reference exists, a test against PyTorch's numbers.
+//!
+//! Axes: `T` tokens of a batch (all segments, flat), `H` hidden width, `N`/`K` rows and columns of a weight,
+//! `R` LoRA rank, `V` vocabulary, `D` head width.
+//!
+//! **Bits do not depend on company**: every output element is reduced in an order fixed by its own row alone, so
+//! the same tokens give the same bits whatever the batch around them and however many threads work.
+
+mod backend;
+pub mod cpu;
+mod error;
+mod layout;
+
+pub use backend::{
+    AdamW, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Matrix, Product,
+    Start, Tail, TokenLoss, TokenLossOutput, View, ViewMut,
+};
+pub use cpu::Cpu;
+pub use error::Error;
+pub use layout::{AttentionShape, DType, Segment};
+
+/// Result of a compute operation.
+pub type Result<T> = std::result::Result<T, Error>;
