@@ -1,1 +1,5 @@
-//! placeholder
+//! The vocabulary of conversations: who said what.
+
+mod message;
+
+pub use message::{Message, Role};

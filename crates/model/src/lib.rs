@@ -1,1 +1,5 @@
-//! placeholder
+//! A language model on disk and in memory: tokenizer, chat template, decoder, adapters, generation.
+
+mod error;
+
+pub use error::Error;
