@@ -1,1 +1,35 @@
-//! placeholder
+//! What a run was: one folder that holds its recipe, where everything came from, every step, and its totals.
+//!
+//! ```text
+//! runs/<name>/
+//!   run.lock        held while a program writes here; names its process and host
+//!   recipe.yaml     the recipe as resolved
+//!   manifest.json   hashes of data, base and template; program, seed, machine
+//!   metrics.jsonl   one object per step, and one per evaluation during training
+//!   loss.csv        Step,Loss
+//!   stats.json      runtime, samples/s, tokens/s, FLOPs
+//!   checkpoints/  adapter/  eval/  report.html     written by others
+//! ```
+//!
+//! Rows are appended a whole line at a time, so a kill costs at most the line being written; reopening repairs
+//! it. Every other file is replaced in one piece. Nothing here uses the network.
+
+#![forbid(unsafe_code)]
+
+mod atomic;
+mod error;
+mod folder;
+mod lock;
+mod machine;
+mod manifest;
+mod metrics;
+mod run;
+mod stats;
+
+pub use error::{Error, Result};
+pub use folder::RunFolder;
+pub use machine::Machine;
+pub use manifest::{FileHash, Manifest, Program, TextHash, utc_timestamp};
+pub use metrics::{EvalRow, Row, StepRow};
+pub use run::Run;
+pub use stats::Stats;
