@@ -28,9 +28,9 @@ impl Threads {
     pub fn run(&self, tasks: usize, task: impl Fn(usize) + Sync) {
         use rayon::prelude::*;
         if tasks <= 1 || self.count == 1 {
-            (0..tasks).for_each(task);
+            (0..tasks).for_each(&task);
         } else {
-            self.pool.install(|| (0..tasks).into_par_iter().with_max_len(1).for_each(task));
+            self.pool.install(|| (0..tasks).into_par_iter().with_max_len(1).for_each(|i| task(i)));
         }
     }
 }

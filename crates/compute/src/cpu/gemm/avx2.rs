@@ -1,0 +1,94 @@
+//! AVX2 with FMA and F16C: 8 lanes, 16 registers.
+
+use core::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::kernels::{Kernels, kernels};
+use super::simd::Simd;
+
+pub(super) struct Avx2;
+
+// 6 x 2 accumulators, two vectors of the right side and one of the left fill 15 of the 16 registers.
+kernels! {
+    isa: Avx2,
+    lanes: 8,
+    features: "avx2,fma,f16c",
+    rows: [1 2 3 4 5 6],
+    rows_wide: [1 2],
+}
+
+// SAFETY of every block here: the trait's callers run on a CPU with AVX2, FMA and F16C and hand in pointers to 8
+// elements.
+impl Simd<8> for Avx2 {
+    type Vector = __m256;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> __m256 {
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> __m256 {
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> __m256 {
+        unsafe {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: __m256) {
+        unsafe { _mm256_storeu_ps(to, x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(r: [__m256; 8]) -> [__m256; 8] {
+        unsafe {
+            // 4 x 4 blocks inside their 128-bit lanes, then the lanes, as with AVX-512.
+            let mut u = r;
+            let mut i = 0;
+            while i < 8 {
+                let (a, b) = (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
+                let (c, d) = (_mm256_unpacklo_ps(r[i + 2], r[i + 3]), _mm256_unpackhi_ps(r[i + 2], r[i + 3]));
+                u[i] = _mm256_shuffle_ps::<0x44>(a, c);
+                u[i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+                u[i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+                u[i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+                i += 4;
+            }
+            let mut out = r;
+            let mut c = 0;
+            while c < 4 {
+                out[c] = _mm256_permute2f128_ps::<0x20>(u[c], u[4 + c]);
+                out[4 + c] = _mm256_permute2f128_ps::<0x31>(u[c], u[4 + c]);
+                c += 1;
+            }
+            out
+        }
+    }
+}

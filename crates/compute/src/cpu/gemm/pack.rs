@@ -1,0 +1,118 @@
+//! Packing: a strip of an operand becomes one contiguous f32 panel that the micro-kernel reads in order.
+
+use super::simd::{Simd, Stored};
+use super::{Elements, Operand};
+
+/// Rows `row..row + rows` of an operand over `from..from + depth`, to be laid out as `[depth, width]`.
+#[derive(Debug)]
+pub(super) struct Pack<'a> {
+    pub(super) operand: Operand<'a>,
+    pub(super) row: usize,
+    pub(super) rows: usize,
+    pub(super) from: usize,
+    pub(super) depth: usize,
+    pub(super) to: *mut f32,
+    /// Floats from one step of depth to the next: at least `rows`. What lies between them is left undefined.
+    pub(super) width: usize,
+}
+
+impl Pack<'_> {
+    /// Packs the strip, decoding it.
+    ///
+    /// # Safety
+    /// The instruction set must be there. `to` needs room for `depth * width + L` floats (whole vectors are written,
+    /// the excess of a step is overwritten by the next one), and `width` must be a multiple of `L` where `rows` is
+    /// above `L`. The strip must lie inside the operand.
+    #[inline(always)]
+    pub(super) unsafe fn run<S: Simd<L>, const L: usize>(&self) {
+        // SAFETY: the caller's promise is the same.
+        unsafe {
+            match self.operand.elements {
+                Elements::F32(x) => self.pack::<S, _, L>(x),
+                Elements::F16(x) => self.pack::<S, _, L>(x),
+                Elements::Bf16(x) => self.pack::<S, _, L>(x),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pack<S: Simd<L>, T: Stored, const L: usize>(&self, elements: &[T]) {
+        let Operand { row_stride, depth_stride, .. } = self.operand;
+        let strip = &elements[self.row * row_stride + self.from * depth_stride..];
+        // SAFETY: the caller's promise is the same.
+        unsafe {
+            if self.rows == 1 && self.width == 1 && depth_stride == 1 {
+                // One row is in order already.
+                for p in (0..self.depth).step_by(L) {
+                    S::store(self.to.add(p), load::<S, T, L>(&strip[p..], self.depth - p));
+                }
+            } else if row_stride == 1 {
+                self.copy::<S, T, L>(strip);
+            } else {
+                assert!(depth_stride == 1, "an operand with two strides");
+                self.transpose::<S, T, L>(strip);
+            }
+        }
+    }
+
+    /// The strip has the order of the panel: only decode it.
+    #[inline(always)]
+    unsafe fn copy<S: Simd<L>, T: Stored, const L: usize>(&self, strip: &[T]) {
+        for p in 0..self.depth {
+            let step = &strip[p * self.operand.depth_stride..];
+            for i in (0..self.rows).step_by(L) {
+                // SAFETY: the elements are inside `step` or replaced; `to` has the room, says the caller.
+                unsafe {
+                    let values = load::<S, T, L>(&step[i..], self.rows - i);
+                    S::store(self.to.add(p * self.width + i), values);
+                }
+            }
+        }
+    }
+
+    /// Depth is contiguous: squares of `L` by `L` are transposed in registers.
+    #[inline(always)]
+    unsafe fn transpose<S: Simd<L>, T: Stored, const L: usize>(&self, strip: &[T]) {
+        for i in (0..self.rows).step_by(L) {
+            let last = (self.rows - i).min(L) - 1;
+            for p in (0..self.depth).step_by(L) {
+                let steps = (self.depth - p).min(L);
+                // SAFETY: the rows up to `last` and `steps` elements of each are inside the strip; `to` has the
+                // room, says the caller.
+                unsafe {
+                    let mut square = [S::splat(0.0); L];
+                    for (k, vector) in square.iter_mut().enumerate() {
+                        // Rows past the end repeat the last one: their lanes are never written to the output.
+                        let start = (i + k.min(last)) * self.operand.row_stride + p;
+                        *vector = if steps == L {
+                            T::load::<S, L>(strip.as_ptr().add(start))
+                        } else {
+                            load::<S, T, L>(&strip[start..], steps)
+                        };
+                    }
+                    let square = S::transpose(square);
+                    for (k, vector) in square[..steps].iter().enumerate() {
+                        S::store(self.to.add((p + k) * self.width + i), *vector);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first `wanted` elements of a slice, and whatever follows them up to a whole vector: what comes next in the
+/// slice, or zeros at its end.
+#[inline(always)]
+unsafe fn load<S: Simd<L>, T: Stored, const L: usize>(from: &[T], wanted: usize) -> S::Vector {
+    // SAFETY: `L` elements are there in both cases; the instruction set is the caller's promise.
+    unsafe {
+        if from.len() >= L {
+            T::load::<S, L>(from.as_ptr())
+        } else {
+            let mut padded = [T::ZERO; L];
+            let wanted = wanted.min(L);
+            padded[..wanted].copy_from_slice(&from[..wanted]);
+            T::load::<S, L>(padded.as_ptr())
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Portable code: arrays of 8 floats that the compiler vectorises. ARM runs this.
+
+use half::{bf16, f16};
+
+use super::kernels::{Kernels, kernels};
+use super::simd::Simd;
+
+pub(super) struct Plain;
+
+kernels! {
+    isa: Plain,
+    lanes: 8,
+    rows: [1 2 3 4],
+    rows_wide: [1],
+}
+
+// SAFETY of every block here: the trait's callers hand in pointers to 8 elements.
+impl Simd<8> for Plain {
+    type Vector = [f32; 8];
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 8] {
+        [x; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 8] {
+        unsafe { from.cast::<[f32; 8]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(from: *const f16) -> [f32; 8] {
+        unsafe { from.cast::<[f16; 8]>().read_unaligned() }.map(f16::to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> [f32; 8] {
+        unsafe { from.cast::<[bf16; 8]>().read_unaligned() }.map(bf16::to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, x: [f32; 8]) {
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|l| a[l] + b[l])
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|l| a[l] * b[l])
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
+        // Without the instruction `mul_add` is a call into the C library, fifty times as slow.
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            std::array::from_fn(|l| a[l].mul_add(b[l], c[l]))
+        } else {
+            std::array::from_fn(|l| a[l] * b[l] + c[l])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
+        std::array::from_fn(|j| std::array::from_fn(|i| rows[i][j]))
+    }
+}

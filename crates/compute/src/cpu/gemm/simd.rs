@@ -1,0 +1,68 @@
+//! The vector operations that packing and the micro-kernel are written in, once for every instruction set.
+
+use half::{bf16, f16};
+
+/// `L` floats in a register (or in what the compiler makes of an array).
+///
+/// The methods are inlined into functions that enable the instruction set, so the intrinsics become single
+/// instructions.
+///
+/// # Safety
+/// Every method needs the instruction set on the CPU that runs it; those with a pointer need `L` readable (or
+/// writable) elements there. No alignment is required.
+pub(super) trait Simd<const L: usize> {
+    type Vector: Copy;
+
+    unsafe fn splat(x: f32) -> Self::Vector;
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    unsafe fn load_f16(from: *const f16) -> Self::Vector;
+    unsafe fn load_bf16(from: *const bf16) -> Self::Vector;
+    unsafe fn store(to: *mut f32, x: Self::Vector);
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, rounded once where the instruction set can.
+    unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
+    unsafe fn transpose(rows: [Self::Vector; L]) -> [Self::Vector; L];
+}
+
+/// An element as it is stored.
+pub(super) trait Stored: Copy {
+    const ZERO: Self;
+
+    /// Decodes `L` elements.
+    ///
+    /// # Safety
+    /// As [`Simd::load`].
+    unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector;
+}
+
+impl Stored for f32 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
+        // SAFETY: the caller's promise is the same.
+        unsafe { S::load(from) }
+    }
+}
+
+impl Stored for f16 {
+    const ZERO: Self = f16::ZERO;
+
+    #[inline(always)]
+    unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
+        // SAFETY: the caller's promise is the same.
+        unsafe { S::load_f16(from) }
+    }
+}
+
+impl Stored for bf16 {
+    const ZERO: Self = bf16::ZERO;
+
+    #[inline(always)]
+    unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
+        // SAFETY: the caller's promise is the same.
+        unsafe { S::load_bf16(from) }
+    }
+}
