@@ -1,5 +1,7 @@
 //! Errors of this crate.
 
+use std::path::{Path, PathBuf};
+
 /// What can be wrong with a model.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -7,8 +9,73 @@ pub enum Error {
     #[error("{path}: {source}")]
     Io {
         /// The file.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file that should hold JSON and does not.
+    #[error("{path}: not valid JSON: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A model that the decoder does not run.
+    #[error("{path}: {reason}")]
+    Unsupported {
+        /// Its `config.json`.
+        path: PathBuf,
+        /// Which key, and what would be supported.
+        reason: String,
+    },
+    /// A tensor that should be there.
+    #[error("{origin}: tensor {tensor} is missing")]
+    MissingTensor {
+        /// The file or folder.
+        origin: String,
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tensor of another shape than the config says.
+    #[error("{origin}: tensor {tensor} has the shape {got:?}, expected {expected:?}")]
+    TensorShape {
+        /// The file or folder.
+        origin: String,
+        /// The tensor.
+        tensor: String,
+        /// Shape that the config implies.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        got: Vec<usize>,
+    },
+    /// A tensor in a storage type that is not read.
+    #[error("{origin}: tensor {tensor} is stored as {dtype}, which is not supported (supported: F32, F16, BF16)")]
+    TensorType {
+        /// The file or folder.
+        origin: String,
+        /// The tensor.
+        tensor: String,
+        /// Its storage type.
+        dtype: String,
+    },
+    /// An adapter that does not fit, or whose settings are impossible.
+    #[error("adapter: {0}")]
+    Adapter(String),
+    /// A file below this crate.
+    #[error(transparent)]
+    Format(#[from] formats::Error),
+    /// The device.
+    #[error(transparent)]
+    Compute(#[from] compute::Error),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Error::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn json(path: &Path, source: serde_json::Error) -> Self {
+        Error::Json { path: path.to_owned(), source }
+    }
 }

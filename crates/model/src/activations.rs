@@ -1,0 +1,169 @@
+//! The memory of a step: allocated once, used by every step.
+
+use compute::{Backend, DeviceBuffer};
+
+use crate::{Decoder, Result};
+
+/// What a layer's backward needs of its forward.
+#[derive(Debug)]
+pub(crate) struct LayerActivations<Buf> {
+    /// Residual stream after the attention, `[T, H]`.
+    pub(crate) x_mid: Buf,
+    pub(crate) attention_rstd: Buf,
+    pub(crate) mlp_rstd: Buf,
+    /// `[T, qkv_width]`, after RoPE.
+    pub(crate) qkv: Buf,
+    /// `[T, q_width]`.
+    pub(crate) attention: Buf,
+    /// `[T, heads]`.
+    pub(crate) log_sum_exp: Buf,
+    /// `[T, 2I]`; the backward turns it into its gradient.
+    pub(crate) gate_up: Buf,
+    /// `s x Aᵀ` of the layer's adapters, group after group `[T, R]`.
+    pub(crate) t: Buf,
+}
+
+/// Gradients on their way down.
+#[derive(Debug)]
+pub(crate) struct BackwardScratch<Buf> {
+    pub(crate) dx: Buf,
+    pub(crate) d_normed: Buf,
+    pub(crate) d_qkv: Buf,
+    pub(crate) d_attention: Buf,
+    pub(crate) d_activation: Buf,
+    pub(crate) dt: Buf,
+}
+
+/// Activations of a batch of at most `capacity` tokens. Norm outputs and the gated activation are not kept: the
+/// backward computes them again, which costs about 2 % of a step and saves a quarter of its memory.
+#[derive(Debug)]
+pub struct Activations<B: Backend> {
+    pub(crate) capacity: usize,
+    /// Residual stream before each layer and after the last (`layers + 1` of them, or two in turn), `[T, H]`.
+    pub(crate) x: Vec<B::Buffer>,
+    pub(crate) layers: Vec<LayerActivations<B::Buffer>>,
+    /// Output of a norm, `[T, H]`; after the forward the decoder's output.
+    pub(crate) normed: B::Buffer,
+    pub(crate) final_rstd: B::Buffer,
+    /// `silu(gate) up`, `[T, I]`.
+    pub(crate) activation: B::Buffer,
+    pub(crate) backward: Option<BackwardScratch<B::Buffer>>,
+}
+
+/// Bytes of a step's memory by purpose.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ActivationPlan {
+    /// Kept from forward to backward.
+    pub kept: usize,
+    /// Used by one layer after the other.
+    pub shared: usize,
+}
+
+impl ActivationPlan {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.kept + self.shared
+    }
+}
+
+impl<B: Backend> Activations<B> {
+    /// Memory for training on batches of up to `capacity` tokens.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn for_training(decoder: &Decoder<B>, capacity: usize) -> Result<Self> {
+        Self::allocate(decoder, capacity, true)
+    }
+
+    /// Memory for forward passes on batches of up to `capacity` tokens.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn for_inference(decoder: &Decoder<B>, capacity: usize) -> Result<Self> {
+        Self::allocate(decoder, capacity, false)
+    }
+
+    /// What [`Activations::for_training`] would take.
+    pub fn plan_training(decoder: &Decoder<B>, capacity: usize) -> ActivationPlan {
+        let (c, a) = (&decoder.config, decoder.config.attention());
+        let layer = c.hidden_size
+            + 2
+            + a.qkv_width()
+            + a.q_width()
+            + a.heads
+            + 2 * c.intermediate_size
+            + decoder.layer_ranks();
+        let kept = (c.layers + 1) * c.hidden_size + c.layers * layer + 1;
+        let shared = 3 * c.hidden_size
+            + 2 * c.intermediate_size
+            + a.qkv_width()
+            + a.q_width()
+            + decoder.layer_ranks();
+        ActivationPlan { kept: kept * capacity * 4, shared: shared * capacity * 4 }
+    }
+
+    fn allocate(decoder: &Decoder<B>, capacity: usize, training: bool) -> Result<Self> {
+        let (c, a) = (&decoder.config, decoder.config.attention());
+        let zeros = |what, width: usize| decoder.backend.zeros(what, capacity * width);
+        let kept = if training { c.layers } else { 1 };
+        let ranks = decoder.layer_ranks();
+        let layer = || -> Result<_> {
+            Ok(LayerActivations {
+                x_mid: zeros("residual stream", c.hidden_size)?,
+                attention_rstd: zeros("norms", 1)?,
+                mlp_rstd: zeros("norms", 1)?,
+                qkv: zeros("q, k, v", a.qkv_width())?,
+                attention: zeros("attention", a.q_width())?,
+                log_sum_exp: zeros("attention", a.heads)?,
+                gate_up: zeros("gate and up", 2 * c.intermediate_size)?,
+                t: zeros("adapter activations", ranks)?,
+            })
+        };
+        let backward = match training {
+            false => None,
+            true => Some(BackwardScratch {
+                dx: zeros("gradients", c.hidden_size)?,
+                d_normed: zeros("gradients", c.hidden_size)?,
+                d_qkv: zeros("gradients", a.qkv_width())?,
+                d_attention: zeros("gradients", a.q_width())?,
+                d_activation: zeros("gradients", c.intermediate_size)?,
+                dt: zeros("gradients", ranks)?,
+            }),
+        };
+        Ok(Activations {
+            capacity,
+            x: (0..kept + 1).map(|_| zeros("residual stream", c.hidden_size)).collect::<compute::Result<_>>()?,
+            layers: (0..kept).map(|_| layer()).collect::<Result<_>>()?,
+            normed: zeros("norms", c.hidden_size)?,
+            final_rstd: zeros("norms", 1)?,
+            activation: zeros("gated activation", c.intermediate_size)?,
+            backward,
+        })
+    }
+
+    /// Tokens that a batch may have.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The decoder's output of the last forward, `[T, H]`.
+    pub fn hidden(&self, tokens: usize) -> compute::View<'_, B::Buffer> {
+        self.normed.view(0, tokens, self.normed.len() / self.capacity)
+    }
+
+    /// Memory of layer `l` and the residual stream before and after it.
+    #[allow(clippy::type_complexity, reason = "three borrows of one struct, used twice")]
+    pub(crate) fn layer(
+        &mut self,
+        l: usize,
+    ) -> (&mut LayerActivations<B::Buffer>, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer) {
+        let (here, next) = if self.layers.len() > 1 { (l, l + 1) } else { (l % 2, (l + 1) % 2) };
+        let index = if self.layers.len() > 1 { l } else { 0 };
+        let (low, high) = self.x.split_at_mut(here.max(next));
+        let (x, x_next) = match here < next {
+            true => (&mut low[here], &mut high[0]),
+            false => (&mut high[0], &mut low[next]),
+        };
+        (&mut self.layers[index], x, x_next, &mut self.normed, &mut self.activation)
+    }
+}

@@ -1,0 +1,184 @@
+//! Linear layers that read the same input: q, k and v; gate and up; or one alone. Each carries its adapter.
+
+use compute::{Backend, DeviceBuffer, Matrix, Product, Start, Tail, View, ViewMut};
+
+/// A matrix of the model: frozen in its storage type, or trained.
+#[derive(Debug)]
+pub(crate) enum Stored<B: Backend> {
+    Frozen(B::Weight),
+    /// First element among the trainable values.
+    Trained(usize),
+}
+
+/// A matrix `[rows, cols]`.
+#[derive(Debug)]
+pub(crate) struct Table<B: Backend> {
+    pub(crate) stored: Stored<B>,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+}
+
+impl<B: Backend> Table<B> {
+    pub(crate) fn matrix<'a>(&'a self, values: &'a B::Buffer) -> Matrix<'a, B> {
+        match &self.stored {
+            Stored::Frozen(weight) => Matrix::Weight(weight),
+            Stored::Trained(offset) => Matrix::View(values.view(*offset, self.rows, self.cols)),
+        }
+    }
+
+    /// The place of this matrix in the gradients, if it is trained.
+    pub(crate) fn gradient<'a>(&self, gradients: &'a mut B::Buffer) -> Option<ViewMut<'a, B::Buffer>> {
+        match self.stored {
+            Stored::Frozen(_) => None,
+            Stored::Trained(offset) => Some(gradients.view_mut(offset, self.rows, self.cols)),
+        }
+    }
+}
+
+/// The `B` side of one module's adapter; the `A` sides of a group lie together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModuleAdapter {
+    /// First element of `B` among the trainable values.
+    pub(crate) b: usize,
+    /// First column of this module in the group's `t = s x Aᵀ`.
+    pub(crate) column: usize,
+    pub(crate) rank: usize,
+}
+
+/// One named linear layer `[N, K]` of a group.
+#[derive(Debug)]
+pub(crate) struct Module<B: Backend> {
+    /// Path below the layer, such as `self_attn.q_proj`.
+    pub(crate) name: &'static str,
+    pub(crate) weight: Table<B>,
+    /// First column in the group's output.
+    pub(crate) column: usize,
+    pub(crate) adapter: Option<ModuleAdapter>,
+}
+
+/// The `A` sides of a group's adapters, `[Σ R, K]`, one after another among the trainable values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupAdapter {
+    pub(crate) a: usize,
+    pub(crate) rank: usize,
+    pub(crate) scale: f32,
+    /// Ranks of the groups before this one: the group's `t` `[T, Σ R]` begins `column * T` into the layer's.
+    pub(crate) column: usize,
+}
+
+/// Linear layers with one input `x` `[T, K]` and their outputs side by side in one row `y` `[T, Σ N]`.
+#[derive(Debug)]
+pub(crate) struct Projection<B: Backend> {
+    pub(crate) modules: Vec<Module<B>>,
+    pub(crate) adapter: Option<GroupAdapter>,
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+}
+
+/// Operands of a projection's backward.
+pub(crate) struct Backward<'a, B: Backend> {
+    pub(crate) values: &'a B::Buffer,
+    pub(crate) gradients: &'a mut B::Buffer,
+    /// Gradient of the output, `[T, Σ N]`.
+    pub(crate) dy: View<'a, B::Buffer>,
+}
+
+impl<B: Backend> Projection<B> {
+    /// `y = start + x Wᵀ + t Bᵀ`, writing `t = s x Aᵀ` into the group's columns of `t`.
+    pub(crate) fn forward(
+        &self,
+        backend: &B,
+        values: &B::Buffer,
+        x: View<'_, B::Buffer>,
+        (y, residual): (&mut B::Buffer, Option<&B::Buffer>),
+        t: Option<&mut B::Buffer>,
+    ) {
+        let tokens = x.rows;
+        let t = self.adapter.zip(t).map(|(group, t)| {
+            let down = Matrix::View(values.view(group.a, group.rank, self.input));
+            backend.matmul(
+                t.view_mut(group.column * tokens, tokens, group.rank),
+                Product { left: x, weight: down, tail: None, alpha: group.scale, start: Start::Zero },
+            );
+            let t: &B::Buffer = t;
+            t.view(group.column * tokens, tokens, group.rank)
+        });
+        for module in &self.modules {
+            let tail = t.zip(module.adapter).map(|(t, a)| Tail {
+                left: t.columns(a.column, a.rank),
+                right: Matrix::View(values.view(a.b, module.weight.rows, a.rank)),
+            });
+            let start = match residual {
+                Some(r) => Start::From(r.view(0, tokens, self.output).columns(module.column, module.weight.rows)),
+                None => Start::Zero,
+            };
+            backend.matmul(
+                y.view_mut(0, tokens, self.output).columns(module.column, module.weight.rows),
+                Product { left: x, weight: module.weight.matrix(values), tail, alpha: 1.0, start },
+            );
+        }
+    }
+
+    /// `dt = s dy B` into the scratch `dt` `[T, Σ R]`, the gradients of the `B` sides from the `t` of the forward,
+    /// and, where `dx` is given, `dx = dy W + dt A`.
+    pub(crate) fn backward_input(
+        &self,
+        backend: &B,
+        run: &mut Backward<'_, B>,
+        t: &B::Buffer,
+        dt: &mut B::Buffer,
+        dx: Option<&mut B::Buffer>,
+    ) {
+        let tokens = run.dy.rows;
+        if let Some(group) = self.adapter {
+            for module in &self.modules {
+                let Some(a) = module.adapter else { continue };
+                let dy = run.dy.columns(module.column, module.weight.rows);
+                let t = t.view(group.column * tokens, tokens, group.rank).columns(a.column, a.rank);
+                backend.matmul_backward_weight(run.gradients.view_mut(a.b, module.weight.rows, a.rank), dy, t);
+                let up = Matrix::View(run.values.view(a.b, module.weight.rows, a.rank));
+                backend.matmul_backward_input(
+                    dt.view_mut(0, tokens, group.rank).columns(a.column, a.rank),
+                    Product { left: dy, weight: up, tail: None, alpha: group.scale, start: Start::Zero },
+                );
+            }
+        }
+        let Some(dx) = dx else { return };
+        for (i, module) in self.modules.iter().enumerate() {
+            let tail = self.adapter.filter(|_| i == 0).map(|group| Tail {
+                left: dt.view(0, tokens, group.rank),
+                right: Matrix::View(run.values.view(group.a, group.rank, self.input)),
+            });
+            backend.matmul_backward_input(
+                dx.view_mut(0, tokens, self.input),
+                Product {
+                    left: run.dy.columns(module.column, module.weight.rows),
+                    weight: module.weight.matrix(run.values),
+                    tail,
+                    alpha: 1.0,
+                    start: if i == 0 { Start::Zero } else { Start::Output },
+                },
+            );
+        }
+    }
+
+    /// The gradients that need the input: `dA += dtᵀ x`, and `dW += dyᵀ x` of trained weights.
+    pub(crate) fn backward_weight(
+        &self,
+        backend: &B,
+        run: &mut Backward<'_, B>,
+        dt: &B::Buffer,
+        x: View<'_, B::Buffer>,
+    ) {
+        if let Some(group) = self.adapter {
+            let da = run.gradients.view_mut(group.a, group.rank, self.input);
+            backend.matmul_backward_weight(da, dt.view(0, x.rows, group.rank), x);
+        }
+        for module in &self.modules {
+            let dy = run.dy.columns(module.column, module.weight.rows);
+            if let Some(dw) = module.weight.gradient(run.gradients) {
+                backend.matmul_backward_weight(dw, dy, x);
+            }
+        }
+    }
+}

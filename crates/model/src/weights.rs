@@ -1,0 +1,113 @@
+//! Where the tensors of a model come from: files, or a random start.
+
+use compute::DType;
+
+use crate::{Config, Error, Result};
+
+/// A tensor as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredTensor {
+    /// Storage type.
+    pub dtype: DType,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// Little-endian values.
+    pub bytes: Vec<u8>,
+}
+
+impl StoredTensor {
+    /// f32 values as a stored tensor.
+    pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> Self {
+        StoredTensor { dtype: DType::F32, shape, bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect() }
+    }
+
+    /// The values, decoded.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self.dtype {
+            DType::F32 => self.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            DType::F16 => {
+                self.bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+            }
+            DType::Bf16 => {
+                self.bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+            }
+        }
+    }
+}
+
+/// A place that tensors can be taken from by their Hugging Face names.
+pub trait TensorSource {
+    /// The tensor called `name`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    fn tensor(&self, name: &str) -> Result<StoredTensor>;
+
+    /// Where the tensors come from, for messages.
+    fn origin(&self) -> String;
+}
+
+/// The tensor `name`, refused unless it has the shape that the config implies.
+pub(crate) fn expect(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<StoredTensor> {
+    let tensor = source.tensor(name)?;
+    if tensor.shape != shape {
+        return Err(Error::TensorShape {
+            origin: source.origin(),
+            tensor: name.to_owned(),
+            expected: shape.to_vec(),
+            got: tensor.shape,
+        });
+    }
+    Ok(tensor)
+}
+
+/// A random start: matrices normal with deviation 0.02, those that write into the residual stream scaled down by
+/// `sqrt(2 * layers)` (Radford et al. 2019), gains one.
+#[derive(Debug)]
+pub struct RandomStart {
+    config: Config,
+    seed: u64,
+}
+
+impl RandomStart {
+    /// A start of `config`'s shape, the same for the same seed.
+    pub fn new(config: Config, seed: u64) -> Self {
+        RandomStart { config, seed }
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let c = &self.config;
+        let a = c.attention();
+        let (h, i) = (c.hidden_size, c.intermediate_size);
+        let last = name.strip_suffix(".weight")?.rsplit('.').next()?;
+        Some(match last {
+            "embed_tokens" | "lm_head" => vec![c.vocab_size, h],
+            "q_proj" => vec![a.q_width(), h],
+            "k_proj" | "v_proj" => vec![a.kv_width(), h],
+            "o_proj" => vec![h, a.q_width()],
+            "gate_proj" | "up_proj" => vec![i, h],
+            "down_proj" => vec![h, i],
+            "norm" | "input_layernorm" | "post_attention_layernorm" => vec![h],
+            _ => return None,
+        })
+    }
+}
+
+impl TensorSource for RandomStart {
+    fn tensor(&self, name: &str) -> Result<StoredTensor> {
+        let missing = || Error::MissingTensor { origin: self.origin(), tensor: name.to_owned() };
+        let shape = self.shape(name).ok_or_else(missing)?;
+        let n = shape.iter().product();
+        if shape.len() == 1 {
+            return Ok(StoredTensor::from_f32(shape, &vec![1.0; n]));
+        }
+        let residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+        let deviation = if residual { 0.02 / (2.0 * self.config.layers as f32).sqrt() } else { 0.02 };
+        let values: Vec<f32> = crate::random::normal(self.seed, name, n).map(|z| z * deviation).collect();
+        Ok(StoredTensor::from_f32(shape, &values))
+    }
+
+    fn origin(&self) -> String {
+        format!("random start with seed {}", self.seed)
+    }
+}
