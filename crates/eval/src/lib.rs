@@ -1,1 +1,14 @@
-//! placeholder
+//! How good is a model, and is one better than another? Metrics, paired statistics, and the report.
+//!
+//! The rule of this crate: a number comes with its `n`, its interval and its per-item outcomes; two models are
+//! compared item by item; "not distinguishable" is a verdict; an answer that could not be read is an outcome of
+//! its own.
+
+#![forbid(unsafe_code)]
+
+pub mod comparison;
+mod error;
+pub mod statistics;
+pub mod text_metrics;
+
+pub use error::{Error, Result};

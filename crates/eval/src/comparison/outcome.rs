@@ -1,0 +1,106 @@
+//! What one model did with one item.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// One model's results on one item. What was not measured is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// Name of the item, the same for both models.
+    pub id: String,
+    /// The items that belong together, e.g. those of one document; `None` for an item on its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Loss on the reference answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<TokenLoss>,
+    /// ROUGE-L F1 of the generated answer against the reference, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rouge_l: Option<f64>,
+    /// The answer to a multiple-choice question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+    /// The generated answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+/// Teacher-forced loss on the labelled tokens of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLoss {
+    /// Sum of the tokens' negative log-probabilities, in nats.
+    pub loss_sum: f64,
+    /// Number of labelled tokens.
+    pub tokens: u64,
+    /// Tokens whose most likely prediction was the right one.
+    pub correct_tokens: u64,
+}
+
+/// The answer to a multiple-choice question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The right option.
+    pub gold: String,
+    /// The option that the model named; `None` where its answer named none.
+    pub picked: Option<String>,
+}
+
+/// How a multiple-choice answer came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChoiceResult {
+    /// The right option.
+    Right,
+    /// Another option.
+    Wrong,
+    /// No option: a refusal, or an answer that could not be read. Counts as not right, and is reported by itself.
+    Unparsed,
+}
+
+impl Choice {
+    /// How the answer came out.
+    pub fn result(&self) -> ChoiceResult {
+        match &self.picked {
+            Some(picked) if *picked == self.gold => ChoiceResult::Right,
+            Some(_) => ChoiceResult::Wrong,
+            None => ChoiceResult::Unparsed,
+        }
+    }
+}
+
+/// What is resampled together; an item without a group is a group of its own, whatever the groups are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum GroupKey<'a> {
+    Group(&'a str),
+    Item(&'a str),
+}
+
+impl Outcome {
+    pub(super) fn group_key(&self) -> GroupKey<'_> {
+        self.group.as_deref().map_or(GroupKey::Item(&self.id), GroupKey::Group)
+    }
+
+    pub(super) fn check_finite(&self) -> Result<()> {
+        let not_finite = |what| Err(Error::NotFinite { id: self.id.clone(), what });
+        if self.loss.is_some_and(|loss| !loss.loss_sum.is_finite()) {
+            return not_finite("loss_sum");
+        }
+        if self.rouge_l.is_some_and(|rouge| !rouge.is_finite()) {
+            return not_finite("rouge_l");
+        }
+        Ok(())
+    }
+
+    /// Why two outcomes of one item cannot be compared.
+    pub(super) fn differs_from(&self, other: &Self) -> Option<&'static str> {
+        if self.group != other.group {
+            return Some("its group differs");
+        }
+        let gold = |outcome: &Self| outcome.choice.as_ref().map(|choice| choice.gold.clone());
+        if gold(self) != gold(other) {
+            return Some("its gold answer differs");
+        }
+        let measured = |outcome: &Self| (outcome.loss.is_some(), outcome.rouge_l.is_some());
+        (measured(self) != measured(other)).then_some("a metric was measured for one model only")
+    }
+}

@@ -1,0 +1,37 @@
+//! What can go wrong when models are measured and compared.
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Errors of evaluation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is nothing to measure.
+    #[error("no items to evaluate")]
+    NoItems,
+    /// An item stands in the outcomes of one model twice.
+    #[error("item `{id}` occurs twice in the outcomes of the {model} model")]
+    Duplicate {
+        /// The item.
+        id: String,
+        /// `base` or `tuned`.
+        model: &'static str,
+    },
+    /// The two models were not measured on the same items in the same way, so they cannot be paired.
+    #[error("item `{id}` cannot be paired: {reason}")]
+    Unpaired {
+        /// The item.
+        id: String,
+        /// What differs.
+        reason: &'static str,
+    },
+    /// A measured value is no number.
+    #[error("item `{id}`: {what} is not finite")]
+    NotFinite {
+        /// The item.
+        id: String,
+        /// Which value.
+        what: &'static str,
+    },
+}
