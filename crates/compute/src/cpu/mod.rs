@@ -1,8 +1,320 @@
 //! The CPU backend.
+//!
+//! Kernels are written once and compiled for each instruction set (`math`); products are in `gemm`.
 
+mod activation;
+mod attention;
+mod attention_backward;
+mod buffer;
+mod embed;
 mod gemm;
 mod isa;
+mod loss;
+mod math;
+mod norm;
+mod optimizer;
+mod rope;
 mod threads;
+mod tile;
 
+use std::sync::{Mutex, PoisonError};
+
+pub use buffer::{CpuBuffer, CpuWeight};
 pub use isa::Isa;
 pub use threads::Threads;
+
+use self::buffer::{Rows, RowsMut, Weights};
+use self::gemm::{Gemm, Init, gemm};
+use crate::{
+    AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType, Matrix,
+    Product, Result, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+};
+
+/// The processor as a device.
+#[derive(Debug)]
+pub struct Cpu {
+    threads: Threads,
+    isa: Isa,
+    loss: Mutex<loss::Scratch>,
+}
+
+impl Cpu {
+    /// `threads` threads and the best instruction set (see [`Isa::detect`]).
+    pub fn new(threads: usize) -> Self {
+        Self::with_isa(threads, Isa::detect())
+    }
+
+    /// `threads` threads and `isa`, or the best that the machine has if that is less.
+    pub fn with_isa(threads: usize, isa: Isa) -> Self {
+        Cpu { threads: Threads::new(threads), isa: isa.min(Isa::available()), loss: Mutex::default() }
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// Instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+}
+
+impl Backend for Cpu {
+    type Buffer = CpuBuffer;
+    type Weight = CpuWeight;
+
+    fn zeros(&self, what: &'static str, len: usize) -> Result<CpuBuffer> {
+        CpuBuffer::zeros(what, len)
+    }
+
+    fn write(&self, buffer: &mut CpuBuffer, offset: usize, values: &[f32]) {
+        buffer[offset..offset + values.len()].copy_from_slice(values);
+    }
+
+    fn read(&self, buffer: &CpuBuffer, offset: usize, out: &mut [f32]) {
+        out.copy_from_slice(&buffer[offset..offset + out.len()]);
+    }
+
+    fn weight(&self, dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<CpuWeight> {
+        CpuWeight::new(dtype, rows, cols, bytes)
+    }
+
+    fn weight_shape(&self, weight: &CpuWeight) -> (usize, usize) {
+        weight.shape()
+    }
+
+    fn read_weight(&self, weight: &CpuWeight) -> Vec<f32> {
+        let (rows, cols) = weight.shape();
+        let mut values = vec![0.0; rows * cols];
+        embed::decode(weight.elements(), 0, &mut values);
+        values
+    }
+
+    fn fill(&self, buffer: &mut CpuBuffer, offset: usize, len: usize, value: f32) {
+        buffer[offset..offset + len].fill(value);
+    }
+
+    fn matmul(&self, y: ViewMut<'_, CpuBuffer>, p: Product<'_, Self>) {
+        let (y, left, weight) = (RowsMut::from(y), Rows::from(p.left), Weights::from(p.weight));
+        assert_eq!((y.rows, y.cols), (left.rows, weight.rows), "output [T, N]");
+        assert_eq!(left.cols, weight.cols, "input [T, K]");
+        let tail = p.tail.map(|tail| {
+            let (tail_left, right) = (Rows::from(tail.left), Weights::from(tail.right));
+            assert_eq!((tail_left.rows, right.rows), (y.rows, y.cols), "tail [T, R], [N, R]");
+            assert_eq!(tail_left.cols, right.cols, "tail [T, R], [N, R]");
+            (tail_left.cols, tail_left.operand(), right.along_cols())
+        });
+        let g = Gemm {
+            rows: y.rows,
+            cols: y.cols,
+            depth: left.cols,
+            left: left.operand(),
+            right: weight.along_cols(),
+            tail,
+            alpha: p.alpha,
+            init: init(p.start, &y),
+            c: y.data,
+            stride: y.stride,
+        };
+        gemm(&self.threads, self.isa, g);
+    }
+
+    fn matmul_backward_input(&self, dx: ViewMut<'_, CpuBuffer>, p: Product<'_, Self>) {
+        let (dx, left, weight) = (RowsMut::from(dx), Rows::from(p.left), Weights::from(p.weight));
+        assert_eq!((dx.rows, dx.cols), (left.rows, weight.cols), "output [T, K]");
+        assert_eq!(left.cols, weight.rows, "gradient [T, N]");
+        let tail = p.tail.map(|tail| {
+            let (tail_left, right) = (Rows::from(tail.left), Weights::from(tail.right));
+            assert_eq!((tail_left.rows, right.cols), (dx.rows, dx.cols), "tail [T, R], [R, K]");
+            assert_eq!(tail_left.cols, right.rows, "tail [T, R], [R, K]");
+            (tail_left.cols, tail_left.operand(), right.along_rows())
+        });
+        let g = Gemm {
+            rows: dx.rows,
+            cols: dx.cols,
+            depth: left.cols,
+            left: left.operand(),
+            right: weight.along_rows(),
+            tail,
+            alpha: p.alpha,
+            init: init(p.start, &dx),
+            c: dx.data,
+            stride: dx.stride,
+        };
+        gemm(&self.threads, self.isa, g);
+    }
+
+    fn matmul_backward_weight(
+        &self,
+        dw: ViewMut<'_, CpuBuffer>,
+        dy: View<'_, CpuBuffer>,
+        x: View<'_, CpuBuffer>,
+    ) {
+        let (dw, dy, x) = (RowsMut::from(dw), Rows::from(dy), Rows::from(x));
+        assert_eq!((dw.rows, dw.cols), (dy.cols, x.cols), "gradient [N, K]");
+        assert_eq!(dy.rows, x.rows, "tokens");
+        let g = Gemm {
+            rows: dw.rows,
+            cols: dw.cols,
+            depth: dy.rows,
+            left: dy.transposed(),
+            right: x.transposed(),
+            tail: None,
+            alpha: 1.0,
+            init: Init::Output,
+            c: dw.data,
+            stride: dw.stride,
+        };
+        gemm(&self.threads, self.isa, g);
+    }
+
+    fn embed(&self, x: ViewMut<'_, CpuBuffer>, ids: &[u32], table: Matrix<'_, Self>) {
+        let (x, table) = (RowsMut::from(x), Weights::from(table));
+        assert_eq!((x.rows, x.cols), (ids.len(), table.cols), "output [T, H]");
+        embed::forward(&self.threads, x, ids, table);
+    }
+
+    fn embed_backward(&self, d_table: ViewMut<'_, CpuBuffer>, ids: &[u32], dx: View<'_, CpuBuffer>) {
+        let (d_table, dx) = (RowsMut::from(d_table), Rows::from(dx));
+        assert_eq!((dx.rows, dx.cols), (ids.len(), d_table.cols), "gradient [T, H]");
+        embed::backward(&self.threads, d_table, ids, dx);
+    }
+
+    fn rms_norm(
+        &self,
+        y: ViewMut<'_, CpuBuffer>,
+        rstd: &mut CpuBuffer,
+        x: View<'_, CpuBuffer>,
+        w: View<'_, CpuBuffer>,
+        eps: f32,
+    ) {
+        let (y, x, w) = (RowsMut::from(y), Rows::from(x), Rows::from(w));
+        assert_eq!((y.rows, y.cols), (x.rows, x.cols), "output [T, H]");
+        assert_eq!((w.rows, w.cols), (1, x.cols), "gain [1, H]");
+        let rstd = &mut rstd[..x.rows];
+        norm::forward(&self.threads, self.isa, norm::Forward { y, rstd, x, w: w.row(0), eps });
+    }
+
+    fn rms_norm_backward(
+        &self,
+        dx: ViewMut<'_, CpuBuffer>,
+        dw: Option<ViewMut<'_, CpuBuffer>>,
+        dy: View<'_, CpuBuffer>,
+        x: View<'_, CpuBuffer>,
+        w: View<'_, CpuBuffer>,
+        rstd: &CpuBuffer,
+    ) {
+        let (dx, dw) = (RowsMut::from(dx), dw.map(RowsMut::from));
+        let (dy, x, w) = (Rows::from(dy), Rows::from(x), Rows::from(w));
+        assert_eq!((dx.rows, dx.cols), (x.rows, x.cols), "gradient [T, H]");
+        assert_eq!((dy.rows, dy.cols), (x.rows, x.cols), "gradient [T, H]");
+        assert_eq!((w.rows, w.cols), (1, x.cols), "gain [1, H]");
+        let dw = dw.map(|dw| {
+            assert_eq!((dw.rows, dw.cols), (1, x.cols), "gain [1, H]");
+            dw.data
+        });
+        let rstd = &rstd[..x.rows];
+        norm::backward(&self.threads, self.isa, norm::Backward { dx, dw, dy, x, w: w.row(0), rstd });
+    }
+
+    fn rope(
+        &self,
+        qkv: ViewMut<'_, CpuBuffer>,
+        positions: &[u32],
+        table: &CpuBuffer,
+        shape: AttentionShape,
+        inverse: bool,
+    ) {
+        let qkv = RowsMut::from(qkv);
+        assert_eq!((qkv.rows, qkv.cols), (positions.len(), shape.qkv_width()), "q | k | v");
+        let rotation = rope::Rotation { positions, table, shape, inverse };
+        rope::rotate(&self.threads, self.isa, qkv, rotation);
+    }
+
+    fn attention(&self, a: AttentionForward<'_, CpuBuffer>) {
+        let AttentionForward { shape, segments, qkv, out, log_sum_exp } = a;
+        let forward = attention::Forward { shape, segments, qkv, out, log_sum_exp };
+        attention::forward(&self.threads, self.isa, forward);
+    }
+
+    fn attention_backward(&self, a: AttentionBackward<'_, CpuBuffer>) {
+        let AttentionBackward { shape, segments, qkv, out, log_sum_exp, d_out, d_qkv } = a;
+        let backward = attention_backward::Backward { shape, segments, qkv, out, log_sum_exp, d_out, d_qkv };
+        attention_backward::backward(&self.threads, self.isa, backward);
+    }
+
+    fn attention_cached(&self, a: CachedAttention<'_, CpuBuffer>) {
+        let CachedAttention { shape, slots, positions, qkv, keys, values, capacity, out } = a;
+        let cached = attention::Cached { shape, slots, positions, qkv, keys, values, capacity, out };
+        attention::cached(&self.threads, self.isa, cached);
+    }
+
+    fn gated_activation(&self, y: ViewMut<'_, CpuBuffer>, gate_up: View<'_, CpuBuffer>) {
+        let (y, gate_up) = (RowsMut::from(y), Rows::from(gate_up));
+        assert_eq!((gate_up.rows, gate_up.cols), (y.rows, 2 * y.cols), "gate | up");
+        activation::forward(&self.threads, self.isa, y, gate_up);
+    }
+
+    fn gated_activation_backward(
+        &self,
+        gate_up: ViewMut<'_, CpuBuffer>,
+        y: ViewMut<'_, CpuBuffer>,
+        dy: View<'_, CpuBuffer>,
+    ) {
+        let (gate_up, y, dy) = (RowsMut::from(gate_up), RowsMut::from(y), Rows::from(dy));
+        assert_eq!((gate_up.rows, gate_up.cols), (dy.rows, 2 * dy.cols), "gate | up");
+        assert_eq!((y.rows, y.cols), (dy.rows, dy.cols), "output [T, I]");
+        activation::backward(&self.threads, self.isa, gate_up, y, dy);
+    }
+
+    fn token_loss(&self, a: TokenLoss<'_, Self>) -> TokenLossOutput {
+        let loss = loss::Loss {
+            hidden: a.hidden.into(),
+            head: a.head.into(),
+            rows: a.rows,
+            labels: a.labels,
+            weights: a.weights,
+            chunk: a.chunk,
+            d_hidden: a.d_hidden.map(RowsMut::from),
+            d_head: a.d_head.map(RowsMut::from),
+        };
+        // A panic of an earlier call leaves nothing in the scratch that this one reads.
+        let mut scratch = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
+        loss::token_loss(&self.threads, self.isa, &mut scratch, loss)
+    }
+
+    fn adamw(
+        &self,
+        params: &mut CpuBuffer,
+        grads: &CpuBuffer,
+        m: &mut CpuBuffer,
+        v: &mut CpuBuffer,
+        step: &AdamW,
+    ) {
+        let range = || step.range.clone();
+        let state = optimizer::State {
+            params: &mut params[range()],
+            grads: &grads[range()],
+            m: &mut m[range()],
+            v: &mut v[range()],
+        };
+        optimizer::adamw(&self.threads, self.isa, state, step);
+    }
+
+    fn grad_norm(&self, grads: &CpuBuffer) -> f64 {
+        optimizer::norm(&self.threads, self.isa, grads)
+    }
+}
+
+fn init<'a>(start: Start<'a, CpuBuffer>, y: &RowsMut<'_>) -> Init<'a> {
+    match start {
+        Start::Zero => Init::Zero,
+        Start::Output => Init::Output,
+        Start::From(view) => {
+            let rows = Rows::from(view);
+            assert_eq!((rows.rows, rows.cols), (y.rows, y.cols), "start as the output");
+            Init::From(rows.data, rows.stride)
+        }
+    }
+}

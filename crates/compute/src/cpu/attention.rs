@@ -1,0 +1,413 @@
+//! Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023) with an online softmax
+//! (Milakov & Gimelshein 2018; Dao et al. 2022).
+//!
+//! A task has the queries of some consecutive tokens in all heads that share one key head. It goes through the keys
+//! in blocks of [`KEYS`], counted from the first key of the *sequence*: the prefix's, then the segment's own. What a
+//! query does with a block depends on nothing but the query and the block, so a whole segment, the same text cut into
+//! prefix and segment, and generation from a cache give the same bits.
+
+use std::cell::RefCell;
+
+use super::buffer::{CpuBuffer, Shared};
+use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
+use super::tile::{PANEL, Pieces, Tile, load, multiply, multiply_rows, pack_column, pack_row, store};
+use super::{Isa, Threads};
+use crate::{AttentionShape, Segment};
+
+/// Keys of a block.
+pub(super) const KEYS: usize = 64;
+
+/// Queries (tokens times heads of a group) that a task aims at: so many share the packing of a block of keys.
+const TASK_QUERIES: usize = 192;
+
+/// Up to this many queries take a tile of this height, whatever the registers would hold: generation has one token.
+const NARROW: usize = 4;
+
+/// Keys and values of consecutive tokens in one head.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    /// From the head's first value in the first token on.
+    pub(super) keys: &'a [f32],
+    /// As `keys`.
+    pub(super) values: &'a [f32],
+    /// Distance of two tokens.
+    pub(super) stride: usize,
+    /// Number of tokens.
+    pub(super) len: usize,
+}
+
+/// Keys and values of a text in one head: those of the prefix, then its own.
+#[derive(Clone, Copy)]
+pub(super) struct Sequence<'a> {
+    pub(super) runs: [Run<'a>; 2],
+}
+
+impl<'a> Sequence<'a> {
+    /// Calls `each` with the index in `from..to`, less `from`, the key and the value of each.
+    #[inline(always)]
+    pub(super) fn for_each(
+        &self,
+        from: usize,
+        to: usize,
+        width: usize,
+        mut each: impl FnMut(usize, &[f32], &[f32]),
+    ) {
+        let mut first = 0;
+        for run in &self.runs {
+            for j in from.max(first)..to.min(first + run.len) {
+                let at = (j - first) * run.stride;
+                each(j - from, &run.keys[at..][..width], &run.values[at..][..width]);
+            }
+            first += run.len;
+        }
+    }
+
+    /// Keys and values of `segments[index]` in key head `kv_head`.
+    pub(super) fn of_segment(
+        shape: AttentionShape,
+        segments: &[Segment],
+        index: usize,
+        qkv: &'a [f32],
+        kv_head: usize,
+    ) -> Self {
+        let stride = shape.qkv_width();
+        let run = |start: usize, len: usize| {
+            let keys = start * stride + shape.q_width() + kv_head * shape.head_dim;
+            let values = keys + shape.kv_width();
+            Run { keys: &qkv[keys.min(qkv.len())..], values: &qkv[values.min(qkv.len())..], stride, len }
+        };
+        let segment = segments[index];
+        let prefix = segment.prefix.map_or(run(0, 0), |p| run(segments[p].start, segments[p].len));
+        Sequence { runs: [prefix, run(segment.start, segment.len)] }
+    }
+}
+
+/// Position of a segment's first token in its text.
+pub(super) fn first_position(segments: &[Segment], index: usize) -> usize {
+    segments[index].prefix.map_or(0, |p| segments[p].len)
+}
+
+/// Tokens of a task.
+pub(super) fn task_tokens(shape: AttentionShape) -> usize {
+    (TASK_QUERIES / (shape.heads / shape.kv_heads)).max(8)
+}
+
+/// Runs `work` with scratch of `len` elements that belongs to the thread. What it holds is left over.
+pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+    thread_local! {
+        static SCRATCH: RefCell<CpuBuffer> = RefCell::default();
+    }
+    SCRATCH.with_borrow_mut(|scratch| work(scratch.at_least(len)))
+}
+
+/// Arguments of [`forward`].
+pub(super) struct Forward<'a> {
+    pub(super) shape: AttentionShape,
+    pub(super) segments: &'a [Segment],
+    pub(super) qkv: &'a [f32],
+    pub(super) out: &'a mut [f32],
+    pub(super) log_sum_exp: &'a mut [f32],
+}
+
+/// Attention of whole segments.
+pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
+    let Forward { shape, segments, qkv, out, log_sum_exp } = f;
+    check(shape, segments, out.len() / shape.q_width());
+    let step = task_tokens(shape);
+    let tiles: Vec<(usize, usize)> = (0..segments.len())
+        .flat_map(|index| (0..segments[index].len).step_by(step).map(move |first| (index, first)))
+        .collect();
+    let (out, log_sum_exp) = (Shared::new(out), Shared::new(log_sum_exp));
+    threads.run(tiles.len() * shape.kv_heads, |task| {
+        let (index, first) = tiles[task / shape.kv_heads];
+        let kv_head = task % shape.kv_heads;
+        let queries = Queries {
+            shape,
+            kv_head,
+            qkv,
+            token: segments[index].start + first,
+            tokens: step.min(segments[index].len - first),
+            position: first_position(segments, index) + first,
+        };
+        let sequence = Sequence::of_segment(shape, segments, index, qkv, kv_head);
+        dispatch(isa, Attend { queries, sequence, out: &out, log_sum_exp: Some(&log_sum_exp) });
+    });
+}
+
+/// Segments lie in the batch, do not overlap, and prefixes come first and have none of their own: what keeps the
+/// tasks apart.
+pub(super) fn check(shape: AttentionShape, segments: &[Segment], tokens: usize) {
+    assert!(shape.heads.is_multiple_of(shape.kv_heads), "{} heads on {} key heads", shape.heads, shape.kv_heads);
+    let mut end = 0;
+    for (index, segment) in segments.iter().enumerate() {
+        assert!(segment.start >= end, "segment {index} overlaps or precedes the one before it");
+        end = segment.start + segment.len;
+        if let Some(prefix) = segment.prefix {
+            assert!(prefix < index, "segment {index} precedes its prefix {prefix}");
+            assert!(segments[prefix].prefix.is_none(), "prefix {prefix} has a prefix");
+        }
+    }
+    assert!(end <= tokens, "segments end at {end} of {tokens} tokens");
+}
+
+/// Arguments of [`cached`].
+pub(super) struct Cached<'a> {
+    pub(super) shape: AttentionShape,
+    pub(super) slots: &'a [u32],
+    pub(super) positions: &'a [u32],
+    pub(super) qkv: &'a [f32],
+    pub(super) keys: &'a mut [f32],
+    pub(super) values: &'a mut [f32],
+    pub(super) capacity: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+/// Attention of generation.
+pub(super) fn cached(threads: &Threads, isa: Isa, c: Cached<'_>) {
+    let Cached { shape, slots, positions, qkv, keys, values, capacity, out } = c;
+    let (width, q_width, qkv_width) = (shape.kv_width(), shape.q_width(), shape.qkv_width());
+    assert!(positions.len() == slots.len(), "{} positions of {} rows", positions.len(), slots.len());
+    for (i, (&slot, &position)) in slots.iter().zip(positions).enumerate() {
+        assert!((position as usize) < capacity, "position {position} of {capacity}");
+        let to = (slot as usize * capacity + position as usize) * width;
+        let from = &qkv[i * qkv_width + q_width..][..2 * width];
+        keys[to..][..width].copy_from_slice(&from[..width]);
+        values[to..][..width].copy_from_slice(&from[width..]);
+    }
+    let (keys, values) = (&*keys, &*values);
+
+    let step = task_tokens(shape);
+    let mut tiles: Vec<(usize, usize)> = Vec::new();
+    for i in 0..slots.len() {
+        match tiles.last_mut() {
+            // The next tokens of one text, as when a prompt is read, share a task.
+            Some((first, tokens))
+                if *tokens < step && slots[i] == slots[i - 1] && positions[i] == positions[i - 1] + 1 =>
+            {
+                debug_assert_eq!(*first + *tokens, i);
+                *tokens += 1;
+            }
+            _ => tiles.push((i, 1)),
+        }
+    }
+    let out = Shared::new(out);
+    threads.run(tiles.len() * shape.kv_heads, |task| {
+        let (token, tokens) = tiles[task / shape.kv_heads];
+        let kv_head = task % shape.kv_heads;
+        let position = positions[token] as usize;
+        let queries = Queries { shape, kv_head, qkv, token, tokens, position };
+        let start = slots[token] as usize * capacity * width + kv_head * shape.head_dim;
+        let len = position + tokens;
+        let own = Run { keys: &keys[start..], values: &values[start..], stride: width, len };
+        let sequence = Sequence { runs: [own, Run { len: 0, ..own }] };
+        dispatch(isa, Attend { queries, sequence, out: &out, log_sum_exp: None });
+    });
+}
+
+/// The queries of a task: consecutive tokens in the heads of one group. Query `r` is head `r % group` of token
+/// `r / group`.
+#[derive(Clone, Copy)]
+pub(super) struct Queries<'a> {
+    pub(super) shape: AttentionShape,
+    pub(super) kv_head: usize,
+    pub(super) qkv: &'a [f32],
+    /// First token in the batch.
+    pub(super) token: usize,
+    pub(super) tokens: usize,
+    /// Position of the first token in its text.
+    pub(super) position: usize,
+}
+
+impl<'a> Queries<'a> {
+    #[inline(always)]
+    pub(super) fn group(&self) -> usize {
+        self.shape.heads / self.shape.kv_heads
+    }
+
+    #[inline(always)]
+    pub(super) fn count(&self) -> usize {
+        self.tokens * self.group()
+    }
+
+    #[inline(always)]
+    pub(super) fn row(&self, r: usize) -> &'a [f32] {
+        let (token, head) = self.place(r);
+        &self.qkv[token * self.shape.qkv_width() + head * self.shape.head_dim..][..self.shape.head_dim]
+    }
+
+    /// Token in the batch, and head, of query `r`.
+    #[inline(always)]
+    pub(super) fn place(&self, r: usize) -> (usize, usize) {
+        (self.token + r / self.group(), self.kv_head * self.group() + r % self.group())
+    }
+
+    /// Keys of the block from `start` on that query `r` sees.
+    #[inline(always)]
+    pub(super) fn seen(&self, r: usize, start: usize) -> usize {
+        (self.position + r / self.group() + 1).saturating_sub(start).min(KEYS)
+    }
+}
+
+struct Attend<'a> {
+    queries: Queries<'a>,
+    sequence: Sequence<'a>,
+    out: &'a Shared<'a>,
+    log_sum_exp: Option<&'a Shared<'a>>,
+}
+
+impl Kernel for Attend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arithmetic>(self) {
+        let narrow = self.queries.count() <= NARROW;
+        match A::TILE_ROWS {
+            8 if !narrow => attend::<A, 8>(&self),
+            4 | 8 => attend::<A, 4>(&self),
+            _ => attend::<A, 2>(&self),
+        }
+    }
+}
+
+#[inline(always)]
+fn attend<A: Arithmetic, const R: usize>(task: &Attend<'_>) {
+    let Attend { queries, sequence, .. } = task;
+    let width = queries.shape.head_dim;
+    let padded = width.next_multiple_of(PANEL);
+    let count = queries.count();
+    let groups = count.div_ceil(R);
+    let scratch = groups * R * (width + padded + 2) + KEYS * (width + padded);
+    with_scratch(scratch, |scratch| {
+        let mut pieces = Pieces(scratch);
+        let q = pieces.take(groups * R * width);
+        let sums = pieces.take(groups * R * padded);
+        let maxima = pieces.take(groups * R);
+        let totals = pieces.take(groups * R);
+        let keys = pieces.take(KEYS * width);
+        let values = pieces.take(KEYS * padded);
+
+        pack_queries::<R>(queries, q);
+        sums.fill(0.0);
+        maxima.fill(f32::NEG_INFINITY);
+        totals.fill(0.0);
+        let end = queries.position + queries.tokens;
+        for start in (0..end).step_by(KEYS) {
+            sequence.for_each(start, end.min(start + KEYS), width, |j, key, value| {
+                pack_column::<PANEL>(keys, j, key);
+                pack_row(values, KEYS, j, value);
+            });
+            for group in 0..groups {
+                let first = group * R;
+                let seen = queries.seen((first + R).min(count) - 1, start);
+                if seen == 0 {
+                    continue;
+                }
+                let q = &q[first * width..][..R * width];
+                let mut scores = scores::<A, R>(q, keys, width, seen);
+                let mut rescale = [0.0; R];
+                for r in 0..R {
+                    let state = (&mut maxima[first + r], &mut totals[first + r]);
+                    rescale[r] = softmax_step::<A>(&mut scores[r], queries.seen(first + r, start), state);
+                }
+                for (panel, values) in values.chunks_exact(KEYS * PANEL).enumerate() {
+                    let mut tile: Tile<R> = load(sums, first, padded, panel * PANEL);
+                    for (row, factor) in tile.iter_mut().zip(rescale) {
+                        for sum in row {
+                            *sum *= factor;
+                        }
+                    }
+                    let (steps, _) = values[..seen * PANEL].as_chunks::<PANEL>();
+                    let tile = multiply_rows::<A, R, KEYS>(tile, &scores, steps);
+                    store(tile, sums, first, padded, panel * PANEL);
+                }
+            }
+        }
+        for r in 0..count {
+            let (token, head) = queries.place(r);
+            let inverse = 1.0 / totals[r];
+            // SAFETY: tasks differ in tokens or in heads, and this one holds one row at a time.
+            #[allow(unsafe_code)]
+            let out = unsafe { task.out.range(token * queries.shape.q_width() + head * width, width) };
+            for (out, &sum) in out.iter_mut().zip(&sums[r * padded..]) {
+                *out = sum * inverse;
+            }
+            if let Some(log_sum_exp) = task.log_sum_exp {
+                // SAFETY: as above.
+                #[allow(unsafe_code)]
+                let to = unsafe { log_sum_exp.range(token * queries.shape.heads + head, 1) };
+                to[0] = maxima[r] + totals[r].ln();
+            }
+        }
+    });
+}
+
+/// Queries times the scale, `R` side by side. Those that fill up the last group keep what was there.
+#[inline(always)]
+pub(super) fn pack_queries<const R: usize>(queries: &Queries<'_>, q: &mut [f32]) {
+    let width = queries.shape.head_dim;
+    for r in 0..queries.count() {
+        let (steps, _) = q[r / R * R * width..][..R * width].as_chunks_mut::<R>();
+        for (step, &value) in steps.iter_mut().zip(queries.row(r)) {
+            step[r % R] = value * queries.shape.scale;
+        }
+    }
+}
+
+/// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels.
+#[inline(always)]
+pub(super) fn scores<A: Arithmetic, const R: usize>(
+    q: &[f32],
+    keys: &[f32],
+    width: usize,
+    seen: usize,
+) -> [[f32; KEYS]; R] {
+    let mut scores = [[0.0; KEYS]; R];
+    let (q, _) = q.as_chunks::<R>();
+    for (panel, keys) in keys.chunks_exact(width * PANEL).take(seen.div_ceil(PANEL)).enumerate() {
+        let (steps, _) = keys.as_chunks::<PANEL>();
+        let tile = multiply::<A, R>([[0.0; PANEL]; R], q, steps);
+        for r in 0..R {
+            scores[r][panel * PANEL..][..PANEL].copy_from_slice(&tile[r]);
+        }
+    }
+    scores
+}
+
+/// Turns the scores of a query with a block into probabilities up to a factor, carries maximum and total on, and
+/// returns the factor on what was summed before.
+#[inline(always)]
+fn softmax_step<A: Arithmetic>(scores: &mut [f32; KEYS], seen: usize, state: (&mut f32, &mut f32)) -> f32 {
+    let (maximum, total) = state;
+    for (j, score) in scores.iter_mut().enumerate() {
+        *score = if j < seen { *score } else { f32::NEG_INFINITY };
+    }
+    if seen == 0 {
+        scores.fill(0.0);
+        return 1.0;
+    }
+    let mut lanes = [f32::NEG_INFINITY; PANEL];
+    for block in scores.as_chunks::<PANEL>().0 {
+        for l in 0..PANEL {
+            lanes[l] = larger(block[l], lanes[l]);
+        }
+    }
+    let mut width = PANEL / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] = larger(lanes[l + width], lanes[l]);
+        }
+        width /= 2;
+    }
+    let new = larger(lanes[0], *maximum);
+    let rescale = exp::<A>(*maximum - new);
+    let mut lanes = [0.0; PANEL];
+    for block in scores.as_chunks_mut::<PANEL>().0 {
+        for l in 0..PANEL {
+            block[l] = exp::<A>(block[l] - new);
+            lanes[l] += block[l];
+        }
+    }
+    *total = *total * rescale + sum_lanes(lanes);
+    *maximum = new;
+    rescale
+}

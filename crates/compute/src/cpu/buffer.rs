@@ -1,0 +1,268 @@
+//! Memory of the CPU backend: buffers, frozen weights, and the way tasks share them by rows.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+use half::{bf16, f16};
+
+use super::Threads;
+use super::gemm::{Elements, Operand};
+use crate::{DType, DeviceBuffer, Error, Matrix, Result, View, ViewMut};
+
+/// A cache line, and the width of an AVX-512 register.
+const ALIGNMENT: usize = 64;
+
+/// f32 values that start on a cache line.
+#[derive(Default)]
+pub struct CpuBuffer {
+    storage: Box<[f32]>,
+    start: usize,
+    len: usize,
+}
+
+impl CpuBuffer {
+    /// `len` zeros. Asking for more than 16-byte alignment would make the allocator write the zeros itself; a few
+    /// spare elements in front keep the pages untouched until they are used.
+    pub(super) fn zeros(what: &'static str, len: usize) -> Result<Self> {
+        let spare = ALIGNMENT / size_of::<f32>() - 1;
+        let out_of_memory = || Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<f32>()) };
+        let total = len.checked_add(spare).ok_or_else(out_of_memory)?;
+        let storage: Box<[f32]> = bytemuck::try_zeroed_slice_box(total).map_err(|()| out_of_memory())?;
+        let start = storage.as_ptr().align_offset(ALIGNMENT);
+        Ok(CpuBuffer { storage, start, len })
+    }
+
+    /// Scratch of at least `len` elements; what they hold is left over from earlier uses.
+    ///
+    /// # Panics
+    /// When there is no memory for it.
+    pub(super) fn at_least(&mut self, len: usize) -> &mut [f32] {
+        if self.len < len {
+            *self = CpuBuffer::zeros("scratch", len).expect("no memory for scratch");
+        }
+        &mut self[..len]
+    }
+}
+
+impl Deref for CpuBuffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.storage[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for CpuBuffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.storage[self.start..self.start + self.len]
+    }
+}
+
+impl fmt::Debug for CpuBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CpuBuffer({})", self.len)
+    }
+}
+
+impl DeviceBuffer for CpuBuffer {
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// A frozen matrix in its storage type.
+#[derive(Debug)]
+pub struct CpuWeight {
+    dtype: DType,
+    rows: usize,
+    cols: usize,
+    /// The elements' bytes.
+    words: CpuBuffer,
+}
+
+// The bytes of a checkpoint are little-endian and are taken as they are.
+const _: () = assert!(cfg!(target_endian = "little"));
+
+impl CpuWeight {
+    pub(super) fn new(dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<Self> {
+        let expected = dtype.bytes(rows * cols);
+        if bytes.len() != expected {
+            return Err(Error::WeightSize { rows, cols, dtype, expected, got: bytes.len() });
+        }
+        let mut words = CpuBuffer::zeros("a weight", expected.div_ceil(size_of::<f32>()))?;
+        bytemuck::cast_slice_mut::<f32, u8>(&mut words)[..expected].copy_from_slice(bytes);
+        Ok(CpuWeight { dtype, rows, cols, words })
+    }
+
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
+    pub(super) fn elements(&self) -> Elements<'_> {
+        let len = self.rows * self.cols;
+        match self.dtype {
+            DType::F32 => Elements::F32(&self.words[..len]),
+            DType::F16 => Elements::F16(&bytemuck::cast_slice::<f32, f16>(&self.words)[..len]),
+            DType::Bf16 => Elements::Bf16(&bytemuck::cast_slice::<f32, bf16>(&self.words)[..len]),
+        }
+    }
+}
+
+/// Rows of `cols` values, `stride` apart.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn row(&self, i: usize) -> &'a [f32] {
+        &self.data[i * self.stride..][..self.cols]
+    }
+
+    pub(super) fn operand(&self) -> Operand<'a> {
+        Operand { elements: Elements::F32(self.data), row_stride: self.stride, depth_stride: 1 }
+    }
+
+    pub(super) fn transposed(&self) -> Operand<'a> {
+        Operand { elements: Elements::F32(self.data), row_stride: 1, depth_stride: self.stride }
+    }
+}
+
+impl<'a> From<View<'a, CpuBuffer>> for Rows<'a> {
+    fn from(v: View<'a, CpuBuffer>) -> Self {
+        let end = view_end(v.offset, v.rows, v.cols, v.stride);
+        Rows { data: &v.buffer[v.offset..end], rows: v.rows, cols: v.cols, stride: v.stride }
+    }
+}
+
+/// Rows of `cols` values, `stride` apart, to write.
+pub(super) struct RowsMut<'a> {
+    pub(super) data: &'a mut [f32],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) stride: usize,
+}
+
+impl<'a> RowsMut<'a> {
+    /// A flat range, an element a row.
+    pub(super) fn flat(data: &'a mut [f32]) -> Self {
+        RowsMut { rows: data.len(), data, cols: 1, stride: 1 }
+    }
+
+    pub(super) fn row(&mut self, i: usize) -> &mut [f32] {
+        &mut self.data[i * self.stride..][..self.cols]
+    }
+}
+
+impl<'a> From<ViewMut<'a, CpuBuffer>> for RowsMut<'a> {
+    fn from(v: ViewMut<'a, CpuBuffer>) -> Self {
+        let end = view_end(v.offset, v.rows, v.cols, v.stride);
+        RowsMut { data: &mut v.buffer[v.offset..end], rows: v.rows, cols: v.cols, stride: v.stride }
+    }
+}
+
+fn view_end(offset: usize, rows: usize, cols: usize, stride: usize) -> usize {
+    assert!(cols <= stride || rows <= 1, "rows of {cols} values overlap at a stride of {stride}");
+    if rows == 0 { offset } else { offset + (rows - 1) * stride + cols }
+}
+
+/// The weight side of a product.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) elements: Elements<'a>,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) stride: usize,
+}
+
+impl<'a> Weights<'a> {
+    /// As a factor that is summed over its columns.
+    pub(super) fn along_cols(&self) -> Operand<'a> {
+        Operand { elements: self.elements, row_stride: self.stride, depth_stride: 1 }
+    }
+
+    /// As a factor that is summed over its rows.
+    pub(super) fn along_rows(&self) -> Operand<'a> {
+        Operand { elements: self.elements, row_stride: 1, depth_stride: self.stride }
+    }
+}
+
+impl<'a> From<Matrix<'a, super::Cpu>> for Weights<'a> {
+    fn from(matrix: Matrix<'a, super::Cpu>) -> Self {
+        match matrix {
+            Matrix::View(view) => {
+                let Rows { data, rows, cols, stride } = view.into();
+                Weights { elements: Elements::F32(data), rows, cols, stride }
+            }
+            Matrix::Weight(w) => {
+                Weights { elements: w.elements(), rows: w.rows, cols: w.cols, stride: w.cols }
+            }
+        }
+    }
+}
+
+/// A slice whose elements several tasks write, no element by two of them.
+pub(super) struct Shared<'a> {
+    pointer: *mut f32,
+    len: usize,
+    owner: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it stands for a `&mut [f32]`, and `f32` is `Send`; who uses it keeps the tasks' ranges apart (`range`).
+#[allow(unsafe_code)]
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(data: &'a mut [f32]) -> Self {
+        Shared { pointer: data.as_mut_ptr(), len: data.len(), owner: PhantomData }
+    }
+
+    /// Elements `start..start + len`.
+    ///
+    /// # Safety
+    /// While the result lives, no other range that this returned may overlap it.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn range(&self, start: usize, len: usize) -> &'a mut [f32] {
+        assert!(start <= self.len && len <= self.len - start, "{start}+{len} of {}", self.len);
+        // SAFETY: inside the slice this was made of, and by contract the only reference to these elements.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.add(start), len) }
+    }
+}
+
+/// Elements that a task of an elementwise pass should have: enough to be worth a thread's attention, few enough to
+/// stay in its cache.
+const TASK_ELEMENTS: usize = 16 * 1024;
+
+/// Rows that a task gets when a row has `cols` values.
+pub(super) fn task_rows(cols: usize) -> usize {
+    (TASK_ELEMENTS / cols.max(1)).max(1)
+}
+
+/// Cuts `outputs`, which have the same number of rows, into blocks of `block` rows and hands each block, with the
+/// index of its first row, to `task` on some thread.
+pub(super) fn by_rows<const N: usize>(
+    threads: &Threads,
+    block: usize,
+    outputs: [RowsMut<'_>; N],
+    task: impl Fn(usize, [RowsMut<'_>; N]) + Sync,
+) {
+    let rows = outputs[0].rows;
+    assert!(outputs.iter().all(|o| o.rows == rows), "outputs differ in rows");
+    let outputs = outputs.map(|o| (o.cols, o.stride, Shared::new(o.data)));
+    threads.run(rows.div_ceil(block), |index| {
+        let first = index * block;
+        let rows = block.min(rows - first);
+        let blocks = std::array::from_fn(|n| {
+            let (cols, stride, shared) = &outputs[n];
+            // SAFETY: rows do not overlap (`view_end`), and every task has rows of its own.
+            #[allow(unsafe_code)]
+            let data = unsafe { shared.range(first * stride, (rows - 1) * stride + cols) };
+            RowsMut { data, rows, cols: *cols, stride: *stride }
+        });
+        task(first, blocks);
+    });
+}

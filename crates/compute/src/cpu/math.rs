@@ -1,0 +1,241 @@
+//! Arithmetic that the compiler vectorises, from one source for every instruction set.
+//!
+//! A [`Kernel`] is generic over the way of multiplying and adding; [`dispatch`] compiles a copy of it for each
+//! instruction set. Sums run in [`LANES`] accumulators and one fixed tree whatever the width of the registers, so
+//! AVX2 and AVX-512 agree bit for bit.
+
+use super::Isa;
+
+/// Accumulators of a sum: enough to hide the latency of an addition in registers of any width.
+pub(super) const LANES: usize = 32;
+
+/// How an instruction set multiplies and adds.
+pub(super) trait Arithmetic {
+    /// Rows of a register tile of 16 columns (see `tile`): what fits in the registers.
+    const TILE_ROWS: usize;
+
+    /// `a * b + c`.
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// Fused, 32 registers of 16 values.
+#[cfg(target_arch = "x86_64")]
+struct Avx512;
+
+#[cfg(target_arch = "x86_64")]
+impl Arithmetic for Avx512 {
+    const TILE_ROWS: usize = 8;
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// Fused, 16 registers of 8 values.
+#[cfg(target_arch = "x86_64")]
+struct Avx2;
+
+#[cfg(target_arch = "x86_64")]
+impl Arithmetic for Avx2 {
+    const TILE_ROWS: usize = 4;
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// Fused only where every processor can: without the instruction, `f32::mul_add` is a call.
+struct Portable;
+
+impl Arithmetic for Portable {
+    const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+    }
+}
+
+/// A piece of work on slices. `run` and all it calls must be `#[inline(always)]`, or the copies share plain code.
+pub(super) trait Kernel {
+    /// What it gives back.
+    type Output;
+
+    /// Does the work.
+    fn run<A: Arithmetic>(self) -> Self::Output;
+}
+
+/// Runs the copy of `kernel` for `isa`, which this machine must have (`Cpu` sees to that).
+#[inline]
+pub(super) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+        fn avx512<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<Avx512>()
+        }
+
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run::<Avx2>()
+        }
+
+        match isa {
+            // SAFETY: `Cpu::with_isa` admits no instruction set that the machine lacks.
+            #[allow(unsafe_code)]
+            Isa::Avx512 => return unsafe { avx512(kernel) },
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            Isa::Avx2 => return unsafe { avx2(kernel) },
+            Isa::Plain => {}
+        }
+    }
+    kernel.run::<Portable>()
+}
+
+/// The natural exponential, within 2 units in the last place; 0 below the smallest normal number, at most
+/// `exp(88)` (it never overflows), NaN for NaN.
+///
+/// `exp(x) = 2^n exp(r)` with `n = round(x / ln 2)`; `exp(r)` on ±ln 2 / 2 is a polynomial of degree 6 (the
+/// coefficients of Cephes `expf`), and `2^n` is put together from its bits.
+#[inline(always)]
+pub(super) fn exp<A: Arithmetic>(x: f32) -> f32 {
+    const LOW: f32 = -87.336_54;
+    const HIGH: f32 = 88.0;
+    /// Adding it leaves the rounded integer in the lowest bits of the mantissa.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+
+    // Comparisons and not `min`/`max`, which would lose a NaN.
+    let clamped = if x < LOW { LOW } else { x };
+    let clamped = if clamped > HIGH { HIGH } else { clamped };
+    let shifted = A::mul_add(clamped, std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
+    let r = A::mul_add(n, -LN_2_HIGH, clamped);
+    let r = A::mul_add(n, -LN_2_LOW, r);
+    let p = A::mul_add(r, 1.987_569_1e-4, 1.398_199_9e-3);
+    let p = A::mul_add(p, r, 8.333_452e-3);
+    let p = A::mul_add(p, r, 4.166_579_6e-2);
+    let p = A::mul_add(p, r, 1.666_666_5e-1);
+    let p = A::mul_add(p, r, 0.5);
+    let p = A::mul_add(p, r * r, r) + 1.0;
+    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
+    if x < LOW { 0.0 } else { p * power }
+}
+
+/// The larger one, `b` if either is NaN: a single instruction, which `f32::max` is not.
+#[inline(always)]
+pub(super) fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// Sum of the lanes: halves are added until one is left.
+#[inline(always)]
+pub(super) fn sum_lanes<const N: usize>(mut lanes: [f32; N]) -> f32 {
+    let mut width = N / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// `Σ a[i] * b[i]`.
+#[inline(always)]
+pub(super) fn dot<A: Arithmetic>(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for l in 0..LANES {
+            lanes[l] = A::mul_add(a[l], b[l], lanes[l]);
+        }
+    }
+    for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+        *lane = A::mul_add(a, b, *lane);
+    }
+    sum_lanes(lanes)
+}
+
+/// `Σ a[i] * b[i] * c[i]`.
+#[inline(always)]
+pub(super) fn dot3<A: Arithmetic>(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    let (c_blocks, c_rest) = c.as_chunks::<LANES>();
+    for ((a, b), c) in a_blocks.iter().zip(b_blocks).zip(c_blocks) {
+        for l in 0..LANES {
+            lanes[l] = A::mul_add(a[l] * b[l], c[l], lanes[l]);
+        }
+    }
+    for (((lane, &a), &b), &c) in lanes.iter_mut().zip(a_rest).zip(b_rest).zip(c_rest) {
+        *lane = A::mul_add(a * b, c, *lane);
+    }
+    sum_lanes(lanes)
+}
+
+/// The largest value, negative infinity of nothing. A NaN may be passed over.
+#[inline(always)]
+pub(super) fn largest(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for l in 0..LANES {
+            lanes[l] = larger(block[l], lanes[l]);
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane = larger(value, *lane);
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| larger(b, a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct ExpOf<'a>(&'a mut [f32]);
+
+    impl Kernel for ExpOf<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<A: Arithmetic>(self) {
+            for x in self.0 {
+                *x = exp::<A>(*x);
+            }
+        }
+    }
+
+    fn exp_of(isa: Isa, mut values: Vec<f32>) -> Vec<f32> {
+        dispatch(isa, ExpOf(&mut values));
+        values
+    }
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        let inputs: Vec<f32> = (0..400_000).map(|i| -87.3 + i as f32 * (175.2 / 400_000.0)).collect();
+        for isa in [Isa::Plain, Isa::available()] {
+            for (x, y) in inputs.iter().zip(exp_of(isa, inputs.clone())) {
+                let exact = f64::from(*x).exp();
+                let unit = f64::from(f32::from_bits((exact as f32).to_bits() + 1) - exact as f32);
+                assert!((f64::from(y) - exact).abs() <= 2.0 * unit, "{isa:?}: exp({x}) = {y}, not {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn exp_underflows_to_zero_stays_finite_and_keeps_nan() {
+        for isa in [Isa::Plain, Isa::available()] {
+            let y = exp_of(isa, vec![f32::NEG_INFINITY, -1e30, -100.0, 0.0, 100.0, f32::INFINITY, f32::NAN]);
+            assert_eq!(y[..4], [0.0, 0.0, 0.0, 1.0]);
+            assert!(y[4].is_finite() && y[5] == y[4] && y[6].is_nan());
+        }
+    }
+}
