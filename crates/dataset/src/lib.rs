@@ -1,1 +1,36 @@
-//! placeholder
+//! From files of questions and answers to batches of tokens, with proof that nothing tested was trained on.
+//!
+//! ```text
+//! files ─▶ rows ─▶ cleaning ─▶ groups ─▶ split + certificate ─▶ prepared folder ─▶ examples ─▶ samples ─▶ batches
+//!          read    clean       components  split                 prepare            load        encode     BatchPlan
+//! ```
+//!
+//! Two promises: every row that a file holds is either kept or dropped under a rule that is on file; and no side of
+//! the split shares a question, a near-duplicate or a document with another.
+
+mod certificate;
+mod cleaning;
+mod dropped;
+mod error;
+mod examples;
+mod groups;
+pub mod near_duplicate;
+mod nearest;
+mod normalise;
+mod packing;
+mod prepare;
+mod rows;
+mod split;
+
+pub use certificate::{Certificate, ChoiceLeak, Leak, NearestPair, RowSplitLeak, SideCount, row_split_leak};
+pub use cleaning::{Cleaned, Cleaning, clean};
+pub use dropped::{Dropped, Rule, count_by_rule};
+pub use error::Error;
+pub use examples::{ChoiceItem, Example, load, load_choices};
+pub use groups::{By, Components, Fingerprint, components};
+pub use nearest::{Match, nearest};
+pub use normalise::{fold_whitespace, normalise_question, printed_form, tidy, words};
+pub use packing::{Batch, BatchPlan, Sample, shuffled};
+pub use prepare::{PrepareOptions, Prepared, Report, prepare, prepare_rows};
+pub use rows::{AnswerOption, Choice, Input, Item, Layout, Origin, ReadOptions, Reader, Row, read};
+pub use split::{Group, Side, Split, SplitOptions, Stratify, split};
