@@ -1,0 +1,380 @@
+//! Text to token ids and back.
+//!
+//! There are two ways in. [`Tokenizer::encode_ordinary`] is for text of people and files: a control token written in
+//! it stays ordinary text. [`Tokenizer::encode_with_control`] is for text that a chat template wrote. Neither adds a
+//! token of its own: whether a conversation starts with a BOS is the template's business.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokenizers::{
+    AddedVocabulary, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer, Token, tokenizer::normalizer,
+};
+
+use crate::{Error, Result};
+
+/// The file of the vocabulary.
+pub(crate) const TOKENIZER_FILE: &str = "tokenizer.json";
+/// The file of the special tokens' roles.
+pub(crate) const CONFIG_FILE: &str = "tokenizer_config.json";
+/// The longest file that is read.
+const FILE_LIMIT: u64 = 256 << 20;
+
+/// One token and the bytes of the text that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) id: u32,
+    pub(crate) bytes: Range<usize>,
+}
+
+/// A vocabulary with its rules, and the roles of its special tokens.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    origin: PathBuf,
+    inner: tokenizers::Tokenizer,
+    /// The added tokens without the special ones, for ordinary text.
+    ordinary: AddedVocabulary,
+    special: Vec<(String, u32)>,
+    vocab_size: usize,
+    bos: Option<u32>,
+    eos: Vec<u32>,
+    pad: Option<u32>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` of a model's folder, and the roles of special tokens from `tokenizer_config.json`,
+    /// `special_tokens_map.json`, `generation_config.json` and `config.json`, the first that says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when `tokenizer.json` is missing or not a tokenizer; [`Error::Io`] and [`Error::Json`]
+    /// when one of the other files is there and broken.
+    pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let path = folder.join(TOKENIZER_FILE);
+        if !path.is_file() {
+            return Err(Error::Tokenizer {
+                path,
+                reason: "not there; hint: save the model's fast tokenizer beside its weights".to_owned(),
+            });
+        }
+        let mut tokenizer = Self::from_bytes(&path, &read_limited(&path)?)?;
+        tokenizer.assign_roles(folder)?;
+        Ok(tokenizer)
+    }
+
+    /// Reads the text of a `tokenizer.json`; special tokens have no roles then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when it is not a tokenizer.
+    pub fn from_json(json: &str) -> Result<Self> {
+        Self::from_bytes(Path::new(TOKENIZER_FILE), json.as_bytes())
+    }
+
+    fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let wrong = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
+        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|reason| wrong(reason.to_string()))?;
+        let vocabulary = inner.get_vocab(true);
+        let Some(largest) = vocabulary.values().max() else {
+            return Err(wrong("the vocabulary is empty".to_owned()));
+        };
+        let added = inner.get_added_vocabulary();
+        let mut ordinary = added.clone();
+        ordinary.set_encode_special_tokens(true);
+        let mut special: Vec<(String, u32)> = added
+            .get_added_tokens_decoder()
+            .iter()
+            .filter(|(_, token)| token.special && !token.content.is_empty())
+            .map(|(id, token)| (token.content.clone(), *id))
+            .collect();
+        special.sort_by_key(|(_, id)| *id);
+        let vocab_size = *largest as usize + 1;
+        Ok(Tokenizer {
+            origin: path.to_owned(),
+            inner,
+            ordinary,
+            special,
+            vocab_size,
+            bos: None,
+            eos: Vec::new(),
+            pad: None,
+        })
+    }
+
+    fn assign_roles(&mut self, folder: &Path) -> Result<()> {
+        let texts = SpecialTexts::from_dir(folder)?;
+        let id = |text: &Option<String>| text.as_deref().and_then(|text| self.token_to_id(text));
+        let (mut bos, mut pad) = (id(&texts.bos), id(&texts.pad));
+        let mut eos: Vec<u32> = id(&texts.eos).into_iter().collect();
+        for file in ["generation_config.json", "config.json"] {
+            let Some(config) = read_object(&folder.join(file))? else { continue };
+            let ids = |key: &str| ids_in(config.get(key), self.vocab_size);
+            bos = bos.or_else(|| ids("bos_token_id").first().copied());
+            pad = pad.or_else(|| ids("pad_token_id").first().copied());
+            for id in ids("eos_token_id") {
+                if !eos.contains(&id) {
+                    eos.push(id);
+                }
+            }
+        }
+        (self.bos, self.eos, self.pad) = (bos, eos, pad);
+        Ok(())
+    }
+
+    /// Ids of ordinary text: control tokens written in it stay text, and nothing is added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when the vocabulary has no tokens for the text.
+    pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
+        let split = self.ordinary.extract_and_normalize(self.inner.get_normalizer(), text);
+        Ok(self.finish(split)?.into_iter().map(|piece| piece.id).collect())
+    }
+
+    /// Ids of text in which control tokens count, such as a rendered template; nothing is added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when the vocabulary has no tokens for the text.
+    pub fn encode_with_control(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.pieces_with_control(text)?.into_iter().map(|piece| piece.id).collect())
+    }
+
+    /// As [`Tokenizer::encode_with_control`], with the bytes of each token.
+    pub(crate) fn pieces_with_control(&self, text: &str) -> Result<Vec<Piece>> {
+        let added = self.inner.get_added_vocabulary();
+        self.finish(added.extract_and_normalize(self.inner.get_normalizer(), text))
+    }
+
+    /// Control tokens exactly where `control` says (in order), ordinary text everywhere else.
+    pub(crate) fn pieces_with_control_at(&self, text: &str, control: &[Piece]) -> Result<Vec<Piece>> {
+        let failed = |reason: tokenizers::Error| self.failed(reason);
+        let mut split = PreTokenizedString::from(text);
+        split.split(|_, whole| Ok(cut(&whole, control))).map_err(failed)?;
+        let no_normalizer: Option<&tokenizers::NormalizerWrapper> = None;
+        split
+            .split(|_, part| {
+                let added = self.ordinary.extract_and_normalize(no_normalizer, part.get());
+                Ok(cut(&part, &added_pieces(&added)))
+            })
+            .map_err(failed)?;
+        if let Some(normalizer) = self.inner.get_normalizer() {
+            split.normalize(|part| normalizer.normalize(part)).map_err(failed)?;
+        }
+        self.finish(split)
+    }
+
+    /// The rest of the library's pipeline: pre-tokenizer and model, and no post-processor.
+    fn finish(&self, mut split: PreTokenizedString) -> Result<Vec<Piece>> {
+        let run = || {
+            if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+                pre_tokenizer.pre_tokenize(&mut split)?;
+            }
+            self.inner.get_model().tokenize_in_pretokenized(&mut split, None)?;
+            split.into_encoding(None, 0, OffsetType::Byte)
+        };
+        let encoding = run().map_err(|reason| self.failed(reason))?;
+        let pieces = encoding.get_ids().iter().zip(encoding.get_offsets());
+        Ok(pieces.map(|(id, (start, end))| Piece { id: *id, bytes: *start..*end }).collect())
+    }
+
+    /// The text of ids; ids that are not in the vocabulary are left out, bytes that are no UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when the vocabulary's decoder fails.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
+        self.inner.decode(ids, skip_special).map_err(|reason| self.failed(reason))
+    }
+
+    /// A decoder for ids that come one at a time.
+    pub fn decode_stream(&self, skip_special: bool) -> DecodeStream<'_> {
+        DecodeStream { tokenizer: self, skip_special, ids: Vec::new(), given: 0 }
+    }
+
+    /// The id of a token, written as in the vocabulary.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// A token as written in the vocabulary.
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// One more than the largest id; a model's embedding may have more rows.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The token before a text, if the model has one.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// The token after a text or turn, if the model has one.
+    pub fn eos(&self) -> Option<u32> {
+        self.eos.first().copied()
+    }
+
+    /// Every token that ends generation.
+    pub fn eos_ids(&self) -> &[u32] {
+        &self.eos
+    }
+
+    /// The token that fills a batch, if the model has one.
+    pub fn pad(&self) -> Option<u32> {
+        self.pad
+    }
+
+    /// The special tokens with their ids, by id.
+    pub fn special_tokens(&self) -> &[(String, u32)] {
+        &self.special
+    }
+
+    /// Whether an id is a special token.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.special.binary_search_by_key(&id, |(_, id)| *id).is_ok()
+    }
+
+    fn failed(&self, reason: tokenizers::Error) -> Error {
+        Error::Tokenizer { path: self.origin.clone(), reason: reason.to_string() }
+    }
+}
+
+/// A part of a text that is not normalised yet, cut into the given tokens and what lies between them.
+fn cut(part: &NormalizedString, tokens: &[Piece]) -> Vec<(NormalizedString, Option<Vec<Token>>)> {
+    let mut parts = Vec::with_capacity(2 * tokens.len() + 1);
+    let mut take = |range: Range<usize>, id: Option<u32>| {
+        if let Some(slice) = part.slice(normalizer::Range::Normalized(range)) {
+            let length = slice.get().len();
+            parts.push((
+                slice.clone(),
+                id.map(|id| vec![Token::new(id, slice.get().to_owned(), (0, length))]),
+            ));
+        }
+    };
+    let mut done = 0;
+    for token in tokens {
+        take(done..token.bytes.start, None);
+        take(token.bytes.clone(), Some(token.id));
+        done = token.bytes.end;
+    }
+    take(done..part.get().len(), None);
+    parts
+}
+
+/// The added tokens that were found in a text.
+fn added_pieces(split: &PreTokenizedString) -> Vec<Piece> {
+    let parts = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
+    let tokens = parts.into_iter().filter_map(|(_, (start, end), tokens)| {
+        tokens
+            .as_ref()
+            .and_then(|tokens| tokens.first())
+            .map(|token| Piece { id: token.id, bytes: start..end })
+    });
+    tokens.collect()
+}
+
+/// Decodes ids one at a time; holds a character back until all its bytes are there.
+#[derive(Debug, Clone)]
+pub struct DecodeStream<'tokenizer> {
+    tokenizer: &'tokenizer Tokenizer,
+    skip_special: bool,
+    /// Ids whose text is given out (kept because decoders look at the neighbour before), then those held back.
+    ids: Vec<u32>,
+    given: usize,
+}
+
+impl DecodeStream<'_> {
+    /// Takes the next id and returns the text that is certain now; empty while a character is incomplete.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when the vocabulary's decoder fails.
+    pub fn push(&mut self, id: u32) -> Result<String> {
+        self.ids.push(id);
+        let text = self.held_back()?;
+        if text.is_empty() || text.ends_with(char::REPLACEMENT_CHARACTER) {
+            return Ok(String::new());
+        }
+        self.ids.drain(..self.given);
+        self.given = self.ids.len();
+        Ok(text)
+    }
+
+    /// The text still held back; incomplete characters become U+FFFD.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when the vocabulary's decoder fails.
+    pub fn finish(self) -> Result<String> {
+        self.held_back()
+    }
+
+    fn held_back(&self) -> Result<String> {
+        let before = self.tokenizer.decode(&self.ids[..self.given], self.skip_special)?;
+        let all = self.tokenizer.decode(&self.ids, self.skip_special)?;
+        Ok(all.get(before.len()..).unwrap_or_default().to_owned())
+    }
+}
+
+/// The special tokens' texts by role, as a model's folder names them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpecialTexts {
+    pub(crate) bos: Option<String>,
+    pub(crate) eos: Option<String>,
+    pub(crate) pad: Option<String>,
+    pub(crate) unk: Option<String>,
+}
+
+impl SpecialTexts {
+    pub(crate) fn from_dir(folder: &Path) -> Result<Self> {
+        let mut texts = SpecialTexts::default();
+        for file in [CONFIG_FILE, "special_tokens_map.json"] {
+            let Some(config) = read_object(&folder.join(file))? else { continue };
+            let text = |key: &str| {
+                let value = config.get(key)?;
+                value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
+            };
+            texts.bos = texts.bos.or_else(|| text("bos_token"));
+            texts.eos = texts.eos.or_else(|| text("eos_token"));
+            texts.pad = texts.pad.or_else(|| text("pad_token"));
+            texts.unk = texts.unk.or_else(|| text("unk_token"));
+        }
+        Ok(texts)
+    }
+}
+
+/// A number or a list of numbers that are ids.
+fn ids_in(value: Option<&Value>, vocab_size: usize) -> Vec<u32> {
+    let values = match value {
+        Some(Value::Array(values)) => values.as_slice(),
+        Some(value) => std::slice::from_ref(value),
+        None => &[],
+    };
+    let ids = values.iter().filter_map(Value::as_u64).filter(|id| *id < vocab_size as u64);
+    ids.filter_map(|id| u32::try_from(id).ok()).collect()
+}
+
+/// A JSON file, or nothing where there is none.
+pub(crate) fn read_object(path: &Path) -> Result<Option<Value>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&read_limited(path)?).map(Some).map_err(|source| Error::json(path, source))
+}
+
+/// A file's bytes, unless it is longer than any file of its kind.
+pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>> {
+    let length = fs::metadata(path).map_err(|source| Error::io(path, source))?.len();
+    if length > FILE_LIMIT {
+        let reason = format!("{length} bytes long, expected at most {FILE_LIMIT}");
+        return Err(Error::Tokenizer { path: path.to_owned(), reason });
+    }
+    fs::read(path).map_err(|source| Error::io(path, source))
+}
