@@ -20,6 +20,8 @@ mod tile;
 use std::sync::{Mutex, PoisonError};
 
 pub use buffer::{CpuBuffer, CpuWeight};
+#[doc(hidden)]
+pub use gemm::measure;
 pub use isa::Isa;
 pub use threads::Threads;
 

@@ -16,6 +16,7 @@ kernels! {
     features: "avx2,fma,f16c",
     rows: [1 2 3 4 5 6],
     rows_wide: [1 2],
+    rows_thin: [1 2 3 4 5 6],
 }
 
 // SAFETY of every block here: the trait's callers run on a CPU with AVX2, FMA and F16C and hand in pointers to 8
@@ -64,6 +65,11 @@ impl Simd<8> for Avx2 {
     #[inline(always)]
     unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(line: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
 
     #[inline(always)]

@@ -16,6 +16,7 @@ kernels! {
     features: "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     rows: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     rows_wide: [1 2 3 4 5 6],
+    rows_thin: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
 }
 
 // SAFETY of every block here: the trait's callers run on a CPU with AVX-512 and hand in pointers to 16 elements.
@@ -63,6 +64,11 @@ impl Simd<16> for Avx512 {
     #[inline(always)]
     unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(line: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
 
     #[inline(always)]

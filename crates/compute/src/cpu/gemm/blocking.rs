@@ -140,6 +140,11 @@ impl Grid {
         (from..to, (to - from).div_ceil(self.lanes).next_power_of_two())
     }
 
+    /// Columns of some panels.
+    pub(super) fn cols_of(&self, panels: Range<usize>) -> Range<usize> {
+        panels.start * self.width..self.cols.min(panels.end * self.width)
+    }
+
     /// Floats between the packed left panels that start at `row`, the `panel`-th, and the first ones. The whole
     /// vectors that packing writes reach one vector past a panel.
     pub(super) fn left_offset(&self, row: usize, panel: usize, steps: usize) -> usize {

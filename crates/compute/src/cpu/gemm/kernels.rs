@@ -1,6 +1,7 @@
 //! Packing and micro-kernels of one instruction set, chosen at run time.
 
 use super::pack::Pack;
+use super::thin::Thin;
 use super::tile::Tile;
 
 /// The functions of one instruction set.
@@ -16,6 +17,10 @@ pub(super) struct Kernels {
     pub(super) pack: unsafe fn(&Pack<'_>),
     /// The micro-kernel of so many rows and vectors. It needs the instruction set and what [`Tile::run`] asks for.
     pub(super) tile: fn(usize, usize) -> unsafe fn(&Tile),
+    /// Most rows of a product whose right side is not packed.
+    pub(super) max_rows_thin: usize,
+    /// The kernel of so many rows for these. It needs the instruction set and what [`Thin::run`] asks for.
+    pub(super) thin: fn(usize) -> unsafe fn(&Thin<'_>),
 }
 
 /// Instantiates packing and micro-kernels for an instruction set, in functions that enable it.
@@ -26,13 +31,16 @@ macro_rules! kernels {
         $(features: $features:literal,)?
         rows: [$($rows:literal)*],
         rows_wide: [$($wide:literal)*],
+        rows_thin: [$($thin:literal)*],
     ) => {
         pub(super) const KERNELS: Kernels = Kernels {
             lanes: $lanes,
             max_rows: [$($rows),*].len(),
             max_rows_wide: [$($wide),*].len(),
             pack,
-            tile: choose,
+            tile: choose_tile,
+            max_rows_thin: [$($thin),*].len(),
+            thin: choose_thin,
         };
 
         $(#[target_feature(enable = $features)])?
@@ -47,12 +55,25 @@ macro_rules! kernels {
             unsafe { job.run::<$isa, $lanes, ROWS, VECTORS>() }
         }
 
-        fn choose(rows: usize, vectors: usize) -> unsafe fn(&super::tile::Tile) {
+        $(#[target_feature(enable = $features)])?
+        unsafe fn thin<const ROWS: usize>(job: &super::thin::Thin<'_>) {
+            // SAFETY: the caller's promise is the same.
+            unsafe { job.run::<$isa, $lanes, ROWS>() }
+        }
+
+        fn choose_tile(rows: usize, vectors: usize) -> unsafe fn(&super::tile::Tile) {
             match (rows, vectors) {
                 $(($rows, 1) => tile::<$rows, 1>,)*
                 $(($rows, 2) => tile::<$rows, 2>,)*
                 $(($wide, 4) => tile::<$wide, 4>,)*
                 _ => unreachable!("no micro-kernel of {rows} rows and {vectors} vectors"),
+            }
+        }
+
+        fn choose_thin(rows: usize) -> unsafe fn(&super::thin::Thin<'_>) {
+            match rows {
+                $($thin => thin::<$thin>,)*
+                _ => unreachable!("no thin kernel of {rows} rows"),
             }
         }
     };

@@ -14,12 +14,14 @@ mod avx2;
 mod avx512;
 mod blocking;
 mod kernels;
+pub mod measure;
 mod pack;
 mod plain;
 mod scratch;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod tile;
 
 use std::ops::Range;
@@ -29,6 +31,7 @@ use half::{bf16, f16};
 use self::blocking::{Block, Depth, Grid};
 use self::kernels::Kernels;
 use self::pack::Pack;
+use self::thin::Thin;
 use self::tile::Tile;
 use super::{Isa, Threads};
 
@@ -120,6 +123,7 @@ pub(crate) fn gemm(threads: &Threads, isa: Isa, g: Gemm<'_>) {
     let depth = Depth::new(g.depth, tail);
     let kernels = kernels_of(isa);
     let height = Grid::max_rows(&depth);
+    let contiguous = g.right.depth_stride == 1 && g.tail.is_none_or(|(_, _, right)| right.depth_stride == 1);
     for row in (0..g.rows).step_by(height) {
         let rows = height.min(g.rows - row);
         let grid = Grid::new(&kernels, rows, g.cols, &depth, threads.count());
@@ -136,6 +140,7 @@ pub(crate) fn gemm(threads: &Threads, isa: Isa, g: Gemm<'_>) {
             start_stride,
             c: g.c.as_mut_ptr(),
             stride: g.stride,
+            thin: rows <= kernels.max_rows_thin && contiguous,
         };
         product.run(threads);
     }
@@ -168,6 +173,8 @@ struct Product<'a> {
     start_stride: usize,
     c: *mut f32,
     stride: usize,
+    /// The right side is not packed.
+    thin: bool,
 }
 
 // SAFETY: the operands are shared slices; through `c` each task writes the rows and columns of its own tiles, and
@@ -227,6 +234,9 @@ impl Product<'_> {
     /// Computes one task's part of the output over some blocks of depth, whose packed left panels may be there.
     fn task(&self, task: usize, blocks: Range<usize>, left: Option<Panels>) {
         let (col_panels, row_panels) = self.grid.task(task);
+        if let (true, Some(left)) = (self.thin, left) {
+            return self.thin_task(col_panels, blocks, left);
+        }
         let right_room = self.grid.group_panels() * self.grid.width * self.depth.room() + self.kernels.lanes;
         let left_room = (self.kernels.max_rows * self.depth.room() + self.kernels.lanes).next_multiple_of(16);
         scratch::with_task(left_room + right_room, |memory| {
@@ -252,17 +262,52 @@ impl Product<'_> {
                     };
                     for (i, col_panel) in col_panels.clone().enumerate() {
                         let right = right[i * self.grid.width * steps..].as_ptr();
-                        self.tile(rows.clone(), col_panel, number, left, right);
+                        let (cols, vectors) = self.grid.col_panel(col_panel);
+                        let tile = self.tile(rows.start, cols, number, left, right);
+                        // SAFETY: `isa` was found on this CPU; both panels are packed for this height and width;
+                        // `gemm` checked that rows and columns lie inside the output and what it starts from.
+                        unsafe { (self.kernels.tile)(rows.len(), vectors)(&tile) }
                     }
                 }
             }
         });
     }
 
+    /// As [`Product::task`], without packing the right side.
+    fn thin_task(&self, col_panels: Range<usize>, blocks: Range<usize>, left: Panels) {
+        let rows = self.grid.row_panel(0);
+        let cols = self.grid.cols_of(col_panels);
+        let kernel = (self.kernels.thin)(rows.len());
+        for (index, number) in blocks.enumerate() {
+            let block = self.depth.block(number);
+            let left = left.at(index * self.block_room()).cast_const();
+            for col in cols.clone().step_by(self.kernels.lanes) {
+                let width = self.kernels.lanes.min(cols.end - col);
+                let tile = self.tile(rows.start, col..col + width, number, left, std::ptr::null());
+                let thin = Thin {
+                    tile,
+                    right: self.right,
+                    row: col,
+                    from: block.from,
+                    tail: self.tail.map(|(_, right)| right),
+                };
+                // SAFETY: `isa` was found on this CPU; the left panel is packed for this height; `gemm` checked that
+                // rows, columns and depth lie inside operands and output.
+                unsafe { kernel(&thin) }
+            }
+        }
+    }
+
     /// One tile over one block of depth.
-    fn tile(&self, rows: Range<usize>, col_panel: usize, block: usize, left: *const f32, right: *const f32) {
-        let (cols, vectors) = self.grid.col_panel(col_panel);
-        let row = self.row + rows.start;
+    fn tile(
+        &self,
+        row: usize,
+        cols: Range<usize>,
+        block: usize,
+        left: *const f32,
+        right: *const f32,
+    ) -> Tile {
+        let row = self.row + row;
         let c = self.c.wrapping_add(row * self.stride + cols.start);
         let (start, start_stride) = if block > 0 {
             (c.cast_const(), self.stride)
@@ -272,7 +317,7 @@ impl Product<'_> {
             (self.start.wrapping_add(row * self.start_stride + cols.start), self.start_stride)
         };
         let Block { depth, tail, .. } = self.depth.block(block);
-        let tile = Tile {
+        Tile {
             left,
             right,
             depth,
@@ -283,10 +328,7 @@ impl Product<'_> {
             start_stride,
             c,
             stride: self.stride,
-        };
-        // SAFETY: `isa` was found on this CPU; both panels are packed for this height and width; `gemm` checked that
-        // rows and columns lie inside the output and what it starts from.
-        unsafe { (self.kernels.tile)(rows.len(), vectors)(&tile) }
+        }
     }
 
     fn pack_left(&self, rows: Range<usize>, block: Block, to: *mut f32) {

@@ -16,6 +16,8 @@ pub(super) struct Pack<'a> {
     pub(super) width: usize,
 }
 
+const STEPS_AHEAD: usize = 16;
+
 impl Pack<'_> {
     /// Packs the strip, decoding it.
     ///
@@ -61,6 +63,7 @@ impl Pack<'_> {
         for p in 0..self.depth {
             let step = &strip[p * self.operand.depth_stride..];
             for i in (0..self.rows).step_by(L) {
+                S::prefetch(step.as_ptr().wrapping_add(i + STEPS_AHEAD * self.operand.depth_stride));
                 // SAFETY: the elements are inside `step` or replaced; `to` has the room, says the caller.
                 unsafe {
                     let values = load::<S, T, L>(&step[i..], self.rows - i);
@@ -73,30 +76,73 @@ impl Pack<'_> {
     /// Depth is contiguous: squares of `L` by `L` are transposed in registers.
     #[inline(always)]
     unsafe fn transpose<S: Simd<L>, T: Stored, const L: usize>(&self, strip: &[T]) {
+        let whole = self.depth / L * L;
         for i in (0..self.rows).step_by(L) {
-            let last = (self.rows - i).min(L) - 1;
-            for p in (0..self.depth).step_by(L) {
-                let steps = (self.depth - p).min(L);
-                // SAFETY: the rows up to `last` and `steps` elements of each are inside the strip; `to` has the
-                // room, says the caller.
-                unsafe {
-                    let mut square = [S::splat(0.0); L];
-                    for (k, vector) in square.iter_mut().enumerate() {
-                        // Rows past the end repeat the last one: their lanes are never written to the output.
-                        let start = (i + k.min(last)) * self.operand.row_stride + p;
-                        *vector = if steps == L {
-                            T::load::<S, L>(strip.as_ptr().add(start))
-                        } else {
-                            load::<S, T, L>(&strip[start..], steps)
-                        };
-                    }
-                    let square = S::transpose(square);
-                    for (k, vector) in square[..steps].iter().enumerate() {
+            let rows = (self.rows - i).min(L);
+            let strip = &strip[i * self.operand.row_stride..];
+            // SAFETY: the rows and `depth` elements of each are inside the strip; `to` has the room, says the
+            // caller.
+            unsafe {
+                for p in (0..whole).step_by(L) {
+                    let square = square::<S, T, L>(strip, self.operand.row_stride, rows, p);
+                    for (k, vector) in square.iter().enumerate() {
                         S::store(self.to.add((p + k) * self.width + i), *vector);
+                    }
+                }
+                if whole < self.depth {
+                    let steps = self.depth - whole;
+                    let square = edge::<S, T, L>(strip, self.operand.row_stride, rows, whole, steps);
+                    for (k, vector) in square[..steps].iter().enumerate() {
+                        S::store(self.to.add((whole + k) * self.width + i), *vector);
                     }
                 }
             }
         }
+    }
+}
+
+/// Elements `p..p + L` of up to `L` rows, transposed. Rows past the end repeat the last one: what comes of them is
+/// never written to an output.
+///
+/// # Safety
+/// The instruction set must be there and the rows reach `p + L`.
+#[inline(always)]
+pub(super) unsafe fn square<S: Simd<L>, T: Stored, const L: usize>(
+    strip: &[T],
+    stride: usize,
+    rows: usize,
+    p: usize,
+) -> [S::Vector; L] {
+    // SAFETY: says the caller.
+    unsafe {
+        let mut square = [S::splat(0.0); L];
+        for (k, vector) in square.iter_mut().enumerate() {
+            let row = strip.as_ptr().add(k.min(rows - 1) * stride + p);
+            *vector = T::load::<S, L>(row);
+        }
+        S::transpose(square)
+    }
+}
+
+/// As [`square`], for rows that end at `p + steps`.
+///
+/// # Safety
+/// As [`square`].
+#[inline(always)]
+pub(super) unsafe fn edge<S: Simd<L>, T: Stored, const L: usize>(
+    strip: &[T],
+    stride: usize,
+    rows: usize,
+    p: usize,
+    steps: usize,
+) -> [S::Vector; L] {
+    // SAFETY: says the caller.
+    unsafe {
+        let mut square = [S::splat(0.0); L];
+        for (k, vector) in square.iter_mut().enumerate() {
+            *vector = load::<S, T, L>(&strip[k.min(rows - 1) * stride + p..], steps);
+        }
+        S::transpose(square)
     }
 }
 

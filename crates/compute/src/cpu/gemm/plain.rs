@@ -12,6 +12,7 @@ kernels! {
     lanes: 8,
     rows: [1 2 3 4],
     rows_wide: [1],
+    rows_thin: [1 2 3 4],
 }
 
 // SAFETY of every block here: the trait's callers hand in pointers to 8 elements.
@@ -62,6 +63,9 @@ impl Simd<8> for Plain {
             std::array::from_fn(|l| a[l] * b[l] + c[l])
         }
     }
+
+    #[inline(always)]
+    fn prefetch<T>(_line: *const T) {}
 
     #[inline(always)]
     unsafe fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] {

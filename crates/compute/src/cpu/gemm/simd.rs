@@ -22,6 +22,8 @@ pub(super) trait Simd<const L: usize> {
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once where the instruction set can.
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Asks for the cache line of an address, which need not be valid.
+    fn prefetch<T>(line: *const T);
     /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
     unsafe fn transpose(rows: [Self::Vector; L]) -> [Self::Vector; L];
 }

@@ -33,6 +33,14 @@ impl Tile {
     pub(super) unsafe fn run<S: Simd<L>, const L: usize, const ROWS: usize, const VECTORS: usize>(&self) {
         // SAFETY: the panels hold `depth + tail` steps and the output `ROWS` rows of `cols`, says the caller.
         unsafe {
+            for i in 0..ROWS {
+                for v in 0..VECTORS {
+                    if !self.start.is_null() {
+                        S::prefetch(self.start.wrapping_add(i * self.start_stride + v * L));
+                    }
+                    S::prefetch(self.c.wrapping_add(i * self.stride + v * L));
+                }
+            }
             let zero = S::splat(0.0);
             let mut sums = [[zero; VECTORS]; ROWS];
             let (mut left, mut right) = (self.left, self.right);
@@ -48,18 +56,32 @@ impl Tile {
                 }
                 multiply::<S, L, ROWS, VECTORS>(&mut sums, &mut left, &mut right, self.tail);
             }
-            if self.cols == VECTORS * L {
-                for (i, row) in sums.iter().enumerate() {
-                    for (v, sum) in row.iter().enumerate() {
-                        let mut value = *sum;
-                        if !self.start.is_null() {
-                            value = S::add(S::load(self.start.add(i * self.start_stride + v * L)), value);
-                        }
-                        S::store(self.c.add(i * self.stride + v * L), value);
+            self.write::<S, L, ROWS, VECTORS>(&sums);
+        }
+    }
+
+    /// `c = start + sums`.
+    ///
+    /// # Safety
+    /// As [`Tile::run`].
+    #[inline(always)]
+    pub(super) unsafe fn write<S: Simd<L>, const L: usize, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        sums: &[[S::Vector; VECTORS]; ROWS],
+    ) {
+        // SAFETY: `start` and `c` have `ROWS` rows of `cols`, says the caller.
+        unsafe {
+            if self.cols < VECTORS * L {
+                return self.write_partial::<S, L, ROWS, VECTORS>(sums);
+            }
+            for (i, row) in sums.iter().enumerate() {
+                for (v, sum) in row.iter().enumerate() {
+                    let mut value = *sum;
+                    if !self.start.is_null() {
+                        value = S::add(S::load(self.start.add(i * self.start_stride + v * L)), value);
                     }
+                    S::store(self.c.add(i * self.stride + v * L), value);
                 }
-            } else {
-                self.write_partial::<S, L, ROWS, VECTORS>(&sums);
             }
         }
     }

@@ -1,0 +1,108 @@
+//! Products with few rows, as in decoding: each element of the right side is used so seldom that packing would cost
+//! more than the multiplications. Squares of it are transposed in registers and used at once.
+
+use super::pack::{edge, square};
+use super::simd::{Simd, Stored};
+use super::tile::Tile;
+use super::{Elements, Operand};
+
+/// Cache lines between what is read and what is asked for, in each row of the right side.
+const LINES_AHEAD: usize = 4;
+
+/// A tile of one vector of columns, whose right side is read where it is stored, with contiguous depth.
+#[derive(Debug)]
+pub(super) struct Thin<'a> {
+    /// Its right panel is not used.
+    pub(super) tile: Tile,
+    pub(super) right: Operand<'a>,
+    /// First row of `right` (and of `tail`), which is the first column of the tile.
+    pub(super) row: usize,
+    /// First step of depth.
+    pub(super) from: usize,
+    /// Right side of the tail.
+    pub(super) tail: Option<Operand<'a>>,
+}
+
+impl Thin<'_> {
+    /// As [`Tile::run`], bit for bit.
+    ///
+    /// # Safety
+    /// As [`Tile::run`]; the right side must reach the tile's columns and depth.
+    #[inline(always)]
+    pub(super) unsafe fn run<S: Simd<L>, const L: usize, const ROWS: usize>(&self) {
+        let Tile { left, depth, tail, alpha, .. } = self.tile;
+        // SAFETY: the caller's promise is the same.
+        unsafe {
+            let mut sums = [S::splat(0.0); ROWS];
+            self.multiply::<S, L, ROWS>(&mut sums, left, self.right, self.from, depth);
+            if alpha != 1.0 {
+                let alpha = S::splat(alpha);
+                for sum in &mut sums {
+                    *sum = S::mul(*sum, alpha);
+                }
+            }
+            if let (Some(right), 1..) = (self.tail, tail) {
+                self.multiply::<S, L, ROWS>(&mut sums, left.add(depth * ROWS), right, 0, tail);
+            }
+            self.tile.write::<S, L, ROWS, 1>(&sums.map(|sum| [sum]));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd<L>, const L: usize, const ROWS: usize>(
+        &self,
+        sums: &mut [S::Vector; ROWS],
+        left: *const f32,
+        right: Operand<'_>,
+        from: usize,
+        depth: usize,
+    ) {
+        let (start, stride) = (self.row * right.row_stride + from, right.row_stride);
+        // SAFETY: the caller's promise is the same.
+        unsafe {
+            match right.elements {
+                Elements::F32(x) => self.stream::<S, _, L, ROWS>(sums, left, &x[start..], stride, depth),
+                Elements::F16(x) => self.stream::<S, _, L, ROWS>(sums, left, &x[start..], stride, depth),
+                Elements::Bf16(x) => self.stream::<S, _, L, ROWS>(sums, left, &x[start..], stride, depth),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn stream<S: Simd<L>, T: Stored, const L: usize, const ROWS: usize>(
+        &self,
+        sums: &mut [S::Vector; ROWS],
+        left: *const f32,
+        right: &[T],
+        stride: usize,
+        depth: usize,
+    ) {
+        let cols = self.tile.cols;
+        let whole = depth / L * L;
+        // SAFETY: the caller's promise is the same.
+        unsafe {
+            let mut acc = *sums;
+            for p in (0..whole).step_by(L) {
+                for k in 0..L {
+                    let line = right.as_ptr().wrapping_add(k * stride + p);
+                    S::prefetch(line.wrapping_byte_add(64 * LINES_AHEAD));
+                }
+                let square = square::<S, T, L>(right, stride, cols, p);
+                for (k, right) in square.iter().enumerate() {
+                    for (i, sum) in acc.iter_mut().enumerate() {
+                        *sum = S::fma(S::splat(*left.add((p + k) * ROWS + i)), *right, *sum);
+                    }
+                }
+            }
+            if whole < depth {
+                let square = edge::<S, T, L>(right, stride, cols, whole, depth - whole);
+                for (k, right) in square[..depth - whole].iter().enumerate() {
+                    for (i, sum) in acc.iter_mut().enumerate() {
+                        *sum = S::fma(S::splat(*left.add((whole + k) * ROWS + i)), *right, *sum);
+                    }
+                }
+            }
+            *sums = acc;
+        }
+    }
+}
