@@ -5,6 +5,7 @@
 
 mod builtin;
 mod clock;
+mod filters;
 mod json;
 
 use std::io;
@@ -218,6 +219,10 @@ fn environment() -> Environment<'static> {
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_fuel(Some(FUEL));
     environment.add_filter("tojson", json::to_json);
+    environment.add_filter("indent", filters::indent);
+    environment.add_filter("default", filters::default);
+    environment.add_filter("d", filters::default);
+    environment.add_filter("replace", filters::replace);
     environment.add_function("raise_exception", |message: String| -> std::result::Result<String, _> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });

@@ -1,0 +1,78 @@
+//! Filters that the engine has in another form than Python's jinja2.
+
+use minijinja::value::Kwargs;
+use minijinja::{Error, Value};
+
+/// `indent(width=4, first=False, blank=False)`; a final line break stays.
+pub(super) fn indent(
+    text: &str,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let width = match width {
+        Some(width) => Some(width),
+        None => options.get("width")?,
+    };
+    let indentation = match width {
+        Some(width) if width.as_str().is_some() => width.as_str().unwrap_or_default().to_owned(),
+        Some(width) => " ".repeat(usize::try_from(width)?.min(1000)),
+        None => " ".repeat(4),
+    };
+    let or_option = |given: Option<bool>, name| match given {
+        Some(given) => Ok::<bool, Error>(given),
+        None => Ok(options.get::<Option<bool>>(name)?.unwrap_or(false)),
+    };
+    let (first, blank) = (or_option(first, "first")?, or_option(blank, "blank")?);
+    options.assert_all_used()?;
+    let mut result = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            result.push('\n');
+        }
+        if if number == 0 { first } else { blank || !line.is_empty() } {
+            result.push_str(&indentation);
+        }
+        result.push_str(line);
+    }
+    Ok(result)
+}
+
+/// `default(value, boolean=False)`.
+pub(super) fn default(
+    value: Value,
+    other: Option<Value>,
+    boolean: Option<bool>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let other = match other {
+        Some(other) => other,
+        None => options.get::<Option<Value>>("default_value")?.unwrap_or_else(|| Value::from("")),
+    };
+    let boolean = match boolean {
+        Some(boolean) => boolean,
+        None => options.get::<Option<bool>>("boolean")?.unwrap_or(false),
+    };
+    options.assert_all_used()?;
+    Ok(if value.is_undefined() || (boolean && !value.is_true()) { other } else { value })
+}
+
+/// `replace(old, new, count=None)`.
+pub(super) fn replace(
+    text: &str,
+    old: &str,
+    new: &str,
+    count: Option<usize>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let count = match count {
+        Some(count) => Some(count),
+        None => options.get::<Option<usize>>("count")?,
+    };
+    options.assert_all_used()?;
+    Ok(match count {
+        Some(count) => text.replacen(old, new, count),
+        None => text.replace(old, new),
+    })
+}
