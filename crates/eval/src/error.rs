@@ -34,4 +34,7 @@ pub enum Error {
         /// Which value.
         what: &'static str,
     },
+    /// The report's template does not fit its data: a bug of this crate.
+    #[error("report template: {0}")]
+    Template(#[from] minijinja::Error),
 }

@@ -8,6 +8,7 @@
 
 pub mod comparison;
 mod error;
+pub mod report;
 pub mod statistics;
 pub mod text_metrics;
 

@@ -37,6 +37,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file could not be replaced in one piece.
+    #[error(transparent)]
+    Write(#[from] formats::Error),
     /// A JSON file of the run is damaged.
     #[error("{}:{line}: {source}", path.display())]
     Json {

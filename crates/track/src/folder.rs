@@ -2,7 +2,8 @@
 
 use crate::lock::Lock;
 use crate::metrics::{METRICS_FILE, MetricsLog};
-use crate::{Error, EvalRow, Manifest, Result, Row, Stats, StepRow, atomic};
+use crate::{Error, EvalRow, Manifest, Result, Row, Stats, StepRow};
+use formats::atomic::write_atomic;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -83,7 +84,7 @@ impl RunFolder {
 
     /// Writes `recipe.yaml`: the recipe as resolved.
     pub fn write_recipe(&self, yaml: &str) -> Result<()> {
-        atomic::write(&self.path.join(RECIPE_FILE), yaml.as_bytes())
+        Ok(write_atomic(self.path.join(RECIPE_FILE), yaml.as_bytes())?)
     }
 
     /// Writes `manifest.json`.
@@ -131,6 +132,6 @@ impl RunFolder {
         let path = self.path.join(name);
         let mut text = serde_json::to_string_pretty(value).map_err(Error::json(&path, 0))?;
         text.push('\n');
-        atomic::write(&path, text.as_bytes())
+        Ok(write_atomic(&path, text.as_bytes())?)
     }
 }

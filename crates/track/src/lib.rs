@@ -16,7 +16,6 @@
 
 #![forbid(unsafe_code)]
 
-mod atomic;
 mod error;
 mod folder;
 mod lock;

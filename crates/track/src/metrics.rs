@@ -3,7 +3,8 @@
 //! The JSON lines are the record; the CSV is made from them. Each row is one `write` of a whole line. A line
 //! that a kill tore is dropped when the log is reopened, and the CSV is written anew from what is left.
 
-use crate::{Error, Result, atomic};
+use crate::{Error, Result};
+use formats::atomic::write_atomic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -158,8 +159,8 @@ impl MetricsLog {
                 Row::Eval(row) => last_eval = Some(row.step),
             }
         }
-        atomic::write(&metrics_path, lines.as_bytes())?;
-        atomic::write(&loss_path, csv.as_bytes())?;
+        write_atomic(&metrics_path, lines.as_bytes())?;
+        write_atomic(&loss_path, csv.as_bytes())?;
         let append = |path: &Path| OpenOptions::new().append(true).open(path).map_err(Error::io(path));
         let (metrics, loss) = (append(&metrics_path)?, append(&loss_path)?);
         Ok(Self { metrics, metrics_path, loss, loss_path, last_step, last_eval })
