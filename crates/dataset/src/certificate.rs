@@ -52,6 +52,8 @@ pub struct RowSplitLeak {
     pub near_duplicates: usize,
     /// Their share.
     pub near_duplicates_share: f64,
+    /// Test rows whose answer stands nearly in train.
+    pub near_answers: usize,
 }
 
 /// A pair of questions on two sides.
@@ -106,6 +108,9 @@ pub struct Certificate {
     pub sides: BTreeMap<Side, SideCount>,
     /// What the sides have in common: all zero.
     pub leak: Leak,
+    /// Test rows whose answer stands nearly in train, to another question about another document: phrases that a
+    /// collection repeats. Zero where `by` names the answer.
+    pub near_answers: usize,
     /// What multiple-choice items have in common with train.
     pub choices: ChoiceLeak,
     /// The nearest pairs of questions of test and train, the most similar first.
@@ -157,6 +162,11 @@ impl<'a> Part<'a> {
             found.sort_unstable();
         }
         found
+    }
+
+    /// How many rows have an answer that stands nearly in the other part.
+    pub(crate) fn near_answers(&self, others: &Part) -> usize {
+        matches(&self.answers(), &others.answers(), ANSWER_SIMILARITY).len()
     }
 
     /// What of this part stands in the other.
@@ -230,5 +240,6 @@ pub fn row_split_leak(rows: &[&Row], prints: &[&Fingerprint], test: f64, seed: u
         shared_documents_share: share(shared_documents),
         near_duplicates,
         near_duplicates_share: share(near_duplicates),
+        near_answers: tested.near_answers(&trained),
     }
 }

@@ -53,6 +53,8 @@ pub struct Cleaned {
     pub prints: Vec<Fingerprint>,
     /// The rows that were left out.
     pub dropped: Vec<Dropped>,
+    /// Rows whose id was that of an earlier row, and got a number.
+    pub renamed: usize,
 }
 
 impl Cleaned {
@@ -71,7 +73,22 @@ impl Cleaned {
     }
 }
 
-/// Applies the rules in this order: exact duplicates, duplicate ids, word limit, rare topics, near-duplicates.
+/// Makes ids unique: the second `a` becomes `a#2`.
+fn rename_repeated_ids(rows: &mut [Row]) -> usize {
+    let (mut taken, mut renamed) = (HashSet::new(), 0);
+    for row in rows {
+        let id = row.id.clone();
+        let mut copy = 1;
+        while !taken.insert(row.id.clone()) {
+            copy += 1;
+            row.id = format!("{id}#{copy}");
+        }
+        renamed += usize::from(copy > 1);
+    }
+    renamed
+}
+
+/// Applies the rules in this order: exact duplicates, word limit, rare topics, near-duplicates.
 pub fn clean(mut rows: Vec<Row>, rules: &Cleaning) -> Cleaned {
     rows.par_iter_mut().for_each(|row| {
         if rules.tidy_whitespace {
@@ -79,8 +96,9 @@ pub fn clean(mut rows: Vec<Row>, rules: &Cleaning) -> Cleaned {
         }
         row.topic = row.topic.take().or_else(|| rules.default_topic.clone());
     });
+    let renamed = rename_repeated_ids(&mut rows);
     let prints = Fingerprint::of_all(&rows);
-    let mut cleaned = Cleaned { rows, prints, dropped: Vec::new() };
+    let mut cleaned = Cleaned { rows, prints, dropped: Vec::new(), renamed };
     if rules.exact_duplicates {
         let mut first: HashMap<blake3::Hash, String> = HashMap::new();
         cleaned.sieve(|row, print| match first.get(&print.content) {
@@ -91,12 +109,6 @@ pub fn clean(mut rows: Vec<Row>, rules: &Cleaning) -> Cleaned {
             }
         });
     }
-    let mut ids = HashSet::new();
-    cleaned.sieve(|row, _| {
-        let new = ids.insert(row.id.clone());
-        (!new && row.named)
-            .then(|| Fault::new(Rule::DuplicateId, format!("id `{}` stands for an earlier row", row.id)))
-    });
     if let Some(limit) = rules.max_answer_words {
         cleaned.sieve(|row, _| {
             let words = row.answer().split_whitespace().count();

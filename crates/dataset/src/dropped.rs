@@ -37,8 +37,6 @@ pub enum Rule {
     DuplicateOptions,
     /// Question and answer of an earlier row.
     ExactDuplicate,
-    /// The id of an earlier row that says something else.
-    DuplicateId,
     /// An answer with too many words.
     OverWordLimit,
     /// A topic with too few rows.
@@ -64,7 +62,6 @@ impl Rule {
             Rule::AnswerKey => "answer_key",
             Rule::DuplicateOptions => "duplicate_options",
             Rule::ExactDuplicate => "exact_duplicate",
-            Rule::DuplicateId => "duplicate_id",
             Rule::OverWordLimit => "over_word_limit",
             Rule::RareTopic => "rare_topic",
             Rule::NearDuplicate => "near_duplicate",

@@ -96,18 +96,13 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// Test rows or near-duplicates of them are in train: the split is not written.
-    #[error(
-        "the split leaks: {exact_questions} equal questions, {near_duplicates} near-duplicates, \
-         {shared_documents} shared documents"
-    )]
-    Leak {
-        /// Questions that are equal after normalising.
-        exact_questions: usize,
-        /// Rows with a near-duplicate on another side.
-        near_duplicates: usize,
-        /// Documents with rows on two sides.
-        shared_documents: usize,
+    /// No example is left to train on.
+    #[error("none of {examples} examples can be encoded: {reason}")]
+    NothingEncoded {
+        /// Examples that came in.
+        examples: usize,
+        /// Why.
+        reason: String,
     },
 }
 

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use crate::groups::Components;
-use crate::normalise::words;
+use crate::normalise::{lower, words};
 
 /// Questions from this similarity on are near-duplicates.
 pub const QUESTION_SIMILARITY: f64 = 0.8;
@@ -45,7 +45,7 @@ pub struct Shingles(Vec<u64>);
 impl Shingles {
     /// The 5-shingles of the words of an answer; a shorter answer is one shingle.
     pub fn of_answer(text: &str) -> Self {
-        let words: Vec<_> = words(text).iter().map(|word| hash_word(word)).collect();
+        let words: Vec<_> = words(&lower(text)).map(hash_word).collect();
         let width = SHINGLE_WORDS.min(words.len()).max(1);
         Shingles::new(words.windows(width).map(hash_words).collect())
     }
@@ -53,10 +53,12 @@ impl Shingles {
     /// The content words of a question and the pairs of neighbours among them; of all words where there is no
     /// content word.
     pub fn of_question(text: &str) -> Self {
-        let words = words(text);
-        let content: Vec<_> = words.iter().filter(|word| !FUNCTION_WORDS.contains(&word.as_str())).collect();
-        let chosen = if content.is_empty() { words.iter().collect() } else { content };
-        let hashes: Vec<_> = chosen.into_iter().map(|word| hash_word(word)).collect();
+        let text = lower(text);
+        let content = words(&text).filter(|word| !FUNCTION_WORDS.contains(word));
+        let mut hashes: Vec<_> = content.map(hash_word).collect();
+        if hashes.is_empty() {
+            hashes = words(&text).map(hash_word).collect();
+        }
         Shingles::new(hashes.windows(1).chain(hashes.windows(2)).map(hash_words).collect())
     }
 
@@ -115,6 +117,11 @@ fn mix(mut x: u64) -> u64 {
 pub struct Signature(Box<[u32]>);
 
 impl Signature {
+    /// The smallest hashes; the share of equal ones in two signatures estimates their Jaccard similarity.
+    pub fn values(&self) -> &[u32] {
+        &self.0
+    }
+
     /// The signature of a set.
     pub fn of(set: &Shingles) -> Self {
         let mut smallest = vec![u32::MAX; PERMUTATIONS].into_boxed_slice();

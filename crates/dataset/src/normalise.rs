@@ -1,6 +1,7 @@
 //! Normal forms of text, by which rows are compared.
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// One blank between words, none at the ends.
 pub fn fold_whitespace(text: &str) -> String {
@@ -36,25 +37,24 @@ pub fn tidy(text: &str) -> String {
 
 /// Unicode's composed form with folded whitespace: two texts that print alike.
 pub fn printed_form(text: &str) -> String {
-    fold_whitespace(&text.nfc().collect::<String>())
+    if text.is_ascii() { fold_whitespace(text) } else { fold_whitespace(&text.nfc().collect::<String>()) }
 }
 
-/// The words of a text in lower case: runs of letters and digits of any script; everything else parts words.
-pub fn words(text: &str) -> Vec<String> {
-    let lower: String = text.nfc().flat_map(char::to_lowercase).collect();
-    lower
-        .split(|c: char| !c.is_alphanumeric() && !is_mark(c))
-        .filter(|word| !word.is_empty())
-        .map(String::from)
-        .collect()
+/// The composed form in lower case, whose words [`words`] finds.
+pub(crate) fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.nfc().flat_map(char::to_lowercase).collect()
+    }
+}
+
+/// The words of a text: runs of letters and digits of any script; everything else parts words.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c)).filter(|word| !word.is_empty())
 }
 
 /// A question in lower case without punctuation, its words parted by one blank.
 pub fn normalise_question(text: &str) -> String {
-    words(text).join(" ")
-}
-
-/// Combining marks belong to the letter before them.
-fn is_mark(c: char) -> bool {
-    unicode_normalization::char::is_combining_mark(c)
+    words(&lower(text)).collect::<Vec<_>>().join(" ")
 }

@@ -87,8 +87,8 @@ pub struct Sample {
     pub id: String,
     /// The tokens.
     pub ids: Vec<u32>,
-    /// For each token whether it is to be learnt.
-    pub learnt: Vec<bool>,
+    /// For each token whether it is to be learned.
+    pub learned: Vec<bool>,
 }
 
 /// A micro-batch.
@@ -100,7 +100,7 @@ pub struct Batch {
     pub positions: Vec<u32>,
     /// One segment for each example.
     pub segments: Vec<Segment>,
-    /// Tokens at which a label is predicted, ascending: the token before each learnt one.
+    /// Tokens at which a label is predicted, ascending: the token before each learned one.
     pub rows: Vec<u32>,
     /// The token to predict at each of `rows`.
     pub labels: Vec<u32>,
@@ -115,8 +115,8 @@ impl Batch {
             batch.segments.push(Segment::whole(start, sample.ids.len()));
             batch.ids.extend_from_slice(&sample.ids);
             batch.positions.extend(0..sample.ids.len() as u32);
-            for (at, (&id, &learnt)) in sample.ids.iter().zip(&sample.learnt).enumerate().skip(1) {
-                if learnt {
+            for (at, (&id, &learned)) in sample.ids.iter().zip(&sample.learned).enumerate().skip(1) {
+                if learned {
                     batch.rows.push((start + at - 1) as u32);
                     batch.labels.push(id);
                 }

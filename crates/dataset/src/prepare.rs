@@ -86,6 +86,8 @@ pub struct Report {
     pub kept: usize,
     /// Rows that were left out, by rule.
     pub dropped: BTreeMap<Rule, usize>,
+    /// Rows whose id stood for an earlier row and got a number.
+    pub renamed_ids: usize,
     /// Groups of rows that belong together.
     pub groups: usize,
     /// Rows of the largest group.
@@ -147,7 +149,7 @@ pub fn prepare_rows(
 ) -> Result<Prepared, Error> {
     validate(options)?;
     let read = rows.len() + broken.len();
-    let Cleaned { rows, prints, dropped: cleaned } = clean(rows, &options.cleaning);
+    let Cleaned { rows, prints, dropped: cleaned, renamed } = clean(rows, &options.cleaning);
     let dropped: Vec<_> = broken.into_iter().chain(cleaned).collect();
     let is_choice = |row: &Row| matches!(row.item, Item::Choice(_));
     let (choices, talks): (Vec<_>, Vec<_>) = rows.iter().zip(&prints).partition(|(row, _)| is_choice(row));
@@ -178,6 +180,7 @@ pub fn prepare_rows(
         rows: read,
         kept: read - dropped.len(),
         dropped: count_by_rule(&dropped),
+        renamed_ids: renamed,
         groups: split.groups.len(),
         largest_group: split.groups.iter().map(|group| group.rows.len()).max().unwrap_or(0),
         splits: Splits { train: train.len(), val: val.len(), test: test.len() },
@@ -240,6 +243,7 @@ fn certified_split(
             answer_similarity: ANSWER_SIMILARITY,
             sides: Side::ALL.into_iter().map(|side| (side, parts[&side].count(groups(side)))).collect(),
             leak,
+            near_answers: parts[&Side::Test].near_answers(&parts[&Side::Train]),
             choices: choices.choice_leak(&parts[&Side::Train]),
             nearest_pairs: parts[&Side::Test].nearest_pairs(&parts[&Side::Train]),
             row_split_leak: row_split_leak(rows, prints, options.test, options.seed),

@@ -32,10 +32,7 @@ pub(crate) struct JsonRecords {
 impl JsonRecords {
     /// Finds out the shape. `by_line` is true for a file that says so by its name (`.jsonl`).
     pub(crate) fn new(mut lines: Lines, by_line: bool) -> Result<Self, Error> {
-        let shape = match lines.peek()? {
-            None => Shape::Lines,
-            Some(line) => shape_of(&line, by_line),
-        };
+        let shape = shape_of(lines.peek()?.trim_ascii(), by_line);
         Ok(JsonRecords { lines, shape, row: 0, line: None, at: 0, opened: false, done: false })
     }
 
@@ -114,7 +111,7 @@ impl JsonRecords {
                 break;
             }
             self.bump()?;
-            over |= bytes.len() >= self.lines.limit() || self.line.as_ref().is_some_and(|line| line.over);
+            over |= bytes.len() >= self.lines.limit();
             if !over {
                 bytes.push(byte);
             }
@@ -169,7 +166,7 @@ impl JsonRecords {
             if let Some(byte) = self.line.as_ref().and_then(|line| line.bytes.get(self.at)) {
                 return Ok(Some(*byte));
             }
-            self.line = self.lines.next_line()?;
+            self.line = self.lines.next_piece()?;
             self.at = 0;
             if self.line.is_none() {
                 return Ok(None);
@@ -185,17 +182,17 @@ impl JsonRecords {
     }
 }
 
-fn shape_of(line: &Line, by_line: bool) -> Shape {
-    let text = line.bytes.trim_ascii();
-    if text.starts_with(b"[") {
+/// The shape of a file by its first line.
+fn shape_of(line: &[u8], by_line: bool) -> Shape {
+    if line.starts_with(b"[") {
         return Shape::Array;
     }
-    if by_line || line.over {
+    if by_line {
         return Shape::Lines;
     }
-    match serde_json::from_slice::<Value>(text) {
+    match serde_json::from_slice::<Value>(line) {
         Ok(Value::Object(map)) if !map.is_empty() && map.values().all(Value::is_object) => Shape::Keyed,
-        Err(error) if error.is_eof() => Shape::Keyed,
+        Err(error) if error.is_eof() && !line.is_empty() => Shape::Keyed,
         _ => Shape::Lines,
     }
 }

@@ -45,7 +45,12 @@ impl Plan {
     /// Understands one record.
     pub(super) fn row(&self, record: Record, origin: Origin, stem: &str) -> Result<Row, Fault> {
         let fields = Fields { fields: &record.fields, columns: &self.columns };
-        let own_id = ["id", "qid", "pubid"].iter().find_map(|name| fields.optional(name)).or(record.key);
+        let source = fields.optional("source");
+        let qid = fields.optional("qid").map(|qid| match &source {
+            Some(source) => format!("{source}/{qid}"),
+            None => qid,
+        });
+        let own_id = fields.optional("id").or(qid).or_else(|| fields.optional("pubid"));
         let item = match self.layout {
             Layout::Messages => self.messages(fields.list("messages")?, "role", "content")?,
             Layout::ShareGpt => self.messages(fields.list("conversations")?, "from", "value")?,
@@ -59,17 +64,14 @@ impl Plan {
             Layout::MedQaSentences => med_qa_sentences(&fields)?,
             Layout::PubMedQa => pub_med_qa(&fields)?,
         };
-        let source = fields.optional("source");
-        let row = Row {
-            named: own_id.is_some(),
+        Ok(Row {
             document: document(&fields, source.as_deref()),
             topic: ["topic", "focus_area", "subject_name"].iter().find_map(|name| fields.optional(name)),
             source,
             item,
-            id: own_id.unwrap_or_else(|| format!("{stem}-{}", origin.row)),
+            id: own_id.or(record.key).unwrap_or_else(|| format!("{stem}-{}", origin.row)),
             origin,
-        };
-        Ok(row)
+        })
     }
 
     fn conversation(

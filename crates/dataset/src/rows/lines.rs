@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
+/// Most bytes of a piece.
+const PIECE: u64 = 1 << 16;
+
 /// One physical line with its line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -24,6 +27,8 @@ pub(crate) struct Lines {
     path: PathBuf,
     limit: usize,
     number: u64,
+    /// The last piece did not end its line.
+    within: bool,
     returned: VecDeque<Line>,
 }
 
@@ -49,7 +54,7 @@ impl Lines {
         if start.starts_with(&[0xef, 0xbb, 0xbf]) {
             input.consume(3);
         }
-        Ok(Lines { input, path: path.into(), limit, number: 0, returned: VecDeque::new() })
+        Ok(Lines { input, path: path.into(), limit, number: 0, within: false, returned: VecDeque::new() })
     }
 
     /// The next line, or `None` at the end.
@@ -79,20 +84,36 @@ impl Lines {
         }
     }
 
-    /// The first line that is not blank, left in place.
-    pub(crate) fn peek(&mut self) -> Result<Option<Line>, Error> {
-        let mut seen = Vec::new();
-        let mut found = None;
-        while let Some(line) = self.next_line()? {
-            let blank = line.bytes.iter().all(u8::is_ascii_whitespace);
-            seen.push(line.clone());
-            if !blank {
-                found = Some(line);
+    /// The next bytes, up to a line end and at most [`PIECE`] of them, with the number of their line: for a reader to
+    /// which line ends mean nothing.
+    pub(crate) fn next_piece(&mut self) -> Result<Option<Line>, Error> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.input).take(PIECE).read_until(b'\n', &mut bytes);
+        if read.map_err(Error::io(&self.path))? == 0 {
+            return Ok(None);
+        }
+        self.number += u64::from(!self.within);
+        self.within = !bytes.ends_with(b"\n");
+        Ok(Some(Line { number: self.number, bytes, over: false }))
+    }
+
+    /// The first line that is not blank, as far as the limit allows; reading starts before it as if it had not been
+    /// looked at.
+    pub(crate) fn peek(&mut self) -> Result<Vec<u8>, Error> {
+        let (mut seen, mut start) = (Vec::new(), 0);
+        while seen[start..].iter().all(u8::is_ascii_whitespace) {
+            start = seen.len();
+            let allowed = self.limit.saturating_sub(start) as u64;
+            if (&mut self.input).take(allowed).read_until(b'\n', &mut seen).map_err(Error::io(&self.path))?
+                == 0
+            {
                 break;
             }
         }
-        self.give_back(seen);
-        Ok(found)
+        let line = seen[start..].to_vec();
+        let rest = std::mem::replace(&mut self.input, Box::new(std::io::empty()));
+        self.input = Box::new(std::io::Cursor::new(seen).chain(rest));
+        Ok(line)
     }
 
     /// The limit of a line and of a record, in bytes.

@@ -70,10 +70,9 @@ pub enum Item {
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The file's own id, or `<file stem>-<row>`.
+    /// The file's own id (with the source before MedQuAD's, which are unique within a source only), or
+    /// `<file stem>-<row>`.
     pub id: String,
-    /// True where `id` is the file's own.
-    pub named: bool,
     /// The document that the row was made from; its rows stay on one side of the split.
     pub document: Option<String>,
     /// What it is about.
