@@ -10,7 +10,7 @@ use std::cell::RefCell;
 
 use super::buffer::{CpuBuffer, Shared};
 use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
-use super::tile::{PANEL, Pieces, Tile, load, multiply, multiply_rows, pack_column, pack_row, store};
+use super::tile::{PANEL, Pieces, load, multiply, multiply_rows, pack_column, pack_row, store};
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
 
@@ -19,6 +19,9 @@ pub(super) const KEYS: usize = 64;
 
 /// Queries (tokens times heads of a group) that a task aims at: so many share the packing of a block of keys.
 const TASK_QUERIES: usize = 192;
+
+/// Rows of the tallest tile.
+pub(super) const TALLEST: usize = 8;
 
 /// Up to this many queries take a tile of this height, whatever the registers would hold: generation has one token.
 const NARROW: usize = 4;
@@ -130,14 +133,21 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
             position: first_position(segments, index) + first,
         };
         let sequence = Sequence::of_segment(shape, segments, index, qkv, kv_head);
-        dispatch(isa, Attend { queries, sequence, out: &out, log_sum_exp: Some(&log_sum_exp) });
+        with_scratch(scratch_len(&queries), |scratch| {
+            dispatch(isa, Attend { scratch, queries, sequence, out: &out, log_sum_exp: Some(&log_sum_exp) });
+        });
     });
 }
 
 /// Segments lie in the batch, do not overlap, and prefixes come first and have none of their own: what keeps the
 /// tasks apart.
 pub(super) fn check(shape: AttentionShape, segments: &[Segment], tokens: usize) {
-    assert!(shape.heads.is_multiple_of(shape.kv_heads), "{} heads on {} key heads", shape.heads, shape.kv_heads);
+    assert!(
+        shape.heads.is_multiple_of(shape.kv_heads),
+        "{} heads on {} key heads",
+        shape.heads,
+        shape.kv_heads
+    );
     let mut end = 0;
     for (index, segment) in segments.iter().enumerate() {
         assert!(segment.start >= end, "segment {index} overlaps or precedes the one before it");
@@ -200,7 +210,9 @@ pub(super) fn cached(threads: &Threads, isa: Isa, c: Cached<'_>) {
         let len = position + tokens;
         let own = Run { keys: &keys[start..], values: &values[start..], stride: width, len };
         let sequence = Sequence { runs: [own, Run { len: 0, ..own }] };
-        dispatch(isa, Attend { queries, sequence, out: &out, log_sum_exp: None });
+        with_scratch(scratch_len(&queries), |scratch| {
+            dispatch(isa, Attend { scratch, queries, sequence, out: &out, log_sum_exp: None });
+        });
     });
 }
 
@@ -249,6 +261,7 @@ impl<'a> Queries<'a> {
 }
 
 struct Attend<'a> {
+    scratch: &'a mut [f32],
     queries: Queries<'a>,
     sequence: Sequence<'a>,
     out: &'a Shared<'a>,
@@ -262,83 +275,85 @@ impl Kernel for Attend<'_> {
     fn run<A: Arithmetic>(self) {
         let narrow = self.queries.count() <= NARROW;
         match A::TILE_ROWS {
-            8 if !narrow => attend::<A, 8>(&self),
-            4 | 8 => attend::<A, 4>(&self),
-            _ => attend::<A, 2>(&self),
+            8 if !narrow => attend::<A, 8>(self),
+            4 | 8 => attend::<A, 4>(self),
+            _ => attend::<A, 2>(self),
         }
     }
 }
 
+/// Scratch of a task, with room for a last tile of any height.
+fn scratch_len(queries: &Queries<'_>) -> usize {
+    let width = queries.shape.head_dim;
+    let padded = width.next_multiple_of(PANEL);
+    queries.count().next_multiple_of(TALLEST) * (width + padded + 2) + KEYS * (width + padded)
+}
+
 #[inline(always)]
-fn attend<A: Arithmetic, const R: usize>(task: &Attend<'_>) {
-    let Attend { queries, sequence, .. } = task;
+fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
+    let Attend { scratch, queries, sequence, out, log_sum_exp } = task;
     let width = queries.shape.head_dim;
     let padded = width.next_multiple_of(PANEL);
     let count = queries.count();
     let groups = count.div_ceil(R);
-    let scratch = groups * R * (width + padded + 2) + KEYS * (width + padded);
-    with_scratch(scratch, |scratch| {
-        let mut pieces = Pieces(scratch);
-        let q = pieces.take(groups * R * width);
-        let sums = pieces.take(groups * R * padded);
-        let maxima = pieces.take(groups * R);
-        let totals = pieces.take(groups * R);
-        let keys = pieces.take(KEYS * width);
-        let values = pieces.take(KEYS * padded);
+    let mut pieces = Pieces(scratch);
+    let q = pieces.take(groups * R * width);
+    let sums = pieces.take(groups * R * padded);
+    let maxima = pieces.take(groups * R);
+    let totals = pieces.take(groups * R);
+    let keys = pieces.take(KEYS * width);
+    let values = pieces.take(KEYS * padded);
 
-        pack_queries::<R>(queries, q);
-        sums.fill(0.0);
-        maxima.fill(f32::NEG_INFINITY);
-        totals.fill(0.0);
-        let end = queries.position + queries.tokens;
-        for start in (0..end).step_by(KEYS) {
-            sequence.for_each(start, end.min(start + KEYS), width, |j, key, value| {
-                pack_column::<PANEL>(keys, j, key);
-                pack_row(values, KEYS, j, value);
-            });
-            for group in 0..groups {
-                let first = group * R;
-                let seen = queries.seen((first + R).min(count) - 1, start);
-                if seen == 0 {
-                    continue;
+    pack_queries::<R>(&queries, q);
+    sums.fill(0.0);
+    maxima.fill(f32::NEG_INFINITY);
+    totals.fill(0.0);
+    let end = queries.position + queries.tokens;
+    for start in (0..end).step_by(KEYS) {
+        sequence.for_each(start, end.min(start + KEYS), width, |j, key, value| {
+            pack_column::<PANEL>(keys, j, key);
+            pack_row(values, KEYS, j, value);
+        });
+        for group in 0..groups {
+            let first = group * R;
+            let seen = queries.seen((first + R).min(count) - 1, start);
+            if seen == 0 {
+                continue;
+            }
+            let q = &q[first * width..][..R * width];
+            let mut scores = scores::<A, R>(q, keys, width, seen);
+            let mut rescale = [0.0; R];
+            for r in 0..R {
+                let state = (&mut maxima[first + r], &mut totals[first + r]);
+                rescale[r] = softmax_step::<A>(&mut scores[r], queries.seen(first + r, start), state);
+            }
+            for (panel, values) in values.chunks_exact(KEYS * PANEL).enumerate() {
+                let mut tile = load::<A, R>(sums, first, padded, panel * PANEL);
+                for (sums, factor) in tile.iter_mut().zip(rescale) {
+                    *sums = A::mul_lanes(*sums, A::splat(factor));
                 }
-                let q = &q[first * width..][..R * width];
-                let mut scores = scores::<A, R>(q, keys, width, seen);
-                let mut rescale = [0.0; R];
-                for r in 0..R {
-                    let state = (&mut maxima[first + r], &mut totals[first + r]);
-                    rescale[r] = softmax_step::<A>(&mut scores[r], queries.seen(first + r, start), state);
-                }
-                for (panel, values) in values.chunks_exact(KEYS * PANEL).enumerate() {
-                    let mut tile: Tile<R> = load(sums, first, padded, panel * PANEL);
-                    for (row, factor) in tile.iter_mut().zip(rescale) {
-                        for sum in row {
-                            *sum *= factor;
-                        }
-                    }
-                    let (steps, _) = values[..seen * PANEL].as_chunks::<PANEL>();
-                    let tile = multiply_rows::<A, R, KEYS>(tile, &scores, steps);
-                    store(tile, sums, first, padded, panel * PANEL);
-                }
+                let (steps, _) = values[..seen * PANEL].as_chunks::<PANEL>();
+                let tile = multiply_rows::<A, R, KEYS>(tile, &scores, steps);
+                store::<A, R>(tile, sums, first, padded, panel * PANEL);
             }
         }
-        for r in 0..count {
-            let (token, head) = queries.place(r);
-            let inverse = 1.0 / totals[r];
-            // SAFETY: tasks differ in tokens or in heads, and this one holds one row at a time.
+    }
+    for r in 0..count {
+        let (token, head) = queries.place(r);
+        let inverse = 1.0 / totals[r];
+        // SAFETY: tasks differ in tokens or in heads, and this one holds one row at a time.
+        #[allow(unsafe_code)]
+        let to = unsafe { out.range(token * queries.shape.q_width() + head * width, width) };
+        for (to, &sum) in to.iter_mut().zip(&sums[r * padded..]) {
+            *to = sum * inverse;
+        }
+        if let Some(log_sum_exp) = log_sum_exp {
+            // SAFETY: as above.
             #[allow(unsafe_code)]
-            let out = unsafe { task.out.range(token * queries.shape.q_width() + head * width, width) };
-            for (out, &sum) in out.iter_mut().zip(&sums[r * padded..]) {
-                *out = sum * inverse;
-            }
-            if let Some(log_sum_exp) = task.log_sum_exp {
-                // SAFETY: as above.
-                #[allow(unsafe_code)]
-                let to = unsafe { log_sum_exp.range(token * queries.shape.heads + head, 1) };
-                to[0] = maxima[r] + totals[r].ln();
-            }
+            let to = unsafe { log_sum_exp.range(token * queries.shape.heads + head, 1) };
+            to[0] = maxima[r] + totals[r].ln();
         }
-    });
+    }
 }
 
 /// Queries times the scale, `R` side by side. Those that fill up the last group keep what was there.
@@ -365,10 +380,8 @@ pub(super) fn scores<A: Arithmetic, const R: usize>(
     let (q, _) = q.as_chunks::<R>();
     for (panel, keys) in keys.chunks_exact(width * PANEL).take(seen.div_ceil(PANEL)).enumerate() {
         let (steps, _) = keys.as_chunks::<PANEL>();
-        let tile = multiply::<A, R>([[0.0; PANEL]; R], q, steps);
-        for r in 0..R {
-            scores[r][panel * PANEL..][..PANEL].copy_from_slice(&tile[r]);
-        }
+        let tile = multiply::<A, R>([A::splat(0.0); R], q, steps);
+        store::<A, R>(tile, scores.as_flattened_mut(), 0, KEYS, panel * PANEL);
     }
     scores
 }

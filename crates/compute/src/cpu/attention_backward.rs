@@ -4,11 +4,11 @@
 //! is in one task and in one order.
 
 use super::attention::{
-    KEYS, Queries, Sequence, check, first_position, pack_queries, scores, task_tokens, with_scratch,
+    KEYS, Queries, Sequence, TALLEST, check, first_position, pack_queries, scores, task_tokens, with_scratch,
 };
 use super::buffer::Shared;
 use super::math::{Arithmetic, Kernel, dispatch, dot, exp};
-use super::tile::{PANEL, Pieces, Tile, load, multiply_columns, multiply_rows, pack_column, pack_row, store};
+use super::tile::{PANEL, Pieces, load, multiply_columns, multiply_rows, pack_column, pack_row, store};
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
 
@@ -32,7 +32,9 @@ pub(super) fn backward(threads: &Threads, isa: Isa, b: Backward<'_>) {
     let d_qkv = Shared::new(d_qkv);
     threads.run(roots.len() * shape.kv_heads, |task| {
         let (root, kv_head) = (roots[task / shape.kv_heads], task % shape.kv_heads);
-        dispatch(isa, Root { forward, root, kv_head, d_qkv: &d_qkv });
+        with_scratch(scratch_len(shape, longest(segments, root)), |scratch| {
+            dispatch(isa, Root { scratch, forward, root, kv_head, d_qkv: &d_qkv });
+        });
     });
 }
 
@@ -47,6 +49,7 @@ struct ForwardValues<'a> {
 }
 
 struct Root<'a> {
+    scratch: &'a mut [f32],
     forward: ForwardValues<'a>,
     root: usize,
     kv_head: usize,
@@ -59,11 +62,18 @@ impl Kernel for Root<'_> {
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
         match A::TILE_ROWS {
-            8 => root_backward::<A, 8>(&self),
-            4 => root_backward::<A, 4>(&self),
-            _ => root_backward::<A, 2>(&self),
+            8 => root_backward::<A, 8>(self),
+            4 => root_backward::<A, 4>(self),
+            _ => root_backward::<A, 2>(self),
         }
     }
+}
+
+/// What all segments of a [`Root`] share.
+struct Task<'a> {
+    forward: ForwardValues<'a>,
+    kv_head: usize,
+    d_qkv: &'a Shared<'a>,
 }
 
 /// Gradients of keys and values of one text, `[tokens, padded]` each: the root's, then those of the continuation at
@@ -73,38 +83,51 @@ struct KeyGradients<'a> {
     values: &'a mut [f32],
 }
 
-#[inline(always)]
-fn root_backward<A: Arithmetic, const R: usize>(task: &Root<'_>) {
-    let ForwardValues { shape, segments, .. } = task.forward;
+/// Tokens of a text and its longest continuation.
+fn longest(segments: &[Segment], root: usize) -> usize {
+    let continuations = segments.iter().filter(|s| s.prefix == Some(root));
+    segments[root].len + continuations.map(|s| s.len).max().unwrap_or(0)
+}
+
+/// Queries of a tile, with room for a last one of any height.
+fn tile_queries(shape: AttentionShape) -> usize {
+    (task_tokens(shape) * (shape.heads / shape.kv_heads)).next_multiple_of(TALLEST)
+}
+
+fn scratch_len(shape: AttentionShape, longest: usize) -> usize {
     let padded = shape.head_dim.next_multiple_of(PANEL);
-    let continuations = || (0..segments.len()).filter(|&i| segments[i].prefix == Some(task.root));
-    let root_len = segments[task.root].len;
-    let longest = root_len + continuations().map(|i| segments[i].len).max().unwrap_or(0);
-    let gradients = longest.next_multiple_of(KEYS) * padded;
-    let queries = (task_tokens(shape) * (shape.heads / shape.kv_heads)).next_multiple_of(R);
-    let scratch = 2 * gradients + TileScratch::len(queries, shape.head_dim, padded);
-    with_scratch(scratch, |scratch| {
-        let mut pieces = Pieces(scratch);
-        let keys = pieces.take(gradients);
-        let values = pieces.take(gradients);
-        keys.fill(0.0);
-        values.fill(0.0);
-        let mut d = KeyGradients { keys, values };
-        let mut scratch = TileScratch::new(&mut pieces, queries, shape.head_dim, padded);
-        segment_backward::<A, R>(task, task.root, &mut d, &mut scratch);
-        for index in continuations() {
-            d.keys[root_len * padded..].fill(0.0);
-            d.values[root_len * padded..].fill(0.0);
-            segment_backward::<A, R>(task, index, &mut d, &mut scratch);
-            write_key_gradients(task, index, root_len, &d);
-        }
-        write_key_gradients(task, task.root, 0, &d);
-    });
+    let tile = TileScratch::len(tile_queries(shape), shape.head_dim, padded);
+    2 * longest.next_multiple_of(KEYS) * padded + tile
+}
+
+#[inline(always)]
+fn root_backward<A: Arithmetic, const R: usize>(task: Root<'_>) {
+    let Root { scratch, forward, root, kv_head, d_qkv } = task;
+    let ForwardValues { shape, segments, .. } = forward;
+    let padded = shape.head_dim.next_multiple_of(PANEL);
+    let root_len = segments[root].len;
+    let gradients = longest(segments, root).next_multiple_of(KEYS) * padded;
+    let mut pieces = Pieces(scratch);
+    let keys = pieces.take(gradients);
+    let values = pieces.take(gradients);
+    keys.fill(0.0);
+    values.fill(0.0);
+    let mut d = KeyGradients { keys, values };
+    let mut scratch = TileScratch::new(&mut pieces, tile_queries(shape), shape.head_dim, padded);
+    let task = Task { forward, kv_head, d_qkv };
+    segment_backward::<A, R>(&task, root, &mut d, &mut scratch);
+    for index in (0..segments.len()).filter(|&i| segments[i].prefix == Some(root)) {
+        d.keys[root_len * padded..].fill(0.0);
+        d.values[root_len * padded..].fill(0.0);
+        segment_backward::<A, R>(&task, index, &mut d, &mut scratch);
+        write_key_gradients(&task, index, root_len, &d);
+    }
+    write_key_gradients(&task, root, 0, &d);
 }
 
 /// Writes the gradients of a segment's own keys and values, which start at token `first` of `d`.
 #[inline(always)]
-fn write_key_gradients(task: &Root<'_>, index: usize, first: usize, d: &KeyGradients<'_>) {
+fn write_key_gradients(task: &Task<'_>, index: usize, first: usize, d: &KeyGradients<'_>) {
     let shape = task.forward.shape;
     let width = shape.head_dim;
     let padded = width.next_multiple_of(PANEL);
@@ -166,7 +189,7 @@ impl<'a> TileScratch<'a> {
 /// Adds what the queries of a segment give to `d`, and writes their own gradients.
 #[inline(always)]
 fn segment_backward<A: Arithmetic, const R: usize>(
-    task: &Root<'_>,
+    task: &Task<'_>,
     index: usize,
     d: &mut KeyGradients<'_>,
     scratch: &mut TileScratch<'_>,
@@ -211,7 +234,7 @@ fn segment_backward<A: Arithmetic, const R: usize>(
 /// Lays out queries and output gradients in both ways.
 #[inline(always)]
 fn pack_tile<A: Arithmetic, const R: usize>(
-    task: &Root<'_>,
+    task: &Task<'_>,
     queries: &Queries<'_>,
     scratch: &mut TileScratch<'_>,
 ) {
@@ -238,7 +261,7 @@ fn pack_tile<A: Arithmetic, const R: usize>(
 /// Probabilities and score gradients of the tile with the block from `start` on, and what they give to the queries.
 #[inline(always)]
 fn queries_backward<A: Arithmetic, const R: usize>(
-    task: &Root<'_>,
+    task: &Task<'_>,
     queries: &Queries<'_>,
     start: usize,
     scratch: &mut TileScratch<'_>,
@@ -267,10 +290,10 @@ fn queries_backward<A: Arithmetic, const R: usize>(
                 }
             }
             for (panel, keys) in scratch.key_panels.chunks_exact(KEYS * PANEL).enumerate() {
-                let tile: Tile<R> = load(scratch.d_q, first, padded, panel * PANEL);
+                let tile = load::<A, R>(scratch.d_q, first, padded, panel * PANEL);
                 let (steps, _) = keys[..seen * PANEL].as_chunks::<PANEL>();
                 let tile = multiply_rows::<A, R, KEYS>(tile, &d_scores, steps);
-                store(tile, scratch.d_q, first, padded, panel * PANEL);
+                store::<A, R>(tile, scratch.d_q, first, padded, panel * PANEL);
             }
         }
         scratch.p[first * KEYS..][..R * KEYS].copy_from_slice(p.as_flattened());
@@ -298,12 +321,12 @@ fn keys_backward<A: Arithmetic, const R: usize>(
             let rows = panel * count * PANEL..(panel + 1) * count * PANEL;
             let (q, _) = scratch.q_panels[rows.clone()].as_chunks::<PANEL>();
             let (d_out, _) = scratch.d_out_panels[rows].as_chunks::<PANEL>();
-            let tile: Tile<R> = load(d.keys, start + j, padded, panel * PANEL);
+            let tile = load::<A, R>(d.keys, start + j, padded, panel * PANEL);
             let tile = multiply_columns::<A, R, KEYS>(tile, &d_scores[from..], j, &q[from..]);
-            store(tile, d.keys, start + j, padded, panel * PANEL);
-            let tile: Tile<R> = load(d.values, start + j, padded, panel * PANEL);
+            store::<A, R>(tile, d.keys, start + j, padded, panel * PANEL);
+            let tile = load::<A, R>(d.values, start + j, padded, panel * PANEL);
             let tile = multiply_columns::<A, R, KEYS>(tile, &p[from..], j, &d_out[from..]);
-            store(tile, d.values, start + j, padded, panel * PANEL);
+            store::<A, R>(tile, d.values, start + j, padded, panel * PANEL);
         }
     }
 }

@@ -9,40 +9,138 @@ use super::Isa;
 /// Accumulators of a sum: enough to hide the latency of an addition in registers of any width.
 pub(super) const LANES: usize = 32;
 
+/// Values of a [`Arithmetic::Vector`].
+pub(super) const VECTOR: usize = 16;
+
 /// How an instruction set multiplies and adds.
+///
+/// The methods of the x86 sets hold intrinsics: only [`dispatch`] may choose the type.
 pub(super) trait Arithmetic {
-    /// Rows of a register tile of 16 columns (see `tile`): what fits in the registers.
+    /// Rows of a register tile of one vector's width: what fits in the registers.
     const TILE_ROWS: usize;
+
+    /// [`VECTOR`] values in as many registers as they take. Loops over slices need no such thing to be vectorised;
+    /// a tile of accumulators does, to stay in registers.
+    type Vector: Copy;
 
     /// `a * b + c`.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
+
+    /// The values of an array.
+    fn load(from: &[f32; VECTOR]) -> Self::Vector;
+
+    /// The other way.
+    fn store(to: &mut [f32; VECTOR], from: Self::Vector);
+
+    /// `x` in every lane.
+    fn splat(x: f32) -> Self::Vector;
+
+    /// `a * b + c` in every lane.
+    fn mul_add_lanes(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// `a * b` in every lane.
+    fn mul_lanes(a: Self::Vector, b: Self::Vector) -> Self::Vector;
 }
 
-/// Fused, 32 registers of 16 values.
 #[cfg(target_arch = "x86_64")]
-struct Avx512;
+mod x86 {
+    // SAFETY of every block here: `dispatch` chooses these types in functions that enable their instructions, and
+    // the references are to as many values as are read or written.
+    #![allow(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
-impl Arithmetic for Avx512 {
-    const TILE_ROWS: usize = 8;
+    use core::arch::x86_64::*;
 
-    #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
+    use super::{Arithmetic, VECTOR};
+
+    /// 32 registers of 16 values.
+    pub(super) struct Avx512;
+
+    impl Arithmetic for Avx512 {
+        const TILE_ROWS: usize = 8;
+
+        type Vector = __m512;
+
+        #[inline(always)]
+        fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+            a.mul_add(b, c)
+        }
+
+        #[inline(always)]
+        fn load(from: &[f32; VECTOR]) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_loadu_ps(from.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn store(to: &mut [f32; VECTOR], from: __m512) {
+            // SAFETY: see above.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), from) }
+        }
+
+        #[inline(always)]
+        fn splat(x: f32) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_set1_ps(x) }
+        }
+
+        #[inline(always)]
+        fn mul_add_lanes(a: __m512, b: __m512, c: __m512) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+
+        #[inline(always)]
+        fn mul_lanes(a: __m512, b: __m512) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_mul_ps(a, b) }
+        }
     }
-}
 
-/// Fused, 16 registers of 8 values.
-#[cfg(target_arch = "x86_64")]
-struct Avx2;
+    /// 16 registers of 8 values.
+    pub(super) struct Avx2;
 
-#[cfg(target_arch = "x86_64")]
-impl Arithmetic for Avx2 {
-    const TILE_ROWS: usize = 4;
+    impl Arithmetic for Avx2 {
+        const TILE_ROWS: usize = 4;
 
-    #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
+        type Vector = [__m256; 2];
+
+        #[inline(always)]
+        fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+            a.mul_add(b, c)
+        }
+
+        #[inline(always)]
+        fn load(from: &[f32; VECTOR]) -> [__m256; 2] {
+            // SAFETY: see above.
+            unsafe { [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))] }
+        }
+
+        #[inline(always)]
+        fn store(to: &mut [f32; VECTOR], [low, high]: [__m256; 2]) {
+            // SAFETY: see above.
+            unsafe {
+                _mm256_storeu_ps(to.as_mut_ptr(), low);
+                _mm256_storeu_ps(to.as_mut_ptr().add(8), high);
+            }
+        }
+
+        #[inline(always)]
+        fn splat(x: f32) -> [__m256; 2] {
+            // SAFETY: see above.
+            [unsafe { _mm256_set1_ps(x) }; 2]
+        }
+
+        #[inline(always)]
+        fn mul_add_lanes(a: [__m256; 2], b: [__m256; 2], c: [__m256; 2]) -> [__m256; 2] {
+            // SAFETY: see above.
+            unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+        }
+
+        #[inline(always)]
+        fn mul_lanes(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
+            // SAFETY: see above.
+            unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+        }
     }
 }
 
@@ -52,9 +150,42 @@ struct Portable;
 impl Arithmetic for Portable {
     const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
 
+    type Vector = [f32; VECTOR];
+
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+    }
+
+    #[inline(always)]
+    fn load(from: &[f32; VECTOR]) -> [f32; VECTOR] {
+        *from
+    }
+
+    #[inline(always)]
+    fn store(to: &mut [f32; VECTOR], from: [f32; VECTOR]) {
+        *to = from;
+    }
+
+    #[inline(always)]
+    fn splat(x: f32) -> [f32; VECTOR] {
+        [x; VECTOR]
+    }
+
+    #[inline(always)]
+    fn mul_add_lanes(a: [f32; VECTOR], b: [f32; VECTOR], mut c: [f32; VECTOR]) -> [f32; VECTOR] {
+        for l in 0..VECTOR {
+            c[l] = Self::mul_add(a[l], b[l], c[l]);
+        }
+        c
+    }
+
+    #[inline(always)]
+    fn mul_lanes(mut a: [f32; VECTOR], b: [f32; VECTOR]) -> [f32; VECTOR] {
+        for l in 0..VECTOR {
+            a[l] *= b[l];
+        }
+        a
     }
 }
 
@@ -74,12 +205,12 @@ pub(super) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     {
         #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
         fn avx512<K: Kernel>(kernel: K) -> K::Output {
-            kernel.run::<Avx512>()
+            kernel.run::<x86::Avx512>()
         }
 
         #[target_feature(enable = "avx2,fma")]
         fn avx2<K: Kernel>(kernel: K) -> K::Output {
-            kernel.run::<Avx2>()
+            kernel.run::<x86::Avx2>()
         }
 
         match isa {

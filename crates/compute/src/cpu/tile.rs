@@ -4,26 +4,25 @@
 //! of the sum. Each element is one chain of multiply-adds in the order of the sum, so the size of the tile does not
 //! change its bits.
 
-use super::math::Arithmetic;
+use super::math::{Arithmetic, VECTOR};
 
 /// Columns of a tile.
-pub(super) const PANEL: usize = 16;
+pub(super) const PANEL: usize = VECTOR;
 
-/// Rows by columns of a tile.
-pub(super) type Tile<const R: usize> = [[f32; PANEL]; R];
+/// Rows of a tile, a vector each.
+pub(super) type Tile<A, const R: usize> = [<A as Arithmetic>::Vector; R];
 
 /// `tile += a b`, where step `p` of the sum reads `a[p]` and row `p` of the panel `b`.
 #[inline(always)]
 pub(super) fn multiply<A: Arithmetic, const R: usize>(
-    mut tile: Tile<R>,
+    mut tile: Tile<A, R>,
     a: &[[f32; R]],
     b: &[[f32; PANEL]],
-) -> Tile<R> {
+) -> Tile<A, R> {
     for (a, b) in a.iter().zip(b) {
+        let b = A::load(b);
         for r in 0..R {
-            for l in 0..PANEL {
-                tile[r][l] = A::mul_add(a[r], b[l], tile[r][l]);
-            }
+            tile[r] = A::mul_add_lanes(A::splat(a[r]), b, tile[r]);
         }
     }
     tile
@@ -32,15 +31,14 @@ pub(super) fn multiply<A: Arithmetic, const R: usize>(
 /// As [`multiply`], with `a` row after row: step `p` reads `a[r][p]`.
 #[inline(always)]
 pub(super) fn multiply_rows<A: Arithmetic, const R: usize, const N: usize>(
-    mut tile: Tile<R>,
+    mut tile: Tile<A, R>,
     a: &[[f32; N]; R],
     b: &[[f32; PANEL]],
-) -> Tile<R> {
+) -> Tile<A, R> {
     for (p, b) in b.iter().enumerate().take(N) {
+        let b = A::load(b);
         for r in 0..R {
-            for l in 0..PANEL {
-                tile[r][l] = A::mul_add(a[r][p], b[l], tile[r][l]);
-            }
+            tile[r] = A::mul_add_lanes(A::splat(a[r][p]), b, tile[r]);
         }
     }
     tile
@@ -49,17 +47,16 @@ pub(super) fn multiply_rows<A: Arithmetic, const R: usize, const N: usize>(
 /// As [`multiply`], with `a` the columns `from..from + R` of rows of `N` values.
 #[inline(always)]
 pub(super) fn multiply_columns<A: Arithmetic, const R: usize, const N: usize>(
-    mut tile: Tile<R>,
+    mut tile: Tile<A, R>,
     a: &[[f32; N]],
     from: usize,
     b: &[[f32; PANEL]],
-) -> Tile<R> {
+) -> Tile<A, R> {
     assert!(from + R <= N);
     for (a, b) in a.iter().zip(b) {
+        let b = A::load(b);
         for r in 0..R {
-            for l in 0..PANEL {
-                tile[r][l] = A::mul_add(a[from + r], b[l], tile[r][l]);
-            }
+            tile[r] = A::mul_add_lanes(A::splat(a[from + r]), b, tile[r]);
         }
     }
     tile
@@ -85,18 +82,31 @@ pub(super) fn pack_row(to: &mut [f32], steps: usize, index: usize, row: &[f32]) 
 
 /// Reads the tile at row `first`, column `col` of rows of `stride` values.
 #[inline(always)]
-pub(super) fn load<const R: usize>(from: &[f32], first: usize, stride: usize, col: usize) -> Tile<R> {
-    std::array::from_fn(|r| {
-        let row = &from[(first + r) * stride + col..][..PANEL];
-        std::array::from_fn(|l| row[l])
-    })
+pub(super) fn load<A: Arithmetic, const R: usize>(
+    from: &[f32],
+    first: usize,
+    stride: usize,
+    col: usize,
+) -> Tile<A, R> {
+    let mut tile = [A::splat(0.0); R];
+    for (r, row) in tile.iter_mut().enumerate() {
+        *row = A::load(from[(first + r) * stride + col..].first_chunk().expect("a row has whole panels"));
+    }
+    tile
 }
 
 /// Writes the tile at row `first`, column `col` of rows of `stride` values.
 #[inline(always)]
-pub(super) fn store<const R: usize>(tile: Tile<R>, to: &mut [f32], first: usize, stride: usize, col: usize) {
-    for (r, row) in tile.iter().enumerate() {
-        to[(first + r) * stride + col..][..PANEL].copy_from_slice(row);
+pub(super) fn store<A: Arithmetic, const R: usize>(
+    tile: Tile<A, R>,
+    to: &mut [f32],
+    first: usize,
+    stride: usize,
+    col: usize,
+) {
+    for (r, &row) in tile.iter().enumerate() {
+        let to = to[(first + r) * stride + col..].first_chunk_mut().expect("a row has whole panels");
+        A::store(to, row);
     }
 }
 
