@@ -19,6 +19,7 @@ fn the_page_holds_the_numbers_and_nothing_from_elsewhere() {
     assert!(html.contains(&comparison.verdict_sentence()));
     for paired in &comparison.paired {
         assert!(html.contains(&paired.change()), "{}", paired.change());
+        assert!(html.contains(&paired.interval_text()));
         let tuned = comparison.tuned.metric(paired.metric).unwrap();
         assert!(html.contains(&paired.metric.format(tuned.value)));
     }
@@ -34,7 +35,8 @@ fn the_page_holds_the_numbers_and_nothing_from_elsewhere() {
 
 #[test]
 fn text_of_others_is_text() {
-    let hostile = "</pre></style><script>alert('x')</script><img src=\"y\" onerror=z>&amp;{{ 123456 * 1000 }}";
+    let hostile =
+        "</pre></style><script>alert('x')</script><img src=\"y\" onerror=z>&amp;{{ 123456 * 1000 }}";
     let mut report = support::report();
     report.title = hostile.into();
     report.base_name = hostile.into();

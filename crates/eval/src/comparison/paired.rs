@@ -76,13 +76,16 @@ pub struct Paired {
 impl Paired {
     /// The difference with its interval: `+3.1 pt [+1.2, +5.0]`.
     pub fn change(&self) -> String {
-        let difference = self.metric.format_difference(self.difference);
+        let text = format!("{} {}", self.metric.format_difference(self.difference), self.interval_text());
+        text.trim_end().to_string()
+    }
+
+    /// The interval of the difference: `[+1.2, +5.0]`; empty where there is none.
+    pub fn interval_text(&self) -> String {
+        let end = |value| self.metric.format_bare_difference(value);
         match (self.low, self.high) {
-            (Some(low), Some(high)) => {
-                let end = |value| self.metric.format_bare_difference(value);
-                format!("{difference} [{}, {}]", end(low), end(high))
-            }
-            _ => difference,
+            (Some(low), Some(high)) => format!("[{}, {}]", end(low), end(high)),
+            _ => String::new(),
         }
     }
 

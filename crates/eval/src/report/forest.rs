@@ -7,7 +7,7 @@ use crate::comparison::{Paired, Verdict};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 900.0;
-const ROW: f64 = 62.0;
+const ROW: f64 = 68.0;
 const TOP: f64 = 34.0;
 /// Left and right end of the scales, and the zero line between them.
 const LEFT: f64 = 190.0;
@@ -76,7 +76,7 @@ fn row(svg: &mut String, top: f64, paired: &Paired) {
          <line x1=\"{low:.1}\" x2=\"{low:.1}\" y1=\"{}\" y2=\"{}\" class=\"whisker\"/>\
          <line x1=\"{high:.1}\" x2=\"{high:.1}\" y1=\"{}\" y2=\"{}\" class=\"whisker\"/>\
          <circle cx=\"{at:.1}\" cy=\"{y}\" r=\"6.5\" class=\"dot\"/>\
-         <text x=\"675\" y=\"{}\" class=\"value\">{}</text><text x=\"675\" y=\"{}\" class=\"verdict\">{}</text></g>",
+         <text x=\"675\" y=\"{}\" class=\"value\">{}</text><text x=\"675\" y=\"{}\" class=\"result\">{}</text></g>",
         middle - 10.0,
         middle,
         middle - 10.0,

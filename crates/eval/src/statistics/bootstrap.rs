@@ -22,6 +22,16 @@ pub fn bca_interval<const K: usize>(
     statistic: impl Fn(&[f64; K]) -> f64,
     resampling: &Resampling,
 ) -> Option<Interval> {
+    bca(groups, statistic, resampling, Z_95)
+}
+
+/// The BCa interval whose ends are `z` standard deviations from the middle of a normal distribution.
+fn bca<const K: usize>(
+    groups: &[[f64; K]],
+    statistic: impl Fn(&[f64; K]) -> f64,
+    resampling: &Resampling,
+    z: f64,
+) -> Option<Interval> {
     if groups.len() < 2 || resampling.resamples == 0 {
         return None;
     }
@@ -47,7 +57,7 @@ pub fn bca_interval<const K: usize>(
         let shifted = bias + z;
         quantile(&draws, normal.cdf(bias + shifted / (1.0 - acceleration * shifted)))
     };
-    Some(Interval { low: end(-Z_95), high: end(Z_95) })
+    Some(Interval { low: end(-z), high: end(z) })
 }
 
 /// Standard error of a statistic of the groups' total by leaving out one group at a time,
@@ -109,4 +119,48 @@ fn quantile(sorted: &[f64], probability: f64) -> f64 {
     let below = rank.floor() as usize;
     let above = (below + 1).min(last);
     sorted[below] + (rank - rank.floor()) * (sorted[above] - sorted[below])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Efron & Tibshirani 1993, table 14.1, test A; rows of 1, x, x².
+    fn spatial_test() -> Vec<[f64; 3]> {
+        let scores = [
+            48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24, 26, 30,
+            41,
+        ];
+        scores.map(f64::from).map(|score| [1.0, score, score * score]).to_vec()
+    }
+
+    fn variance([n, sum, squares]: &[f64; 3]) -> f64 {
+        squares / n - (sum / n).powi(2)
+    }
+
+    #[test]
+    fn the_textbook_example_comes_out_as_printed() {
+        let scores = spatial_test();
+        assert!((variance(&total(&scores)) - 171.5).abs() < 0.05);
+        // Their table 14.2: acceleration 0.061, 90 % BCa interval (115.8, 259.6) from 2000 draws.
+        assert!((acceleration(&scores, variance) - 0.061).abs() < 0.0006);
+        let resampling = Resampling { seed: 1, resamples: 20_000 };
+        let interval = bca(&scores, variance, &resampling, 1.644_853_627).unwrap();
+        assert!((interval.low - 115.8).abs() < 4.0, "{interval:?}");
+        assert!((interval.high - 259.6).abs() < 6.0, "{interval:?}");
+    }
+
+    #[test]
+    fn the_jackknife_of_a_mean_is_its_standard_error() {
+        let rows = [2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0].map(|value| [value, 1.0]);
+        let error = jackknife_standard_error(&rows, |sums| sums[0] / sums[1]).unwrap();
+        // Sample variance 32/7, so the error of the mean is sqrt(32/7/8).
+        assert!((error - (4.0f64 / 7.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ranks_are_interpolated_and_stay_inside() {
+        let sorted = [1.0, 2.0, 3.0];
+        assert_eq!([0.0, 0.25, 0.5, 0.625, 1.0].map(|p| quantile(&sorted, p)), [1.0, 1.0, 2.0, 2.5, 3.0]);
+    }
 }

@@ -17,11 +17,11 @@ pub struct PairedSums {
 }
 
 /// Up to this many groups that differ, all exchanges are tried.
-const EXACT_GROUPS: usize = 14;
+const EXACT_GROUPS: usize = 16;
 
 /// Two-sided p for "the two ratios differ".
 ///
-/// The share of exchanges whose difference is at least as large as the one seen: all `2^m` of them for up to 14
+/// The share of exchanges whose difference is at least as large as the one seen: all `2^m` of them for up to 16
 /// groups `m` whose results differ, otherwise `(hits + 1) / (draws + 1)` of random ones (Phipson & Smyth 2010, Stat.
 /// Appl. Genet. Mol. Biol. 9:39), which is never 0.
 pub fn permutation_p(groups: &[PairedSums], resampling: &Resampling) -> f64 {

@@ -42,7 +42,7 @@ pub(crate) fn comparison() -> Comparison {
 }
 
 /// 240 steps with an evaluation every 40.
-pub(crate) fn run() -> Run {
+fn run() -> Run {
     let mut random = StdRng::seed_from_u64(3);
     let steps: Vec<StepRow> = (1..=240)
         .map(|step| {
@@ -110,6 +110,7 @@ fn blake3_like(name: &str) -> FileHash {
 }
 
 /// The whole report.
+#[allow(dead_code, reason = "each test binary uses its part")]
 pub(crate) fn report() -> Report {
     let part = |name: &str, items, groups, tokens| SplitPart {
         name: name.into(),
