@@ -66,7 +66,7 @@ fn shapes() -> Vec<Shape> {
         shape("LoRA dA", [16, 576, 1024], TT),
         shape("LoRA dB", [576, 16, 1024], TT),
     ];
-    for m in [1, 4, 8, 16] {
+    for m in [1, 4, 8, 16, 28] {
         for bf16 in [false, true] {
             let name = if bf16 { "decode bf16" } else { "decode" };
             shapes.push(Shape { name, size: [m, 576, 576], contiguous: NT, bf16 });

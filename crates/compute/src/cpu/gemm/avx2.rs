@@ -16,7 +16,6 @@ kernels! {
     features: "avx2,fma,f16c",
     rows: [1 2 3 4 5 6],
     rows_wide: [1 2],
-    rows_thin: [1 2 3 4 5 6],
 }
 
 // SAFETY of every block here: the trait's callers run on a CPU with AVX2, FMA and F16C and hand in pointers to 8
@@ -44,6 +43,19 @@ impl Simd<8> for Avx2 {
         unsafe {
             let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
             _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn first_bf16(pairs: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(pairs))) }
+    }
+
+    #[inline(always)]
+    unsafe fn second_bf16(pairs: __m256) -> __m256 {
+        unsafe {
+            let mask = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(pairs), mask))
         }
     }
 

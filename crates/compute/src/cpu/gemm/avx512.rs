@@ -16,7 +16,6 @@ kernels! {
     features: "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma",
     rows: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
     rows_wide: [1 2 3 4 5 6],
-    rows_thin: [1 2 3 4 5 6 7 8 9 10 11 12 13 14],
 }
 
 // SAFETY of every block here: the trait's callers run on a CPU with AVX-512 and hand in pointers to 16 elements.
@@ -43,6 +42,19 @@ impl Simd<16> for Avx512 {
         unsafe {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn first_bf16(pairs: __m512) -> __m512 {
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pairs))) }
+    }
+
+    #[inline(always)]
+    unsafe fn second_bf16(pairs: __m512) -> __m512 {
+        unsafe {
+            let mask = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), mask))
         }
     }
 

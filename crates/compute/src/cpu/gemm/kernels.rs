@@ -17,9 +17,7 @@ pub(super) struct Kernels {
     pub(super) pack: unsafe fn(&Pack<'_>),
     /// The micro-kernel of so many rows and vectors. It needs the instruction set and what [`Tile::run`] asks for.
     pub(super) tile: fn(usize, usize) -> unsafe fn(&Tile),
-    /// Most rows of a product whose right side is not packed.
-    pub(super) max_rows_thin: usize,
-    /// The kernel of so many rows for these. It needs the instruction set and what [`Thin::run`] asks for.
+    /// The kernel of so many rows for a right side that is not packed. It needs the instruction set and what [`Thin::run`] asks for.
     pub(super) thin: fn(usize) -> unsafe fn(&Thin<'_>),
 }
 
@@ -31,7 +29,6 @@ macro_rules! kernels {
         $(features: $features:literal,)?
         rows: [$($rows:literal)*],
         rows_wide: [$($wide:literal)*],
-        rows_thin: [$($thin:literal)*],
     ) => {
         pub(super) const KERNELS: Kernels = Kernels {
             lanes: $lanes,
@@ -39,7 +36,6 @@ macro_rules! kernels {
             max_rows_wide: [$($wide),*].len(),
             pack,
             tile: choose_tile,
-            max_rows_thin: [$($thin),*].len(),
             thin: choose_thin,
         };
 
@@ -72,7 +68,7 @@ macro_rules! kernels {
 
         fn choose_thin(rows: usize) -> unsafe fn(&super::thin::Thin<'_>) {
             match rows {
-                $($thin => thin::<$thin>,)*
+                $($rows => thin::<$rows>,)*
                 _ => unreachable!("no thin kernel of {rows} rows"),
             }
         }

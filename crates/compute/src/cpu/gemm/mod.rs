@@ -140,7 +140,7 @@ pub(crate) fn gemm(threads: &Threads, isa: Isa, g: Gemm<'_>) {
             start_stride,
             c: g.c.as_mut_ptr(),
             stride: g.stride,
-            thin: rows <= kernels.max_rows_thin && contiguous,
+            thin: rows <= THIN_PANELS * kernels.max_rows && contiguous,
         };
         product.run(threads);
     }
@@ -235,7 +235,7 @@ impl Product<'_> {
     fn task(&self, task: usize, blocks: Range<usize>, left: Option<Panels>) {
         let (col_panels, row_panels) = self.grid.task(task);
         if let (true, Some(left)) = (self.thin, left) {
-            return self.thin_task(col_panels, blocks, left);
+            return self.thin_task(col_panels, row_panels, blocks, left);
         }
         let right_room = self.grid.group_panels() * self.grid.width * self.depth.room() + self.kernels.lanes;
         let left_room = (self.kernels.max_rows * self.depth.room() + self.kernels.lanes).next_multiple_of(16);
@@ -274,26 +274,33 @@ impl Product<'_> {
     }
 
     /// As [`Product::task`], without packing the right side.
-    fn thin_task(&self, col_panels: Range<usize>, blocks: Range<usize>, left: Panels) {
-        let rows = self.grid.row_panel(0);
+    fn thin_task(
+        &self,
+        col_panels: Range<usize>,
+        row_panels: Range<usize>,
+        blocks: Range<usize>,
+        left: Panels,
+    ) {
         let cols = self.grid.cols_of(col_panels);
-        let kernel = (self.kernels.thin)(rows.len());
         for (index, number) in blocks.enumerate() {
             let block = self.depth.block(number);
-            let left = left.at(index * self.block_room()).cast_const();
             for col in cols.clone().step_by(self.kernels.lanes) {
                 let width = self.kernels.lanes.min(cols.end - col);
-                let tile = self.tile(rows.start, col..col + width, number, left, std::ptr::null());
-                let thin = Thin {
-                    tile,
-                    right: self.right,
-                    row: col,
-                    from: block.from,
-                    tail: self.tail.map(|(_, right)| right),
-                };
-                // SAFETY: `isa` was found on this CPU; the left panel is packed for this height; `gemm` checked that
-                // rows, columns and depth lie inside operands and output.
-                unsafe { kernel(&thin) }
+                for panel in row_panels.clone() {
+                    let rows = self.grid.row_panel(panel);
+                    let offset = self.grid.left_offset(rows.start, panel, block.depth + block.tail);
+                    let left = left.at(index * self.block_room() + offset).cast_const();
+                    let thin = Thin {
+                        tile: self.tile(rows.start, col..col + width, number, left, std::ptr::null()),
+                        right: self.right,
+                        row: col,
+                        from: block.from,
+                        tail: self.tail.map(|(_, right)| right),
+                    };
+                    // SAFETY: `isa` was found on this CPU; the left panel is packed for this height; `gemm` checked
+                    // that rows, columns and depth lie inside operands and output.
+                    unsafe { (self.kernels.thin)(rows.len())(&thin) }
+                }
             }
         }
     }
@@ -374,5 +381,7 @@ impl Product<'_> {
     }
 }
 
+/// Panels of rows up to which the right side is not packed: this many times it is transposed.
+const THIN_PANELS: usize = 2;
 /// Left elements from which packing is worth a round of the threads.
 const SHARED_PACKING: usize = 64 * 1024;

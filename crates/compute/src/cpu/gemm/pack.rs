@@ -16,6 +16,8 @@ pub(super) struct Pack<'a> {
     pub(super) width: usize,
 }
 
+/// Steps of depth between what is copied and what is asked for: the processor does not foresee the next row of a
+/// wide matrix, which is often on another page.
 const STEPS_AHEAD: usize = 16;
 
 impl Pack<'_> {
@@ -76,24 +78,28 @@ impl Pack<'_> {
     /// Depth is contiguous: squares of `L` by `L` are transposed in registers.
     #[inline(always)]
     unsafe fn transpose<S: Simd<L>, T: Stored, const L: usize>(&self, strip: &[T]) {
-        let whole = self.depth / L * L;
+        let step = L * T::PER_LANE;
+        let whole = self.depth / step * step;
         for i in (0..self.rows).step_by(L) {
             let rows = (self.rows - i).min(L);
             let strip = &strip[i * self.operand.row_stride..];
             // SAFETY: the rows and `depth` elements of each are inside the strip; `to` has the room, says the
             // caller.
             unsafe {
-                for p in (0..whole).step_by(L) {
+                for p in (0..whole).step_by(step) {
                     let square = square::<S, T, L>(strip, self.operand.row_stride, rows, p);
-                    for (k, vector) in square.iter().enumerate() {
-                        S::store(self.to.add((p + k) * self.width + i), *vector);
+                    for (k, lanes) in square.iter().enumerate() {
+                        for index in 0..T::PER_LANE {
+                            let p = p + k * T::PER_LANE + index;
+                            S::store(self.to.add(p * self.width + i), T::decode::<S, L>(*lanes, index));
+                        }
                     }
                 }
-                if whole < self.depth {
-                    let steps = self.depth - whole;
-                    let square = edge::<S, T, L>(strip, self.operand.row_stride, rows, whole, steps);
+                for p in (whole..self.depth).step_by(L) {
+                    let steps = (self.depth - p).min(L);
+                    let square = edge::<S, T, L>(strip, self.operand.row_stride, rows, p, steps);
                     for (k, vector) in square[..steps].iter().enumerate() {
-                        S::store(self.to.add((whole + k) * self.width + i), *vector);
+                        S::store(self.to.add((p + k) * self.width + i), *vector);
                     }
                 }
             }
@@ -101,11 +107,11 @@ impl Pack<'_> {
     }
 }
 
-/// Elements `p..p + L` of up to `L` rows, transposed. Rows past the end repeat the last one: what comes of them is
-/// never written to an output.
+/// `L` lanes of up to `L` rows from element `p` on, transposed, for [`Stored::decode`]. Rows past the end repeat the
+/// last one: what comes of them is never written to an output.
 ///
 /// # Safety
-/// The instruction set must be there and the rows reach `p + L`.
+/// The instruction set must be there and the rows reach `p + L * PER_LANE`.
 #[inline(always)]
 pub(super) unsafe fn square<S: Simd<L>, T: Stored, const L: usize>(
     strip: &[T],
@@ -118,16 +124,16 @@ pub(super) unsafe fn square<S: Simd<L>, T: Stored, const L: usize>(
         let mut square = [S::splat(0.0); L];
         for (k, vector) in square.iter_mut().enumerate() {
             let row = strip.as_ptr().add(k.min(rows - 1) * stride + p);
-            *vector = T::load::<S, L>(row);
+            *vector = T::load_lanes::<S, L>(row);
         }
         S::transpose(square)
     }
 }
 
-/// As [`square`], for rows that end at `p + steps`.
+/// Decoded elements `p..p + steps` of up to `L` rows, transposed; as [`square`], for rows that may end there.
 ///
 /// # Safety
-/// As [`square`].
+/// The instruction set must be there.
 #[inline(always)]
 pub(super) unsafe fn edge<S: Simd<L>, T: Stored, const L: usize>(
     strip: &[T],

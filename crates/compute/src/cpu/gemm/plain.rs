@@ -12,7 +12,6 @@ kernels! {
     lanes: 8,
     rows: [1 2 3 4],
     rows_wide: [1],
-    rows_thin: [1 2 3 4],
 }
 
 // SAFETY of every block here: the trait's callers hand in pointers to 8 elements.
@@ -37,6 +36,28 @@ impl Simd<8> for Plain {
     #[inline(always)]
     unsafe fn load_bf16(from: *const bf16) -> [f32; 8] {
         unsafe { from.cast::<[bf16; 8]>().read_unaligned() }.map(bf16::to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn first_bf16(pairs: [f32; 8]) -> [f32; 8] {
+        pairs.map(|pair| {
+            f32::from_bits(if cfg!(target_endian = "little") {
+                pair.to_bits() << 16
+            } else {
+                pair.to_bits() & 0xffff_0000
+            })
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn second_bf16(pairs: [f32; 8]) -> [f32; 8] {
+        pairs.map(|pair| {
+            f32::from_bits(if cfg!(target_endian = "little") {
+                pair.to_bits() & 0xffff_0000
+            } else {
+                pair.to_bits() << 16
+            })
+        })
     }
 
     #[inline(always)]

@@ -17,6 +17,10 @@ pub(super) trait Simd<const L: usize> {
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn load_f16(from: *const f16) -> Self::Vector;
     unsafe fn load_bf16(from: *const bf16) -> Self::Vector;
+    /// Decodes the first of the two bf16 values in each lane.
+    unsafe fn first_bf16(pairs: Self::Vector) -> Self::Vector;
+    /// Decodes the second of the two bf16 values in each lane.
+    unsafe fn second_bf16(pairs: Self::Vector) -> Self::Vector;
     unsafe fn store(to: *mut f32, x: Self::Vector);
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -31,16 +35,38 @@ pub(super) trait Simd<const L: usize> {
 /// An element as it is stored.
 pub(super) trait Stored: Copy {
     const ZERO: Self;
+    /// Elements that are moved about as one lane, and decoded afterwards.
+    const PER_LANE: usize;
 
     /// Decodes `L` elements.
     ///
     /// # Safety
     /// As [`Simd::load`].
     unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector;
+
+    /// `L` lanes for [`Stored::decode`].
+    ///
+    /// # Safety
+    /// As [`Simd::load`], for `L * PER_LANE` elements.
+    #[inline(always)]
+    unsafe fn load_lanes<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
+        // SAFETY: the caller's promise is the same.
+        unsafe { Self::load::<S, L>(from) }
+    }
+
+    /// The `index`-th element of every lane.
+    ///
+    /// # Safety
+    /// The instruction set must be there.
+    #[inline(always)]
+    unsafe fn decode<S: Simd<L>, const L: usize>(lanes: S::Vector, _index: usize) -> S::Vector {
+        lanes
+    }
 }
 
 impl Stored for f32 {
     const ZERO: Self = 0.0;
+    const PER_LANE: usize = 1;
 
     #[inline(always)]
     unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
@@ -51,6 +77,7 @@ impl Stored for f32 {
 
 impl Stored for f16 {
     const ZERO: Self = f16::ZERO;
+    const PER_LANE: usize = 1;
 
     #[inline(always)]
     unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
@@ -61,10 +88,24 @@ impl Stored for f16 {
 
 impl Stored for bf16 {
     const ZERO: Self = bf16::ZERO;
+    // Transposing pairs takes half the shuffles.
+    const PER_LANE: usize = 2;
 
     #[inline(always)]
     unsafe fn load<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
         // SAFETY: the caller's promise is the same.
         unsafe { S::load_bf16(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_lanes<S: Simd<L>, const L: usize>(from: *const Self) -> S::Vector {
+        // SAFETY: twice as many elements of half the size, promises the caller.
+        unsafe { S::load(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn decode<S: Simd<L>, const L: usize>(lanes: S::Vector, index: usize) -> S::Vector {
+        // SAFETY: the caller's promise is the same.
+        unsafe { if index == 0 { S::first_bf16(lanes) } else { S::second_bf16(lanes) } }
     }
 }

@@ -78,31 +78,45 @@ impl Thin<'_> {
         depth: usize,
     ) {
         let cols = self.tile.cols;
-        let whole = depth / L * L;
+        let step = L * T::PER_LANE;
+        let whole = depth / step * step;
         // SAFETY: the caller's promise is the same.
         unsafe {
             let mut acc = *sums;
-            for p in (0..whole).step_by(L) {
+            for p in (0..whole).step_by(step) {
                 for k in 0..L {
                     let line = right.as_ptr().wrapping_add(k * stride + p);
                     S::prefetch(line.wrapping_byte_add(64 * LINES_AHEAD));
                 }
                 let square = square::<S, T, L>(right, stride, cols, p);
-                for (k, right) in square.iter().enumerate() {
-                    for (i, sum) in acc.iter_mut().enumerate() {
-                        *sum = S::fma(S::splat(*left.add((p + k) * ROWS + i)), *right, *sum);
+                for (k, lanes) in square.iter().enumerate() {
+                    for index in 0..T::PER_LANE {
+                        let left = left.add((p + k * T::PER_LANE + index) * ROWS);
+                        add::<S, L, ROWS>(&mut acc, left, T::decode::<S, L>(*lanes, index));
                     }
                 }
             }
-            if whole < depth {
-                let square = edge::<S, T, L>(right, stride, cols, whole, depth - whole);
-                for (k, right) in square[..depth - whole].iter().enumerate() {
-                    for (i, sum) in acc.iter_mut().enumerate() {
-                        *sum = S::fma(S::splat(*left.add((whole + k) * ROWS + i)), *right, *sum);
-                    }
+            for p in (whole..depth).step_by(L) {
+                let steps = (depth - p).min(L);
+                let square = edge::<S, T, L>(right, stride, cols, p, steps);
+                for (k, right) in square[..steps].iter().enumerate() {
+                    add::<S, L, ROWS>(&mut acc, left.add((p + k) * ROWS), *right);
                 }
             }
             *sums = acc;
         }
+    }
+}
+
+/// One step of depth.
+#[inline(always)]
+unsafe fn add<S: Simd<L>, const L: usize, const ROWS: usize>(
+    sums: &mut [S::Vector; ROWS],
+    left: *const f32,
+    right: S::Vector,
+) {
+    for (i, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: the left panel holds `ROWS` values there, says the caller.
+        *sum = unsafe { S::fma(S::splat(*left.add(i)), right, *sum) };
     }
 }
