@@ -1,0 +1,89 @@
+//! The model that a command works with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use compute::Cpu;
+use dataset::Example;
+use model::{ChatTemplate, Config, Decoder, RandomStart, Tokenizer, Trainable};
+use train::{NewModel, Recipe};
+
+use crate::failure::Outcome;
+
+/// A decoder with all that belongs to it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// Folder of the base.
+    pub(crate) folder: PathBuf,
+    pub(crate) decoder: Decoder<Cpu>,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) template: ChatTemplate,
+}
+
+/// The device: all cores, or `MEDTUNE_THREADS`.
+pub(crate) fn device() -> Arc<Cpu> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = std::env::var("MEDTUNE_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(cores);
+    Arc::new(Cpu::new(threads))
+}
+
+impl Model {
+    /// Loads a base and, where one is named, its adapter.
+    pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
+        let folder = formats::hub::resolve(name)?;
+        let decoder = match adapter {
+            Some(adapter) => Decoder::load_with_adapter(device(), &folder, adapter)?,
+            None => Decoder::load(device(), &folder, &Trainable::Nothing)?,
+        };
+        // The template that an adapter was trained with goes before the base's.
+        let template = match adapter {
+            Some(adapter) if adapter.join("chat_template.jinja").is_file() => ChatTemplate::from_dir(adapter)?,
+            _ => ChatTemplate::from_dir(&folder)?,
+        };
+        let tokenizer = Tokenizer::from_dir(&folder)?;
+        Ok(Model { folder, decoder, tokenizer, template })
+    }
+
+    /// Loads the base of `recipe` with what the recipe trains.
+    pub(crate) fn for_training(recipe: &Recipe, name: &str) -> Outcome<Self> {
+        let folder = formats::hub::resolve(name)?;
+        let decoder = Decoder::load(device(), &folder, &recipe.trainable())?;
+        let tokenizer = Tokenizer::from_dir(&folder)?;
+        let template = match recipe.chat_template.as_str() {
+            "" => ChatTemplate::from_dir(&folder)?,
+            name => ChatTemplate::builtin(name)?,
+        };
+        Ok(Model { folder, decoder, tokenizer, template })
+    }
+
+    /// A model of `shape` from random weights; its vocabulary is learned from `examples` and written to `folder`.
+    pub(crate) fn random(shape: &NewModel, recipe: &Recipe, examples: &[Example], folder: &Path) -> Outcome<Self> {
+        std::fs::create_dir_all(folder).map_err(crate::failure::io(folder))?;
+        if !folder.join("tokenizer.json").exists() {
+            let texts = examples.iter().flat_map(|e| e.messages.iter().map(|m| m.content.as_str()));
+            let texts: Vec<&str> = texts.collect();
+            let json = model::train_bpe(texts.iter(), shape.vocab_size, &model::SPECIALS)?;
+            model::write_tokenizer(folder, &json, shape.max_position_embeddings)?;
+        }
+        let tokenizer = Tokenizer::from_dir(folder)?;
+        let config = Config {
+            vocab_size: tokenizer.vocab_size(),
+            hidden_size: shape.hidden_size,
+            intermediate_size: shape.intermediate_size,
+            layers: shape.num_hidden_layers,
+            heads: shape.num_attention_heads,
+            kv_heads: shape.num_key_value_heads,
+            head_dim: shape.hidden_size / shape.num_attention_heads.max(1),
+            max_positions: shape.max_position_embeddings,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            rope_scaling: None,
+            tie_word_embeddings: true,
+        };
+        config.validate().map_err(crate::failure::Failure::input)?;
+        let start = RandomStart::new(config.clone(), recipe.seed);
+        let decoder = Decoder::new(device(), config, &start, &recipe.trainable())?;
+        let template = ChatTemplate::from_dir(folder)?;
+        Ok(Model { folder: folder.to_owned(), decoder, tokenizer, template })
+    }
+}

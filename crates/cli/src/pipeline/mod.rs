@@ -1,0 +1,5 @@
+//! What several commands do: data, base model, training, evaluation.
+
+pub(crate) mod base;
+pub(crate) mod data;
+pub(crate) mod training;

@@ -1,0 +1,75 @@
+//! What a person sees of a run: a bar with loss, speed and time left on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use track::StepRow;
+use train::Observer;
+
+/// Plain lines come at most this often.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// Shows training to a person, on standard error.
+#[derive(Debug)]
+pub(crate) struct TrainingProgress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    last_line: Option<Instant>,
+}
+
+impl TrainingProgress {
+    /// `quiet` shows nothing.
+    pub(crate) fn new(quiet: bool) -> Self {
+        TrainingProgress { bar: None, quiet, last_line: None }
+    }
+
+    fn on_terminal(&self) -> bool {
+        !self.quiet && std::io::stderr().is_terminal()
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("  {text}")),
+            None if !self.quiet => eprintln!("  {text}"),
+            None => {}
+        }
+    }
+}
+
+impl Observer for TrainingProgress {
+    fn step(&mut self, row: &StepRow, total: u64) {
+        let message = format!("loss {:.3}  {:.0} tokens/s", row.loss, row.tokens_per_second);
+        if self.on_terminal() {
+            let bar = self.bar.get_or_insert_with(|| counted_bar(total, "training"));
+            bar.set_position(row.step);
+            bar.set_message(message);
+            if row.step == total {
+                bar.finish();
+            }
+            return;
+        }
+        let due = self.last_line.is_none_or(|t| t.elapsed() >= LINE_EVERY) || row.step == total;
+        if due {
+            self.last_line = Some(Instant::now());
+            let left = row.elapsed_s / row.step.max(1) as f64 * (total - row.step) as f64;
+            self.say(&format!("step {}/{total}  {message}  {left:.0} s left", row.step));
+        }
+    }
+
+    fn validated(&mut self, step: u64, loss: f64) {
+        self.say(&format!("step {step}: validation loss {loss:.4}"));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.say(text);
+    }
+}
+
+/// A bar that counts to `total`, with rate and time left.
+pub(crate) fn counted_bar(total: u64, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("  {prefix} {bar:30} {pos}/{len}  {msg}  {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
+    bar.with_style(style).with_prefix(what.to_owned())
+}

@@ -1,0 +1,83 @@
+//! What keeps a run honest: parameters that get no gradient, numbers that are not finite.
+
+use model::{Parameter, read_range};
+
+use crate::Error;
+
+/// Steps in a row that may be skipped.
+const PATIENCE: u32 = 5;
+/// An adapter's `A` has no gradient while its `B` is still zero, that is in the first step.
+const WATCHED_STEPS: u64 = 2;
+
+/// Watches the gradients of the first steps and the finiteness of all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    not_finite: u32,
+    unseen: Option<Vec<Parameter>>,
+}
+
+impl Guard {
+    /// True when the step may touch the weights; a bad one is skipped and never enters any statistic.
+    pub(crate) fn accept(&mut self, step: u64, loss: f64, grad_norm: f64) -> Result<bool, Error> {
+        if loss.is_finite() && grad_norm.is_finite() {
+            self.not_finite = 0;
+            return Ok(true);
+        }
+        self.not_finite += 1;
+        match self.not_finite >= PATIENCE {
+            true => Err(Error::NotFinite { step, count: self.not_finite }),
+            false => Ok(false),
+        }
+    }
+
+    /// Checks that every parameter has had a gradient by the end of step number `step` (from 1) since the start.
+    pub(crate) fn watch<B: compute::Backend>(
+        &mut self,
+        step: u64,
+        backend: &B,
+        parameters: &[Parameter],
+        gradients: &B::Buffer,
+    ) -> Result<(), Error> {
+        if step > WATCHED_STEPS {
+            return Ok(());
+        }
+        let unseen = self.unseen.get_or_insert_with(|| parameters.to_vec());
+        unseen.retain(|p| read_range(backend, gradients, p).iter().all(|&g| g == 0.0));
+        match unseen.first() {
+            Some(p) if step == WATCHED_STEPS => {
+                Err(Error::MissingGradient { parameter: p.name.clone(), steps: step })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compute::{Backend, Cpu};
+
+    #[test]
+    fn a_bad_step_is_skipped_and_five_in_a_row_end_the_run() {
+        let mut guard = Guard::default();
+        assert!(!guard.accept(1, f64::NAN, 1.0).unwrap());
+        assert!(guard.accept(2, 1.0, 1.0).unwrap());
+        for step in 3..7 {
+            assert!(!guard.accept(step, 1.0, f64::INFINITY).unwrap());
+        }
+        assert!(matches!(guard.accept(7, 1.0, f64::NAN), Err(Error::NotFinite { step: 7, count: 5 })));
+    }
+
+    #[test]
+    fn a_parameter_that_never_gets_a_gradient_is_named() {
+        let backend = Cpu::new(1);
+        let parameter = |name: &str, offset| Parameter { name: name.into(), offset, rows: 1, cols: 2, vector: false };
+        let list = [parameter("seen", 0), parameter("severed", 2)];
+        let mut gradients = backend.zeros("gradients", 4).unwrap();
+        backend.write(&mut gradients, 0, &[0.0, 1.0]);
+        let mut guard = Guard::default();
+        guard.watch(1, &backend, &list, &gradients).unwrap();
+        let error = guard.watch(2, &backend, &list, &gradients).unwrap_err();
+        assert!(matches!(error, Error::MissingGradient { parameter, .. } if parameter == "severed"));
+    }
+}

@@ -1,0 +1,257 @@
+//! The recipe: everything that decides a run, in the keys that users of Axolotl know.
+
+use std::collections::BTreeMap;
+
+use dataset::{Cleaning, Layout, Overlong, SplitOptions};
+use model::{LoraConfig, Trainable};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::schedule::Decay;
+
+/// A training recipe. Every key has a default but `datasets`, and `base_model` or `base_model_config`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The model to start from: a folder in Hugging Face layout, or a name in the offline hub cache.
+    pub base_model: Option<String>,
+    /// Instead of `base_model`: the shape of a model that starts from random weights.
+    pub base_model_config: Option<NewModel>,
+    /// What is trained: `lora` or `full`.
+    pub adapter: Adapter,
+    /// Rank of the adapter.
+    pub lora_r: usize,
+    /// Numerator of the adapter's scale, `lora_alpha / lora_r`.
+    pub lora_alpha: f32,
+    /// Projections that carry an adapter.
+    pub lora_target_modules: Vec<String>,
+    /// Scale by `lora_alpha / sqrt(lora_r)`.
+    pub peft_use_rslora: bool,
+    /// The files to learn from.
+    pub datasets: Vec<DatasetFile>,
+    /// Rules that rows must pass.
+    pub cleaning: Cleaning,
+    /// How rows are kept apart for validation and test.
+    pub split: SplitOptions,
+    /// Chat template: empty takes the model's own; else `chatml`, `llama3`, `mistral`, `gemma`, `qwen`, `smollm2`.
+    pub chat_template: String,
+    /// Also learn to write the questions.
+    pub train_on_inputs: bool,
+    /// Longest example in tokens.
+    pub sequence_len: usize,
+    /// What happens to longer examples: `drop` leaves them out, `cut_prompt` shortens the question. Both are counted.
+    pub overlong: Overlong,
+    /// Put several examples into one batch, without padding and without seeing each other.
+    pub sample_packing: bool,
+    /// Tokens in a batch with packing.
+    pub micro_batch_tokens: usize,
+    /// Examples in a batch without packing.
+    pub micro_batch_size: usize,
+    /// Batches that make one step.
+    pub gradient_accumulation_steps: usize,
+    /// Passes over the data.
+    pub num_epochs: usize,
+    /// Stop after this many steps; 0: after `num_epochs`.
+    pub max_steps: u64,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// `cosine`, `linear` or `constant`.
+    pub lr_scheduler: Decay,
+    /// Share of the steps that warm up.
+    pub warmup_ratio: f64,
+    /// Steps that warm up; takes precedence over `warmup_ratio`.
+    pub warmup_steps: Option<u64>,
+    /// Decoupled weight decay.
+    pub weight_decay: f32,
+    /// AdamW's decay of the first moment.
+    pub adam_beta1: f32,
+    /// AdamW's decay of the second moment.
+    pub adam_beta2: f32,
+    /// AdamW's epsilon.
+    pub adam_epsilon: f32,
+    /// Longest gradient; 0: no clipping.
+    pub max_grad_norm: f64,
+    /// Steps between two evaluations of the validation loss; 0: at the end only.
+    pub eval_steps: u64,
+    /// Steps between two checkpoints; 0: at the end of every epoch.
+    pub save_steps: u64,
+    /// Checkpoints that are kept.
+    pub save_total_limit: usize,
+    /// The final comparison of base and tuned model.
+    pub evaluation: Evaluation,
+    /// Seed of the start, the order and the sampling.
+    pub seed: u64,
+    /// The run folder.
+    pub output_dir: String,
+}
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adapter {
+    /// A low-rank adapter on a frozen base.
+    Lora,
+    /// Every weight.
+    Full,
+}
+
+/// A model that starts from random weights, with a tokenizer learned from the training side of the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewModel {
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the gated layer.
+    pub intermediate_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key and value heads.
+    pub num_key_value_heads: usize,
+    /// Positions.
+    pub max_position_embeddings: usize,
+}
+
+/// One file of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatasetFile {
+    /// The file: CSV, JSON, JSONL or Parquet, also gzipped.
+    pub path: String,
+    /// The layout of its rows; found by the columns when not given.
+    #[serde(rename = "type")]
+    pub layout: Option<Layout>,
+    /// Our name of a column and the file's name of it: `{question: Frage, answer: Antwort}`.
+    pub columns: BTreeMap<String, String>,
+    /// A system turn for every conversation that brings none.
+    pub system: Option<String>,
+}
+
+/// The final comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluation {
+    /// Held-out questions that are judged; 0: all of them.
+    pub max_examples: usize,
+    /// Held-out questions that are answered in full, for ROUGE-L; 0: none.
+    pub max_answers: usize,
+    /// Tokens that an answer may have.
+    pub max_new_tokens: usize,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            base_model: None,
+            base_model_config: None,
+            adapter: Adapter::Lora,
+            lora_r: 16,
+            lora_alpha: 32.0,
+            lora_target_modules: model::PROJECTIONS.map(String::from).to_vec(),
+            peft_use_rslora: false,
+            datasets: Vec::new(),
+            cleaning: Cleaning::default(),
+            split: SplitOptions::default(),
+            chat_template: String::new(),
+            train_on_inputs: false,
+            sequence_len: 2048,
+            overlong: Overlong::default(),
+            sample_packing: true,
+            micro_batch_tokens: 2048,
+            micro_batch_size: 4,
+            gradient_accumulation_steps: 1,
+            num_epochs: 2,
+            max_steps: 0,
+            learning_rate: 2e-4,
+            lr_scheduler: Decay::Cosine,
+            warmup_ratio: 0.03,
+            warmup_steps: None,
+            weight_decay: 0.0,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            eval_steps: 0,
+            save_steps: 0,
+            save_total_limit: 2,
+            evaluation: Evaluation::default(),
+            seed: 42,
+            output_dir: "runs/run".into(),
+        }
+    }
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Evaluation { max_examples: 0, max_answers: 100, max_new_tokens: 128 }
+    }
+}
+
+impl Recipe {
+    /// Refuses settings that cannot work, before anything is read.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] with the first key that is wrong.
+    pub fn validate(&self) -> Result<(), Error> {
+        let wrong = |key, reason: &str| Err(Error::Recipe { key, reason: reason.into() });
+        let share = |x: f64| (0.0..1.0).contains(&x);
+        if self.datasets.is_empty() {
+            return wrong("datasets", "no file is named");
+        }
+        if self.base_model.is_some() == self.base_model_config.is_some() {
+            return wrong("base_model", "name either a base_model or a base_model_config");
+        }
+        if self.base_model_config.is_some() && self.adapter == Adapter::Lora {
+            return wrong("adapter", "a model that starts from random weights needs `adapter: full`");
+        }
+        if self.adapter == Adapter::Lora && self.lora_r == 0 {
+            return wrong("lora_r", "is 0");
+        }
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return wrong("learning_rate", "is not above 0");
+        }
+        if !share(self.warmup_ratio) {
+            return wrong("warmup_ratio", "is not in 0..1");
+        }
+        if !share(self.split.test) || !share(self.split.val) || self.split.test + self.split.val >= 1.0 {
+            return wrong("split", "test and val must leave rows to train on");
+        }
+        for (key, value) in [
+            ("sequence_len", self.sequence_len),
+            ("micro_batch_tokens", self.micro_batch_tokens),
+            ("micro_batch_size", self.micro_batch_size),
+            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+            ("num_epochs", self.num_epochs),
+            ("save_total_limit", self.save_total_limit),
+        ] {
+            if value == 0 {
+                return wrong(key, "is 0");
+            }
+        }
+        Ok(())
+    }
+
+    /// What of the model is trained.
+    pub fn trainable(&self) -> Trainable {
+        match self.adapter {
+            Adapter::Full => Trainable::Everything,
+            Adapter::Lora => Trainable::Lora {
+                config: LoraConfig {
+                    rank: self.lora_r,
+                    alpha: self.lora_alpha,
+                    rslora: self.peft_use_rslora,
+                    targets: self.lora_target_modules.clone(),
+                },
+                seed: self.seed,
+            },
+        }
+    }
+
+    /// Steps that warm up, of `total`.
+    pub fn warmup(&self, total: u64) -> u64 {
+        self.warmup_steps.unwrap_or((self.warmup_ratio * total as f64).ceil() as u64)
+    }
+}
