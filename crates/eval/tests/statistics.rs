@@ -9,9 +9,11 @@ fn close(value: f64, expected: f64, tolerance: f64) {
     assert!((value - expected).abs() <= tolerance, "{value} is not {expected} ± {tolerance}");
 }
 
+type Published = (u64, u64, u64, f64, f64, f64, f64, f64);
+
 /// GPT-4 on MIRAGE, chain of thought against retrieval (MedRAG's published answers, scored in pairs): questions, only
 /// the first right, only the second right, difference and its 95 % interval in points, p.
-const MIRAGE: [(u64, u64, u64, f64, f64, f64, f64, f64); 5] = [
+const MIRAGE: [Published; 5] = [
     (1_089, 69, 45, -2.20, -4.12, -0.29, 0.030_5, 0.031_5),
     (1_273, 72, 57, -1.18, -2.93, 0.57, 0.215, 0.225),
     (4_183, 505, 370, -3.23, -4.61, -1.84, 5.65e-6, 5.75e-6),

@@ -28,11 +28,7 @@ pub(super) fn forest(paired: &[Paired]) -> Option<String> {
     for (index, paired) in paired.iter().enumerate() {
         row(&mut svg, TOP + ROW * index as f64, paired);
     }
-    let _ = write!(
-        svg,
-        "<line x1=\"{ZERO}\" x2=\"{ZERO}\" y1=\"{}\" y2=\"{height}\" class=\"zero\"/></svg>",
-        TOP - 8.0
-    );
+    svg.push_str("</svg>");
     Some(svg)
 }
 
@@ -57,6 +53,11 @@ fn row(svg: &mut String, top: f64, paired: &Paired) {
         capitalized(metric.name()),
         middle + 17.0,
         metric.unit(),
+    );
+    let _ = write!(
+        svg,
+        "<line x1=\"{ZERO}\" x2=\"{ZERO}\" y1=\"{}\" y2=\"{axis}\" class=\"zero\"/>",
+        axis - 46.0
     );
     for value in [-tick, 0.0, tick] {
         let _ = write!(

@@ -177,7 +177,7 @@ fn metric_rows(comparison: &Comparison) -> Vec<MetricRow> {
             p: p_value(paired.p_holm),
             test: match paired.test {
                 Test::McnemarExact => "McNemar",
-                Test::Permutation => "exchange",
+                Test::Permutation => "permutation",
             },
             detectable: detectable.unwrap_or_default(),
             verdict: paired.verdict.name(),
@@ -229,7 +229,7 @@ fn method(comparison: &Comparison) -> String {
     format!(
         "{} items in {} groups, the same for both models. Brackets hold 95 % intervals: bias-corrected accelerated \
          bootstrap over whole groups ({} draws, seed {}); for shares of questions Wilson's interval, and Bonett and Price's \
-         for their difference. p is two-sided and Holm-corrected for {} metrics. A verdict needs p below 0.05 and an \
+         for their difference, both widened for groups. p is two-sided and Holm-corrected for {} metrics. A verdict needs p below 0.05 and an \
          interval without zero. “Could show” is the smallest difference that these items would find four times out of \
          five.",
         count(comparison.items as u64),
