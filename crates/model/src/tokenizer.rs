@@ -77,7 +77,12 @@ impl Tokenizer {
 
     fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let wrong = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
-        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|reason| wrong(reason.to_string()))?;
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes)
+            .map_err(|reason| wrong(format!("not valid JSON: {reason}")))?;
+        // The library panics on some files that are JSON and no tokenizer; nothing of ours is touched meanwhile.
+        let inner = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
+            .map_err(|_| wrong("not a tokenizer (the library gave up on it)".to_owned()))?
+            .map_err(|reason| wrong(format!("not a tokenizer: {reason}")))?;
         let vocabulary = inner.get_vocab(true);
         let Some(largest) = vocabulary.values().max() else {
             return Err(wrong("the vocabulary is empty".to_owned()));

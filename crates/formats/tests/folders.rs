@@ -1,0 +1,171 @@
+//! Folders of models and adapters, and the local cache.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use formats::peft::{self, Part, TargetModules, parse_tensor_name, tensor_name};
+use formats::safetensors::write;
+use formats::{AdapterConfig, Checkpoint, Dtype, Error, TensorBytes, hub};
+use serde_json::{Value, json};
+
+const ZEROS: [u8; 64] = [0; 64];
+
+fn tensor<'a>(name: &'a str, shape: &'a [usize]) -> TensorBytes<'a> {
+    let length = 4 * shape.iter().product::<usize>();
+    TensorBytes { name, dtype: Dtype::F32, shape, bytes: &ZEROS[..length] }
+}
+
+fn write_json(path: &Path, value: &Value) {
+    fs::write(path, value.to_string()).expect("it is written");
+}
+
+/// The folder of reference data, which lies beside the repository and is not part of it.
+fn oracle(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("MEDTUNE_ORACLES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let path = Some(folder.join(name)).filter(|path| path.exists());
+    if path.is_none() {
+        eprintln!("ORACLE ABSENT: {name} is not there, so this test compared nothing (set MEDTUNE_ORACLES)");
+    }
+    path
+}
+
+#[test]
+fn one_file_or_shards() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let nothing = Checkpoint::open(root).expect_err("empty").to_string();
+    assert!(nothing.contains("model.safetensors.index.json") && nothing.contains("hint"), "{nothing}");
+    fs::write(root.join("pytorch_model.bin"), "").expect("it is written");
+    assert!(Checkpoint::open(root).expect_err("pickle").to_string().contains("pickle"));
+
+    write(root.join("model-1.safetensors"), &[tensor("a", &[2]), tensor("b", &[3])], &BTreeMap::new())
+        .expect("written");
+    write(root.join("model-2.safetensors"), &[tensor("c", &[2, 2])], &BTreeMap::new()).expect("written");
+    let index = root.join("model.safetensors.index.json");
+    let map = |shard: &str| json!({"weight_map": {"a": "model-1.safetensors", "b": "model-1.safetensors", "c": shard}});
+    write_json(&index, &map("model-2.safetensors"));
+    let checkpoint = Checkpoint::open(root).expect("it opens");
+    assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(checkpoint.f32("c").expect("there"), [0.0; 4]);
+    assert_eq!(checkpoint.tensor("b").expect("there").shape, [3]);
+    assert!(matches!(checkpoint.info("d"), Err(Error::MissingTensor { .. })));
+
+    write_json(&index, &map("model-1.safetensors"));
+    assert!(matches!(Checkpoint::open(root), Err(Error::MissingTensor { tensor, .. }) if tensor == "c"));
+    for outside in ["../model-2.safetensors", "/etc/passwd", "..", "", "a/../../b"] {
+        write_json(&index, &map(outside));
+        let error = Checkpoint::open(root).expect_err("outside").to_string();
+        assert!(error.contains("plain file name"), "{error}");
+    }
+
+    write(root.join("model.safetensors"), &[tensor("whole", &[1])], &BTreeMap::new()).expect("written");
+    assert_eq!(Checkpoint::open(root).expect("it opens").names().collect::<Vec<_>>(), ["whole"]);
+}
+
+#[test]
+fn the_cache_is_resolved_without_a_network() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let entry = cache.path().join("models--org--tiny");
+    let snapshot = entry.join("snapshots/abc123");
+    fs::create_dir_all(&snapshot).expect("created");
+    fs::create_dir_all(entry.join("refs")).expect("created");
+    fs::write(entry.join("refs/main"), "abc123\n").expect("written");
+    let resolve = |name: &str| hub::resolve_in(name, Some(cache.path()));
+    assert_eq!(resolve("org/tiny").expect("cached"), snapshot);
+    assert_eq!(resolve("org/tiny@abc123").expect("cached"), snapshot);
+    assert_eq!(resolve(snapshot.to_str().expect("UTF-8")).expect("a folder"), snapshot);
+    let error = resolve("org/other").expect_err("not cached").to_string();
+    assert!(error.contains("models--org--other") && error.contains("hf download org/other"), "{error}");
+    fs::write(entry.join("refs/evil"), "../../..").expect("written");
+    for name in ["org/tiny@evil", "org/tiny@../x", "../org/tiny", "a/b/c", "", "org/ti ny"] {
+        assert!(matches!(resolve(name), Err(Error::NotFound { .. })), "{name}");
+    }
+}
+
+#[test]
+fn adapters_as_peft_writes_them() {
+    let Some(folder) = oracle("numerics/lora_final") else { return };
+    let (config, file) = peft::read(folder).expect("it is read");
+    assert_eq!((config.r, config.scale()), (4, 2.0));
+    assert!(matches!(&config.target_modules, Some(TargetModules::Names(names)) if names.len() == 7));
+    assert_eq!(file.names().count(), 5 * 7 * 2);
+    assert!(file.names().all(|name| parse_tensor_name(name).is_some()));
+}
+
+#[test]
+fn an_adapter_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let module = "model.layers.0.self_attn.q_proj";
+    let (a, b) = (tensor_name(module, Part::A), tensor_name(module, Part::B));
+    assert_eq!(a, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
+    assert_eq!(parse_tensor_name(&b), Some((module, Part::B)));
+    let mut config = AdapterConfig::new(2, 16.0, vec!["q_proj".to_owned()]);
+    config.base_model_name_or_path = Some("org/base".to_owned());
+    config.other.insert("peft_version".to_owned(), json!("0.21.2"));
+    let pair = [tensor(&a, &[2, 3]), tensor(&b, &[4, 2])];
+    peft::write(folder.path(), &config, &pair).expect("it is written");
+    let text = fs::read_to_string(folder.path().join(peft::CONFIG_FILE)).expect("it can be read");
+    assert!(text.contains("\"lora_alpha\": 16,"), "{text}");
+    let (read, file) = peft::read(folder.path()).expect("it is read");
+    assert_eq!(read, config);
+    assert_eq!(file.info(&b).expect("there").1, [4, 2]);
+
+    let wrong_rank = [tensor(&a, &[3, 2]), tensor(&b, &[4, 2])];
+    peft::write(folder.path(), &config, &wrong_rank).expect("it is written");
+    let error = peft::read(folder.path()).expect_err("rank 3").to_string();
+    assert!(error.contains("[2, in]") && error.contains("[3, 2]"), "{error}");
+    peft::write(folder.path(), &config, &pair[..1]).expect("it is written");
+    assert!(matches!(peft::read(folder.path()), Err(Error::MissingTensor { .. })));
+}
+
+#[test]
+fn scales_and_patterns() {
+    let mut config = AdapterConfig::new(16, 32.0, Vec::new());
+    assert_eq!(config.scale(), 2.0);
+    config.use_rslora = true;
+    assert_eq!(config.scale(), 8.0);
+    config.use_rslora = false;
+    config.rank_pattern.insert("q_proj".to_owned(), 4);
+    config.alpha_pattern.insert("^model.layers.1.mlp.up_proj".to_owned(), 8.0);
+    assert_eq!(config.scale_of("model.layers.0.self_attn.q_proj"), 8.0);
+    assert_eq!(config.scale_of("model.layers.0.self_attn.other_q_proj"), 2.0);
+    assert_eq!(config.scale_of("model.layers.1.mlp.up_proj"), 0.5);
+    assert_eq!(config.rank_of("model.layers.2.mlp.up_proj"), 16);
+}
+
+#[test]
+fn settings_that_change_the_mathematics_are_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(peft::CONFIG_FILE);
+    for (key, value) in [
+        ("peft_type", json!("LOHA")),
+        ("r", json!(0)),
+        ("use_dora", json!(true)),
+        ("bias", json!("all")),
+        ("fan_in_fan_out", json!(true)),
+        ("lora_bias", json!(true)),
+        ("layers_to_transform", json!([0, 1])),
+        ("layer_replication", json!([[0, 2]])),
+        ("modules_to_save", json!(["lm_head"])),
+        ("init_lora_weights", json!("pissa_niter_4")),
+        ("trainable_token_indices", json!([1])),
+        ("rank_pattern", json!({"layers\\.[01]": 3})),
+    ] {
+        let mut settings = json!({"peft_type": "LORA", "r": 2, "some_later_key": {"x": 1}});
+        settings[key] = value;
+        write_json(&path, &settings);
+        let error = peft::read(folder.path()).expect_err(key);
+        assert!(
+            matches!(&error, Error::Unsupported { setting, .. } if setting.contains(key)),
+            "{key}: {error}"
+        );
+    }
+    write_json(
+        &path,
+        &json!({"peft_type": "LORA", "r": 2, "some_later_key": {"x": 1}, "layers_to_transform": null}),
+    );
+    let error = peft::read(folder.path()).expect_err("no tensors").to_string();
+    assert!(error.contains("adapter_model.safetensors"), "{error}");
+}
