@@ -10,7 +10,9 @@ use std::cell::RefCell;
 
 use super::buffer::{CpuBuffer, Shared};
 use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
-use super::tile::{PANEL, Pieces, load, multiply, multiply_rows, pack_column, pack_row, store};
+use super::tile::{
+    PANEL, Pieces, load, multiply, multiply_rows, pack_column, pack_four_columns, pack_row, store,
+};
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
 
@@ -46,22 +48,28 @@ pub(super) struct Sequence<'a> {
 }
 
 impl<'a> Sequence<'a> {
-    /// Calls `each` with the index in `from..to`, less `from`, the key and the value of each.
+    /// Key and value of token `j`.
     #[inline(always)]
-    pub(super) fn for_each(
-        &self,
-        from: usize,
-        to: usize,
-        width: usize,
-        mut each: impl FnMut(usize, &[f32], &[f32]),
-    ) {
-        let mut first = 0;
-        for run in &self.runs {
-            for j in from.max(first)..to.min(first + run.len) {
-                let at = (j - first) * run.stride;
-                each(j - from, &run.keys[at..][..width], &run.values[at..][..width]);
-            }
-            first += run.len;
+    pub(super) fn token(&self, j: usize, width: usize) -> (&'a [f32], &'a [f32]) {
+        let [prefix, own] = &self.runs;
+        let (run, j) = if j < prefix.len { (prefix, j) } else { (own, j - prefix.len) };
+        (&run.keys[j * run.stride..][..width], &run.values[j * run.stride..][..width])
+    }
+
+    /// The values in the place of the keys.
+    pub(super) fn values(&self) -> Self {
+        Sequence { runs: self.runs.map(|run| Run { keys: run.values, ..run }) }
+    }
+
+    /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time.
+    #[inline(always)]
+    pub(super) fn pack_keys(&self, to: &mut [f32], start: usize, len: usize, width: usize) {
+        let key = |j: usize| self.token(start + j, width).0;
+        for j in (0..len / 4 * 4).step_by(4) {
+            pack_four_columns(to, j, [key(j), key(j + 1), key(j + 2), key(j + 3)]);
+        }
+        for j in len / 4 * 4..len {
+            pack_column::<PANEL>(to, j, key(j));
         }
     }
 
@@ -310,10 +318,11 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
     totals.fill(0.0);
     let end = queries.position + queries.tokens;
     for start in (0..end).step_by(KEYS) {
-        sequence.for_each(start, end.min(start + KEYS), width, |j, key, value| {
-            pack_column::<PANEL>(keys, j, key);
-            pack_row(values, KEYS, j, value);
-        });
+        let len = KEYS.min(end - start);
+        sequence.pack_keys(keys, start, len, width);
+        for j in 0..len {
+            pack_row(values, KEYS, j, sequence.token(start + j, width).1);
+        }
         for group in 0..groups {
             let first = group * R;
             let seen = queries.seen((first + R).min(count) - 1, start);

@@ -209,11 +209,12 @@ fn segment_backward<A: Arithmetic, const R: usize>(
         pack_tile::<A, R>(task, &queries, scratch);
         let end = queries.position + queries.tokens;
         for start in (0..end).step_by(KEYS) {
-            sequence.for_each(start, end.min(start + KEYS), shape.head_dim, |j, key, value| {
-                pack_column::<PANEL>(scratch.keys, j, key);
-                pack_column::<PANEL>(scratch.values, j, value);
-                pack_row(scratch.key_panels, KEYS, j, key);
-            });
+            let (width, len) = (shape.head_dim, KEYS.min(end - start));
+            sequence.pack_keys(scratch.keys, start, len, width);
+            sequence.values().pack_keys(scratch.values, start, len, width);
+            for j in 0..len {
+                pack_row(scratch.key_panels, KEYS, j, sequence.token(start + j, width).0);
+            }
             queries_backward::<A, R>(task, &queries, start, scratch);
             keys_backward::<A, R>(&queries, start, d, scratch);
         }

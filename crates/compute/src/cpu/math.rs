@@ -279,14 +279,16 @@ pub(super) fn sum_lanes<const N: usize>(mut lanes: [f32; N]) -> f32 {
 /// `Σ a[i] * b[i]`.
 #[inline(always)]
 pub(super) fn dot<A: Arithmetic>(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
+    let mut vectors = [A::splat(0.0); LANES / VECTOR];
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
     for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for l in 0..LANES {
-            lanes[l] = A::mul_add(a[l], b[l], lanes[l]);
+        let (a, b) = (a.as_chunks::<VECTOR>().0, b.as_chunks::<VECTOR>().0);
+        for (v, sum) in vectors.iter_mut().enumerate() {
+            *sum = A::mul_add_lanes(A::load(&a[v]), A::load(&b[v]), *sum);
         }
     }
+    let mut lanes = to_lanes::<A>(vectors);
     for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
         *lane = A::mul_add(a, b, *lane);
     }
@@ -296,19 +298,32 @@ pub(super) fn dot<A: Arithmetic>(a: &[f32], b: &[f32]) -> f32 {
 /// `Σ a[i] * b[i] * c[i]`.
 #[inline(always)]
 pub(super) fn dot3<A: Arithmetic>(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
+    let mut vectors = [A::splat(0.0); LANES / VECTOR];
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
     let (c_blocks, c_rest) = c.as_chunks::<LANES>();
     for ((a, b), c) in a_blocks.iter().zip(b_blocks).zip(c_blocks) {
-        for l in 0..LANES {
-            lanes[l] = A::mul_add(a[l] * b[l], c[l], lanes[l]);
+        let (a, b) = (a.as_chunks::<VECTOR>().0, b.as_chunks::<VECTOR>().0);
+        let c = c.as_chunks::<VECTOR>().0;
+        for (v, sum) in vectors.iter_mut().enumerate() {
+            let product = A::mul_lanes(A::load(&a[v]), A::load(&b[v]));
+            *sum = A::mul_add_lanes(product, A::load(&c[v]), *sum);
         }
     }
+    let mut lanes = to_lanes::<A>(vectors);
     for (((lane, &a), &b), &c) in lanes.iter_mut().zip(a_rest).zip(b_rest).zip(c_rest) {
         *lane = A::mul_add(a * b, c, *lane);
     }
     sum_lanes(lanes)
+}
+
+#[inline(always)]
+fn to_lanes<A: Arithmetic>(vectors: [A::Vector; LANES / VECTOR]) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    for (to, from) in lanes.as_chunks_mut::<VECTOR>().0.iter_mut().zip(vectors) {
+        A::store(to, from);
+    }
+    lanes
 }
 
 /// The largest value, negative infinity of nothing. A NaN may be passed over.

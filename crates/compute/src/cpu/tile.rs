@@ -72,11 +72,38 @@ pub(super) fn pack_column<const W: usize>(to: &mut [f32], index: usize, row: &[f
     }
 }
 
+/// As [`pack_column`] with [`PANEL`] wide groups for four neighbouring columns from `index`, a multiple of 4, on: a
+/// 4 x 4 block at a time, which the compiler turns in registers.
+#[inline(always)]
+pub(super) fn pack_four_columns(to: &mut [f32], index: usize, rows: [&[f32]; 4]) {
+    let width = rows[0].len();
+    let group = &mut to[index / PANEL * PANEL * width..][..PANEL * width];
+    let (steps, _) = group.as_chunks_mut::<PANEL>();
+    let lane = index % PANEL;
+    let blocks = rows.map(|row| row.as_chunks::<4>().0);
+    for (d, steps) in steps.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let block = [blocks[0][d], blocks[1][d], blocks[2][d], blocks[3][d]];
+        for (i, step) in steps.iter_mut().enumerate() {
+            step[lane..lane + 4].copy_from_slice(&[block[0][i], block[1][i], block[2][i], block[3][i]]);
+        }
+    }
+    for d in width / 4 * 4..width {
+        for (i, row) in rows.iter().enumerate() {
+            steps[d][lane + i] = row[d];
+        }
+    }
+}
+
 /// Lays `row` out as step `index` of panels of `steps` steps: `[value / PANEL][index][value % PANEL]`.
 #[inline(always)]
 pub(super) fn pack_row(to: &mut [f32], steps: usize, index: usize, row: &[f32]) {
-    for (panel, values) in row.chunks(PANEL).enumerate() {
-        to[(panel * steps + index) * PANEL..][..values.len()].copy_from_slice(values);
+    let (to, _) = to.as_chunks_mut::<PANEL>();
+    let (panels, rest) = row.as_chunks::<PANEL>();
+    for (panel, values) in panels.iter().enumerate() {
+        to[panel * steps + index] = *values;
+    }
+    if !rest.is_empty() {
+        to[panels.len() * steps + index][..rest.len()].copy_from_slice(rest);
     }
 }
 
