@@ -23,6 +23,7 @@ pub(crate) fn oracle(name: &str) -> Option<PathBuf> {
 }
 
 /// A JSON file of the reference data.
+#[allow(dead_code, reason = "not every test file that shares this module reads JSON")]
 pub(crate) fn oracle_json(name: &str) -> Option<Value> {
     let text = std::fs::read_to_string(oracle(name)?).expect("the oracle can be read");
     Some(serde_json::from_str(&text).expect("the oracle is JSON"))
