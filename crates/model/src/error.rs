@@ -50,7 +50,9 @@ pub enum Error {
         got: Vec<usize>,
     },
     /// A tensor in a storage type that is not read.
-    #[error("{origin}: tensor {tensor} is stored as {dtype}, which is not supported (supported: F32, F16, BF16)")]
+    #[error(
+        "{origin}: tensor {tensor} is stored as {dtype}, which is not supported (supported: F32, F16, BF16)"
+    )]
     TensorType {
         /// The file or folder.
         origin: String,
@@ -62,6 +64,25 @@ pub enum Error {
     /// An adapter that does not fit, or whose settings are impossible.
     #[error("adapter: {0}")]
     Adapter(String),
+    /// A vocabulary that cannot be read, or that fails on a text.
+    #[error("{path}: {reason}")]
+    Tokenizer {
+        /// Its `tokenizer.json`.
+        path: PathBuf,
+        /// The library's reason.
+        reason: String,
+    },
+    /// A chat template that cannot be compiled, or that refuses a conversation.
+    #[error("{origin}: {reason}")]
+    Template {
+        /// Where the template came from.
+        origin: String,
+        /// The engine's reason, or the template's own.
+        reason: String,
+    },
+    /// A conversation that cannot be encoded.
+    #[error(transparent)]
+    Conversation(#[from] crate::encode::ConversationError),
     /// A file below this crate.
     #[error(transparent)]
     Format(#[from] formats::Error),

@@ -6,6 +6,7 @@ mod cache;
 mod config;
 mod decoder;
 mod disk;
+mod encode;
 mod error;
 mod forward;
 mod generate;
@@ -14,6 +15,9 @@ mod parameters;
 mod projection;
 pub mod random;
 mod sampling;
+mod template;
+mod tokenizer;
+mod tokenizer_training;
 mod weights;
 
 pub use activations::{ActivationPlan, Activations};
@@ -21,12 +25,16 @@ pub use backward::Labels;
 pub use cache::Cache;
 pub use config::{Config, RopeScaling};
 pub use decoder::Decoder;
+pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};
 pub use error::Error;
 pub use forward::{Context, Tokens};
 pub use generate::{Generator, Stop};
 pub use lora::{LoraConfig, PROJECTIONS, Trainable};
 pub use parameters::{Parameter, Parameters, read_range};
 pub use sampling::Sampling;
+pub use template::ChatTemplate;
+pub use tokenizer::{DecodeStream, Tokenizer};
+pub use tokenizer_training::{END_OF_TEXT, SPECIALS, TURN_END, TURN_START, train_bpe, write_tokenizer};
 pub use weights::{RandomStart, StoredTensor, TensorSource};
 
 /// Result of this crate.
