@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
 #[derive(Debug, Parser)]
@@ -15,8 +15,80 @@ pub(crate) struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Carry out a recipe: data, training, adapter, record.
+    /// See it all in a few minutes: shipped data, shipped model, training, comparison, report.
+    Quickstart(QuickstartArgs),
+    /// Clean rows and split them so that nothing tested was trained on.
+    Prepare(PrepareArgs),
+    /// Carry out a recipe: data, training, adapter, comparison with the base, report.
     Train(TrainArgs),
+    /// Measure a model on held-out questions and multiple-choice items.
+    Eval(EvalArgs),
+    /// Compare two runs, or two evaluations, item by item.
+    Compare(CompareArgs),
+    /// Answer one question.
+    Ask(AskArgs),
+    /// Talk to a model.
+    Chat(ChatArgs),
+    /// Look inside: tokens and loss mask, template, split, model, logits.
+    #[command(subcommand)]
+    Inspect(Inspect),
+    /// Measure speed and memory.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Check the machine and say what it can do.
+    Doctor(DoctorArgs),
+}
+
+/// Arguments of `quickstart`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct QuickstartArgs {
+    /// The run folder.
+    #[arg(long, value_name = "DIR", default_value = "runs/quickstart")]
+    pub(crate) out: PathBuf,
+    /// Seed of split, start and order.
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Fewer steps and answers: a smoke test of half a minute.
+    #[arg(long)]
+    pub(crate) short: bool,
+}
+
+/// Arguments of `prepare`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PrepareArgs {
+    /// CSV, JSON, JSONL or Parquet, also gzipped; the layout is found by the columns.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Seed of the split.
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// Share of the rows to test on.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) test: f64,
+    /// Share of the rows to validate on.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) val: f64,
+    /// Our name of a column and the file's: `--column question=Frage`.
+    #[arg(long = "column", value_name = "OURS=THEIRS")]
+    pub(crate) columns: Vec<String>,
+    /// The layout of the rows, if the columns do not tell: `qa`, `alpaca`, `messages`, `sharegpt`, …
+    #[arg(long = "type", value_name = "LAYOUT")]
+    pub(crate) layout: Option<String>,
+    /// Leave out answers of more words than this.
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) max_answer_words: Option<usize>,
+    /// Leave out topics with fewer rows than this.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) min_topic_rows: Option<usize>,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `train`.
@@ -30,6 +102,231 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest checkpoint of the run.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which model.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ModelArgs {
+    /// A folder in Hugging Face layout, or a name in the offline hub cache.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: String,
+    /// A PEFT adapter on top of it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Prepared questions (`test.jsonl`) or multiple-choice items (`choices.jsonl`), or a prepared folder.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Judge at most so many questions; 0: all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) limit: usize,
+    /// Questions that are answered in full, for ROUGE-L.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) answers: usize,
+    /// Tokens that an answer may have.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) max_new_tokens: usize,
+    /// Where to write the outcome of every item.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompareArgs {
+    /// A run folder (its tuned model), or the outcomes that `eval --out` wrote.
+    pub(crate) a: PathBuf,
+    /// The other.
+    pub(crate) b: PathBuf,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a model writes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SamplingArgs {
+    /// 0: always the likeliest token.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) temperature: f32,
+    /// Smallest set of likeliest tokens with this probability.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// The likeliest so many tokens; 0: all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Above 1: tokens that stand in the text become less likely.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+    /// Seed of the choice.
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// Tokens that an answer may have.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) max_new_tokens: usize,
+}
+
+/// Arguments of `ask`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AskArgs {
+    /// The question.
+    pub(crate) question: String,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// What the model is told before the question.
+    #[arg(long)]
+    pub(crate) system: Option<String>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `chat`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ChatArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// What the model is told before the conversation.
+    #[arg(long)]
+    pub(crate) system: Option<String>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}
+
+/// What to look at.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Inspect {
+    /// The tokens of an example, those that are learned in colour.
+    Tokens {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// A prepared file; without it a small conversation is shown.
+        file: Option<PathBuf>,
+        /// Which example, from 0.
+        #[arg(long, default_value_t = 0)]
+        index: usize,
+        /// Questions are learned too.
+        #[arg(long)]
+        train_on_inputs: bool,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The text that the model's template makes of a conversation.
+    Template {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// A prepared file; without it a small conversation is shown.
+        file: Option<PathBuf>,
+        /// Which example, from 0.
+        #[arg(long, default_value_t = 0)]
+        index: usize,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The certificate of a prepared folder or a run.
+    Split {
+        /// The folder.
+        folder: PathBuf,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// A model's shape and tensors.
+    Model {
+        /// A folder in Hugging Face layout, or a name in the offline hub cache.
+        #[arg(long, value_name = "DIR")]
+        model: String,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The logits of the token after some ids.
+    Logits {
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The ids: `1,2,3`.
+        #[arg(long, value_delimiter = ',', required = true)]
+        ids: Vec<u32>,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A shape to measure with random weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shape {
+    /// The shipped base: 7.6 M parameters.
+    Base,
+    /// SmolLM2-135M.
+    Smollm2135m,
+    /// SmolLM2-360M.
+    Smollm2360m,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Training steps: tokens per second and peak memory.
+    Train {
+        /// The shape of the model, with random weights.
+        #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
+        shape: Shape,
+        /// Rank of the adapter; 0 trains every weight.
+        #[arg(long, default_value_t = 16)]
+        rank: usize,
+        /// Sequences in a batch.
+        #[arg(long, default_value_t = 4)]
+        batch: usize,
+        /// Tokens of a sequence.
+        #[arg(long, default_value_t = 256)]
+        length: usize,
+        /// Steps that are measured, after one that is not.
+        #[arg(long, default_value_t = 5)]
+        steps: usize,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Reading a prompt and writing an answer: tokens per second.
+    Generate {
+        /// The shape of the model, with random weights.
+        #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
+        shape: Shape,
+        /// Texts at once.
+        #[arg(long, default_value_t = 1)]
+        batch: usize,
+        /// Tokens of the prompt.
+        #[arg(long, default_value_t = 512)]
+        prompt: usize,
+        /// Tokens that are written.
+        #[arg(long, default_value_t = 64)]
+        tokens: usize,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,

@@ -34,6 +34,27 @@ pub enum Error {
         /// Which value.
         what: &'static str,
     },
+    /// An item that the model's template or tokenizer does not take.
+    #[error("item `{id}`: {source}")]
+    Item {
+        /// The item.
+        id: String,
+        /// The reason.
+        source: Box<model::Error>,
+    },
+    /// An item that is longer than the model can read.
+    #[error("item `{id}` has {tokens} tokens, the model reads {limit}")]
+    TooLong {
+        /// The item.
+        id: String,
+        /// Its length.
+        tokens: usize,
+        /// The model's limit.
+        limit: usize,
+    },
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] model::Error),
     /// The report's template does not fit its data: a bug of this crate.
     #[error("report template: {0}")]
     Template(#[from] minijinja::Error),

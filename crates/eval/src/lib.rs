@@ -9,7 +9,9 @@
 pub mod comparison;
 mod error;
 pub mod report;
+mod subject;
 pub mod statistics;
 pub mod text_metrics;
 
 pub use error::{Error, Result};
+pub use subject::{Progress, Stage, Subject, Wanted};

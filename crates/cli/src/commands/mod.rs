@@ -1,5 +1,14 @@
 //! One file per verb.
 
+mod ask;
+mod bench;
+mod chat;
+mod compare;
+mod doctor;
+mod eval;
+mod inspect;
+mod prepare;
+mod quickstart;
 mod train;
 
 use crate::args::{Args, Verb};
@@ -8,6 +17,15 @@ use crate::failure::Outcome;
 /// Carries out a verb.
 pub(crate) fn run(args: Args) -> Outcome<()> {
     match args.verb {
+        Verb::Quickstart(args) => quickstart::run(&args),
+        Verb::Prepare(args) => prepare::run(&args),
         Verb::Train(args) => train::run(&args),
+        Verb::Eval(args) => eval::run(&args),
+        Verb::Compare(args) => compare::run(&args),
+        Verb::Ask(args) => ask::run(&args),
+        Verb::Chat(args) => chat::run(&args),
+        Verb::Inspect(what) => inspect::run(&what),
+        Verb::Bench(what) => bench::run(&what),
+        Verb::Doctor(args) => doctor::run(&args),
     }
 }

@@ -1,0 +1,6 @@
+use crate::args::ChatArgs;
+use crate::failure::Outcome;
+
+pub(crate) fn run(_: &ChatArgs) -> Outcome<()> {
+    Ok(())
+}

@@ -1,0 +1,6 @@
+use crate::args::CompareArgs;
+use crate::failure::Outcome;
+
+pub(crate) fn run(_: &CompareArgs) -> Outcome<()> {
+    Ok(())
+}

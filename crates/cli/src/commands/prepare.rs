@@ -1,0 +1,6 @@
+use crate::args::PrepareArgs;
+use crate::failure::Outcome;
+
+pub(crate) fn run(_: &PrepareArgs) -> Outcome<()> {
+    Ok(())
+}

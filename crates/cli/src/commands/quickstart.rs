@@ -1,0 +1,6 @@
+use crate::args::QuickstartArgs;
+use crate::failure::Outcome;
+
+pub(crate) fn run(_: &QuickstartArgs) -> Outcome<()> {
+    Ok(())
+}
