@@ -1,7 +1,8 @@
 //! The contract between the model and a device.
 //!
 //! Buffers belong to the backend; no host pointer leaves it. An operation is *enqueued*; only [`Backend::read`] and
-//! [`Backend::read_ids`] bring values to the host. Operations are coarse enough to be one kernel each on a GPU.
+//! the results of [`Backend::token_loss`] and [`Backend::grad_norm`] bring values to the host. Operations are coarse
+//! enough to be one kernel each on a GPU.
 //! Wrong shapes are bugs of the caller and panic in every operation.
 
 use crate::{AttentionShape, DType, Result, Segment};
