@@ -160,9 +160,13 @@ fn drop_near_duplicates(cleaned: &mut Cleaned, threshold: f64) {
         }
         for candidate in index.candidates(&signatures[number]) {
             let (id, earlier) = &kept[&candidate];
-            let answers = print.answer_shingles.jaccard(&earlier.answer_shingles);
+            // The question first: it is short, and mostly decides.
             let questions = print.question_shingles.jaccard(&earlier.question_shingles);
-            if answers >= threshold && questions >= QUESTION_SIMILARITY {
+            if questions < QUESTION_SIMILARITY {
+                continue;
+            }
+            let answers = print.answer_shingles.jaccard(&earlier.answer_shingles);
+            if answers >= threshold {
                 let detail = format!("near `{id}`: questions {questions:.3}, answers {answers:.3}");
                 return Some(Fault::new(Rule::NearDuplicate, detail));
             }

@@ -76,7 +76,7 @@ impl<B: Backend> Subject<'_, B> {
         if length > self.decoder.positions() {
             return Err(Error::TooLong { id: id.to_owned(), tokens: length, limit: self.decoder.positions() });
         }
-        Ok(Sample { id: id.to_owned(), ids: encoded.ids, learnt: encoded.labels })
+        Ok(Sample { id: id.to_owned(), ids: encoded.ids, learned: encoded.labels })
     }
 
     fn losses(&self, samples: &[Sample], outcomes: &mut [Outcome], progress: Progress<'_>) -> Result<()> {
@@ -89,7 +89,7 @@ impl<B: Backend> Subject<'_, B> {
             let judged = self.judge(&batch, &mut activations);
             let mut at = 0;
             for i in range.clone() {
-                let count = samples[i].learnt.iter().skip(1).filter(|l| **l).count();
+                let count = samples[i].learned.iter().skip(1).filter(|l| **l).count();
                 let mine = at..at + count;
                 outcomes[i].loss = Some(TokenLoss {
                     loss_sum: -judged.log_probs[mine.clone()].iter().map(|&l| f64::from(l)).sum::<f64>(),
@@ -211,7 +211,7 @@ impl<B: Backend> Subject<'_, B> {
             let messages = [Message::user(question.as_str()), Message::assistant(option_text(text))];
             let mut sample = self.encode(&item.id, &messages)?;
             // How surely a model stops says nothing about the option.
-            if let Some(last) = sample.learnt.iter_mut().rev().find(|l| **l) {
+            if let Some(last) = sample.learned.iter_mut().rev().find(|l| **l) {
                 *last = false;
             }
             Ok(sample)
@@ -230,7 +230,7 @@ fn shared_question(options: &[Sample]) -> (Batch, Vec<usize>) {
     let first = options.first().map_or(&[][..], |o| &o.ids);
     let common = (0..first.len()).take_while(|&i| options.iter().all(|o| o.ids.get(i) == Some(&first[i]))).count();
     // The last common token stands in every option: it predicts the first token that differs.
-    let labelled = options.iter().filter_map(|o| o.learnt.iter().position(|l| *l)).min().unwrap_or(common);
+    let labelled = options.iter().filter_map(|o| o.learned.iter().position(|l| *l)).min().unwrap_or(common);
     let shared = common.min(labelled).saturating_sub(1);
     let mut batch = Batch::default();
     let mut owners = Vec::new();
@@ -246,7 +246,7 @@ fn shared_question(options: &[Sample]) -> (Batch, Vec<usize>) {
         batch.ids.extend(&option.ids[shared..]);
         batch.positions.extend(shared as u32..option.ids.len() as u32);
         for i in shared + 1..option.ids.len() {
-            if option.learnt[i] {
+            if option.learned[i] {
                 batch.rows.push((start + i - shared - 1) as u32);
                 batch.labels.push(option.ids[i]);
                 owners.push(owner);
@@ -278,8 +278,8 @@ mod tests {
     use super::*;
 
     fn option(ids: &[u32], first_label: usize) -> Sample {
-        let learnt = (0..ids.len()).map(|i| i >= first_label).collect();
-        Sample { id: "item".into(), ids: ids.to_vec(), learnt }
+        let learned = (0..ids.len()).map(|i| i >= first_label).collect();
+        Sample { id: "item".into(), ids: ids.to_vec(), learned }
     }
 
     #[test]

@@ -94,11 +94,8 @@ impl<B: Backend> Activations<B> {
             + 2 * c.intermediate_size
             + decoder.layer_ranks();
         let kept = (c.layers + 1) * c.hidden_size + c.layers * layer + 1;
-        let shared = 3 * c.hidden_size
-            + 2 * c.intermediate_size
-            + a.qkv_width()
-            + a.q_width()
-            + decoder.layer_ranks();
+        let shared =
+            3 * c.hidden_size + 2 * c.intermediate_size + a.qkv_width() + a.q_width() + decoder.layer_ranks();
         ActivationPlan { kept: kept * capacity * 4, shared: shared * capacity * 4 }
     }
 
@@ -132,7 +129,9 @@ impl<B: Backend> Activations<B> {
         };
         Ok(Activations {
             capacity,
-            x: (0..kept + 1).map(|_| zeros("residual stream", c.hidden_size)).collect::<compute::Result<_>>()?,
+            x: (0..kept + 1)
+                .map(|_| zeros("residual stream", c.hidden_size))
+                .collect::<compute::Result<_>>()?,
             layers: (0..kept).map(|_| layer()).collect::<Result<_>>()?,
             normed: zeros("norms", c.hidden_size)?,
             final_rstd: zeros("norms", 1)?,
@@ -156,7 +155,8 @@ impl<B: Backend> Activations<B> {
     pub(crate) fn layer(
         &mut self,
         l: usize,
-    ) -> (&mut LayerActivations<B::Buffer>, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer) {
+    ) -> (&mut LayerActivations<B::Buffer>, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer)
+    {
         let (here, next) = if self.layers.len() > 1 { (l, l + 1) } else { (l % 2, (l + 1) % 2) };
         let index = if self.layers.len() > 1 { l } else { 0 };
         let (low, high) = self.x.split_at_mut(here.max(next));

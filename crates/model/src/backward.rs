@@ -89,7 +89,9 @@ impl<B: Backend> Decoder<B> {
     ) -> Option<compute::ViewMut<'a, B::Buffer>> {
         match gain {
             crate::decoder::Gain::Frozen(_) => None,
-            crate::decoder::Gain::Trained(offset) => Some(gradients.view_mut(offset, 1, self.config.hidden_size)),
+            crate::decoder::Gain::Trained(offset) => {
+                Some(gradients.view_mut(offset, 1, self.config.hidden_size))
+            }
         }
     }
 
@@ -106,7 +108,8 @@ impl<B: Backend> Decoder<B> {
         let (c, shape) = (&self.config, self.config.attention());
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
         let (kept, x, _, normed, activation) = activations.layer(l);
-        let LayerActivations { x_mid, attention_rstd, mlp_rstd, qkv, attention, log_sum_exp, gate_up, t } = kept;
+        let LayerActivations { x_mid, attention_rstd, mlp_rstd, qkv, attention, log_sum_exp, gate_up, t } =
+            kept;
         let BackwardScratch { dx, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
 
         let mut run = Backward { values, gradients, dy: dx.view(0, count, h) };
@@ -119,7 +122,13 @@ impl<B: Backend> Decoder<B> {
         layer.down.backward_weight(backend, &mut run, dt, activation.view(0, count, i));
 
         let gain = self.gain(layer.mlp_norm);
-        backend.rms_norm(normed.view_mut(0, count, h), mlp_rstd, x_mid.view(0, count, h), gain, c.rms_norm_eps);
+        backend.rms_norm(
+            normed.view_mut(0, count, h),
+            mlp_rstd,
+            x_mid.view(0, count, h),
+            gain,
+            c.rms_norm_eps,
+        );
         let mut run = Backward { values, gradients, dy: gate_up.view(0, count, 2 * i) };
         layer.gate_up.backward_input(backend, &mut run, t, dt, Some(d_normed));
         layer.gate_up.backward_weight(backend, &mut run, dt, normed.view(0, count, h));
@@ -148,7 +157,13 @@ impl<B: Backend> Decoder<B> {
         backend.rope(rows, tokens.positions, &self.rope, shape, true);
 
         let gain = self.gain(layer.attention_norm);
-        backend.rms_norm(normed.view_mut(0, count, h), attention_rstd, x.view(0, count, h), gain, c.rms_norm_eps);
+        backend.rms_norm(
+            normed.view_mut(0, count, h),
+            attention_rstd,
+            x.view(0, count, h),
+            gain,
+            c.rms_norm_eps,
+        );
         // Below the first layer nothing is trained unless everything is.
         let needs_input = l > 0 || self.embedding.gradient(gradients).is_some();
         let mut run = Backward { values, gradients, dy: d_qkv.view(0, count, shape.qkv_width()) };

@@ -90,7 +90,10 @@ impl Config {
     fn from_raw(raw: Raw) -> std::result::Result<Self, String> {
         let model_type = raw.model_type.unwrap_or_else(|| "llama".into());
         if !SUPPORTED.contains(&model_type.as_str()) {
-            return Err(format!("model_type {model_type} is not supported (supported: {})", SUPPORTED.join(", ")));
+            return Err(format!(
+                "model_type {model_type} is not supported (supported: {})",
+                SUPPORTED.join(", ")
+            ));
         }
         let activation = raw.hidden_act.unwrap_or_else(|| "silu".into());
         if activation != "silu" {
@@ -188,7 +191,8 @@ impl Config {
             });
         }
         // Written through f32 the epsilon would carry its rounding error.
-        json["rms_norm_eps"] = serde_json::json!(format!("{:e}", self.rms_norm_eps).parse::<f64>().unwrap_or(1e-5));
+        json["rms_norm_eps"] =
+            serde_json::json!(format!("{:e}", self.rms_norm_eps).parse::<f64>().unwrap_or(1e-5));
         json
     }
 
@@ -245,7 +249,9 @@ fn rope_scaling(value: &Value) -> std::result::Result<Option<RopeScaling>, Strin
     let kind = value["rope_type"].as_str().or_else(|| value["type"].as_str());
     match kind {
         None | Some("default") => Ok(None),
-        Some("llama3") => serde_json::from_value(value.clone()).map(Some).map_err(|e| format!("rope scaling: {e}")),
+        Some("llama3") => {
+            serde_json::from_value(value.clone()).map(Some).map_err(|e| format!("rope scaling: {e}"))
+        }
         Some(other) => Err(format!("rope scaling {other} is not supported (supported: default, llama3)")),
     }
 }

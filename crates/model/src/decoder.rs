@@ -272,8 +272,16 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// All weights under their Hugging Face names, adapters merged: `W + s B A`, computed in f64 and rounded once.
-    /// Tensors come one at a time, in the order of the computation.
     pub fn merged(&self) -> impl Iterator<Item = (String, StoredTensor)> {
+        self.tensors(true)
+    }
+
+    /// The base's weights under their Hugging Face names, adapters left out.
+    pub fn base(&self) -> impl Iterator<Item = (String, StoredTensor)> {
+        self.tensors(false)
+    }
+
+    fn tensors(&self, merge: bool) -> impl Iterator<Item = (String, StoredTensor)> {
         let table = |name: &str, t: &Table<B>| {
             (name.to_owned(), StoredTensor::from_f32(vec![t.rows, t.cols], &self.table_values(t)))
         };
@@ -286,8 +294,11 @@ impl<B: Backend> Decoder<B> {
                 gain(format!("model.layers.{l}.post_attention_layernorm.weight"), layer.mlp_norm),
             ]
         });
-        let modules = self.modules().map(|(l, group, module)| {
-            let values = self.merged_values(group, module);
+        let modules = self.modules().map(move |(l, group, module)| {
+            let values = match merge {
+                true => self.merged_values(group, module),
+                false => self.table_values(&module.weight),
+            };
             let shape = vec![module.weight.rows, module.weight.cols];
             (format!("model.layers.{l}.{}.weight", module.name), StoredTensor::from_f32(shape, &values))
         });

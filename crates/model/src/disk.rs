@@ -70,7 +70,9 @@ impl<B: Backend> Decoder<B> {
         let stray = file.names().count() - used;
         if stray > 0 {
             let path = adapter.display();
-            return Err(Error::Adapter(format!("{path}: {stray} tensors belong to no projection of this model")));
+            return Err(Error::Adapter(format!(
+                "{path}: {stray} tensors belong to no projection of this model"
+            )));
         }
         Ok(decoder)
     }
@@ -156,14 +158,20 @@ fn lora_config<'a>(settings: &AdapterConfig, names: impl Iterator<Item = &'a str
     if settings.modules_to_save.as_ref().is_some_and(|m| !m.is_empty()) {
         return Err(Error::Adapter("modules_to_save is not supported".into()));
     }
-    let present: Vec<&str> =
-        names.filter_map(|n| peft::parse_tensor_name(n)?.0.rsplit('.').next()).collect();
+    let present: Vec<&str> = names.filter_map(|n| peft::parse_tensor_name(n)?.0.rsplit('.').next()).collect();
     let targets: Vec<String> =
         PROJECTIONS.iter().filter(|p| present.contains(*p)).map(|p| (*p).to_owned()).collect();
     if let Some(TargetModules::Names(named)) = &settings.target_modules
         && let Some(missing) = named.iter().find(|n| !targets.contains(n))
     {
-        return Err(Error::Adapter(format!("target {missing} has no tensors, or is no projection of a layer")));
+        return Err(Error::Adapter(format!(
+            "target {missing} has no tensors, or is no projection of a layer"
+        )));
     }
-    Ok(LoraConfig { rank: settings.r, alpha: settings.lora_alpha as f32, rslora: settings.use_rslora, targets })
+    Ok(LoraConfig {
+        rank: settings.r,
+        alpha: settings.lora_alpha as f32,
+        rslora: settings.use_rslora,
+        targets,
+    })
 }

@@ -67,10 +67,17 @@ impl<B: Backend> Decoder<B> {
         let (c, shape) = (&self.config, self.config.attention());
         let (count, h) = (tokens.ids.len(), c.hidden_size);
         let (kept, x, x_next, normed, activation) = activations.layer(l);
-        let LayerActivations { x_mid, attention_rstd, mlp_rstd, qkv, attention, log_sum_exp, gate_up, t } = kept;
+        let LayerActivations { x_mid, attention_rstd, mlp_rstd, qkv, attention, log_sum_exp, gate_up, t } =
+            kept;
 
         let gain = self.gain(layer.attention_norm);
-        backend.rms_norm(normed.view_mut(0, count, h), attention_rstd, x.view(0, count, h), gain, c.rms_norm_eps);
+        backend.rms_norm(
+            normed.view_mut(0, count, h),
+            attention_rstd,
+            x.view(0, count, h),
+            gain,
+            c.rms_norm_eps,
+        );
         layer.qkv.forward(backend, values, normed.view(0, count, h), (qkv, None), adapter.then_some(&mut *t));
         let rows = qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, false);
@@ -97,8 +104,20 @@ impl<B: Backend> Decoder<B> {
         layer.out.forward(backend, values, attended, (x_mid, Some(x)), adapter.then_some(&mut *t));
 
         let gain = self.gain(layer.mlp_norm);
-        backend.rms_norm(normed.view_mut(0, count, h), mlp_rstd, x_mid.view(0, count, h), gain, c.rms_norm_eps);
-        layer.gate_up.forward(backend, values, normed.view(0, count, h), (gate_up, None), adapter.then_some(&mut *t));
+        backend.rms_norm(
+            normed.view_mut(0, count, h),
+            mlp_rstd,
+            x_mid.view(0, count, h),
+            gain,
+            c.rms_norm_eps,
+        );
+        layer.gate_up.forward(
+            backend,
+            values,
+            normed.view(0, count, h),
+            (gate_up, None),
+            adapter.then_some(&mut *t),
+        );
         let i = c.intermediate_size;
         backend.gated_activation(activation.view_mut(0, count, i), gate_up.view(0, count, 2 * i));
         let activated = activation.view(0, count, i);

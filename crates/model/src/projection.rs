@@ -109,7 +109,9 @@ impl<B: Backend> Projection<B> {
                 right: Matrix::View(values.view(a.b, module.weight.rows, a.rank)),
             });
             let start = match residual {
-                Some(r) => Start::From(r.view(0, tokens, self.output).columns(module.column, module.weight.rows)),
+                Some(r) => {
+                    Start::From(r.view(0, tokens, self.output).columns(module.column, module.weight.rows))
+                }
                 None => Start::Zero,
             };
             backend.matmul(
@@ -135,7 +137,11 @@ impl<B: Backend> Projection<B> {
                 let Some(a) = module.adapter else { continue };
                 let dy = run.dy.columns(module.column, module.weight.rows);
                 let t = t.view(group.column * tokens, tokens, group.rank).columns(a.column, a.rank);
-                backend.matmul_backward_weight(run.gradients.view_mut(a.b, module.weight.rows, a.rank), dy, t);
+                backend.matmul_backward_weight(
+                    run.gradients.view_mut(a.b, module.weight.rows, a.rank),
+                    dy,
+                    t,
+                );
                 let up = Matrix::View(run.values.view(a.b, module.weight.rows, a.rank));
                 backend.matmul_backward_input(
                     dt.view_mut(0, tokens, group.rank).columns(a.column, a.rank),

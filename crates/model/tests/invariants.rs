@@ -1,0 +1,249 @@
+//! What must hold of the decoder on any backend, on a small random model.
+
+use std::sync::Arc;
+
+use compute::{Backend, Cpu, DeviceBuffer, Segment};
+use model::{
+    Activations, Config, Context, Decoder, Generator, Labels, LoraConfig, RandomStart, Sampling, Stop,
+    StoredTensor, TensorSource, Tokens, Trainable, read_range,
+};
+
+fn config() -> Config {
+    Config {
+        vocab_size: 97,
+        hidden_size: 32,
+        intermediate_size: 56,
+        layers: 3,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 8,
+        max_positions: 128,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: None,
+        tie_word_embeddings: true,
+    }
+}
+
+/// A start with larger weights than a training start, so that every part matters.
+struct Loud(RandomStart);
+
+impl TensorSource for Loud {
+    fn tensor(&self, name: &str) -> model::Result<StoredTensor> {
+        let t = self.0.tensor(name)?;
+        let values: Vec<f32> = match t.shape.len() {
+            1 => model::random::normal(1, name, t.shape[0]).map(|z| 1.0 + 0.2 * z).collect(),
+            _ => t.to_f32().iter().map(|v| v * 8.0).collect(),
+        };
+        Ok(StoredTensor::from_f32(t.shape, &values))
+    }
+
+    fn origin(&self) -> String {
+        "test".into()
+    }
+}
+
+fn decoder(trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
+    let source = Loud(RandomStart::new(config(), 3));
+    let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config(), &source, trainable).unwrap();
+    if matches!(trainable, Trainable::Lora { .. }) {
+        // B starts at zero; a trained adapter does not.
+        for p in decoder.parameters.list.clone() {
+            if p.name.ends_with("lora_B.weight") {
+                let values: Vec<f32> = model::random::normal(5, &p.name, p.len()).map(|z| 0.1 * z).collect();
+                let backend = decoder.backend().clone();
+                backend.write(&mut decoder.parameters.values, p.offset, &values);
+            }
+        }
+    }
+    decoder
+}
+
+fn lora() -> Trainable {
+    Trainable::Lora { config: LoraConfig::all(4, 8.0), seed: 7 }
+}
+
+fn text(n: usize, seed: u64) -> Vec<u32> {
+    model::random::uniform(seed, "text", 1.0, n).map(|u| ((u + 1.0) * 48.0) as u32).collect()
+}
+
+struct Run {
+    log_probs: Vec<f32>,
+    gradients: Vec<f32>,
+}
+
+/// Loss and gradient of every next token of `texts`, all in one batch.
+fn run(decoder: &Decoder<Cpu>, texts: &[Vec<u32>]) -> Run {
+    let ids: Vec<u32> = texts.concat();
+    let positions: Vec<u32> = texts.iter().flat_map(|t| 0..t.len() as u32).collect();
+    let (mut segments, mut rows, mut labels, mut start) = (vec![], vec![], vec![], 0);
+    for t in texts {
+        segments.push(Segment::whole(start, t.len()));
+        rows.extend((start..start + t.len() - 1).map(|r| r as u32));
+        labels.extend(&t[1..]);
+        start += t.len();
+    }
+    let mut activations = Activations::for_training(decoder, ids.len() + 3).unwrap();
+    let tokens = Tokens { ids: &ids, positions: &positions };
+    decoder.forward(tokens, Context::Segments(&segments), &mut activations, true);
+    let backend = decoder.backend();
+    let mut gradients = backend.zeros("gradients", decoder.parameters.len()).unwrap();
+    let weights = vec![1.0; rows.len()];
+    let labels = Labels { rows: &rows, labels: &labels, weights: &weights };
+    let output = decoder.backward(tokens, &segments, labels, &mut activations, &mut gradients);
+    let mut host = vec![0.0; gradients.len()];
+    backend.read(&gradients, 0, &mut host);
+    Run { log_probs: output.log_probs, gradients: host }
+}
+
+#[test]
+fn a_text_has_the_same_bits_alone_and_in_a_batch() {
+    let decoder = decoder(&lora(), 2);
+    let texts = [text(17, 1), text(40, 2), text(9, 3)];
+    let together = run(&decoder, &texts).log_probs;
+    let alone: Vec<f32> =
+        texts.iter().flat_map(|t| run(&decoder, std::slice::from_ref(t)).log_probs).collect();
+    assert_eq!(together, alone);
+}
+
+#[test]
+fn packing_changes_the_gradient_by_rounding_only() {
+    let decoder = decoder(&Trainable::Everything, 2);
+    let texts = [text(17, 1), text(40, 2), text(9, 3)];
+    let together = run(&decoder, &texts).gradients;
+    let mut alone = vec![0.0f64; together.len()];
+    for t in &texts {
+        for (a, g) in alone.iter_mut().zip(run(&decoder, std::slice::from_ref(t)).gradients) {
+            *a += f64::from(g);
+        }
+    }
+    let difference: f64 = together.iter().zip(&alone).map(|(t, a)| (f64::from(*t) - a).powi(2)).sum();
+    let norm: f64 = alone.iter().map(|a| a * a).sum();
+    assert!((difference / norm).sqrt() < 1e-5, "{}", (difference / norm).sqrt());
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_bits() {
+    let texts = [text(33, 1), text(20, 2)];
+    for trainable in [lora(), Trainable::Everything] {
+        let one = run(&decoder(&trainable, 1), &texts);
+        let two = run(&decoder(&trainable, 2), &texts);
+        assert_eq!(one.log_probs, two.log_probs);
+        assert_eq!(one.gradients, two.gradients);
+    }
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    for trainable in [lora(), Trainable::Everything] {
+        let mut decoder = decoder(&trainable, 2);
+        let texts = [text(12, 4), text(7, 5)];
+        let gradients = run(&decoder, &texts).gradients;
+        let backend = decoder.backend().clone();
+        for p in decoder.parameters.list.clone() {
+            // Along the gradient the difference stands out of the rounding of f32.
+            let g = &gradients[p.offset..p.offset + p.len()];
+            let norm = g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+            let values = read_range(&*backend, &decoder.parameters.values, &p);
+            let step = 3e-3 / norm.max(1e-9);
+            let mut loss = |sign: f64| {
+                let moved: Vec<f32> = values
+                    .iter()
+                    .zip(g)
+                    .map(|(v, g)| (f64::from(*v) + sign * step * f64::from(*g) / norm * norm.min(1.0)) as f32)
+                    .collect();
+                backend.write(&mut decoder.parameters.values, p.offset, &moved);
+                -run(&decoder, &texts).log_probs.iter().map(|l| f64::from(*l)).sum::<f64>()
+            };
+            let slope = (loss(1.0) - loss(-1.0)) / (2.0 * step * norm.min(1.0));
+            backend.write(&mut decoder.parameters.values, p.offset, &values);
+            assert!((slope - norm).abs() < 0.02 * norm, "{}: slope {slope}, gradient {norm}", p.name);
+        }
+    }
+}
+
+#[test]
+fn a_fresh_adapter_is_the_base_bit_for_bit() {
+    let source = Loud(RandomStart::new(config(), 3));
+    let fresh = Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &lora()).unwrap();
+    let base = decoder(&Trainable::Nothing, 2);
+    let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+    assert_eq!(logits(&fresh), logits(&base));
+}
+
+#[test]
+fn switching_the_adapter_off_gives_the_base() {
+    let (tuned, base) = (decoder(&lora(), 2), decoder(&Trainable::Nothing, 2));
+    let logits = |d: &Decoder<Cpu>, on| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), on);
+    assert_eq!(logits(&tuned, false), logits(&base, true));
+    assert_ne!(logits(&tuned, true), logits(&base, true));
+}
+
+#[test]
+fn a_merged_adapter_answers_like_the_unmerged_one() {
+    struct Merged(Vec<(String, StoredTensor)>);
+    impl TensorSource for Merged {
+        fn tensor(&self, name: &str) -> model::Result<StoredTensor> {
+            Ok(self.0.iter().find(|(n, _)| n == name).unwrap().1.clone())
+        }
+        fn origin(&self) -> String {
+            "merged".into()
+        }
+    }
+    let tuned = decoder(&lora(), 2);
+    let source = Merged(tuned.merged().collect());
+    let merged = Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &Trainable::Nothing).unwrap();
+    let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+    let (a, b) = (logits(&tuned), logits(&merged));
+    let largest = a.iter().fold(0.0f32, |m, l| m.max(l.abs()));
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5 * largest), "rounding only");
+}
+
+#[test]
+fn writing_token_by_token_gives_the_bits_of_the_whole_text() {
+    let decoder = decoder(&lora(), 2);
+    let whole = text(70, 9);
+    let mut activations = Activations::for_inference(&decoder, 70).unwrap();
+    let positions: Vec<u32> = (0..70).collect();
+    let tokens = Tokens { ids: &whole, positions: &positions };
+    decoder.forward(tokens, Context::Segments(&[Segment::whole(0, 70)]), &mut activations, true);
+    let rows: Vec<u32> = (0..69).collect();
+    let weights = vec![0.0; 69];
+    let labels = Labels { rows: &rows, labels: &whole[1..], weights: &weights };
+    let expected = decoder.loss(labels, 70, &activations).log_probs;
+
+    let mut cache = model::Cache::new(&decoder, 2, 80).unwrap();
+    let mut step = Activations::for_inference(&decoder, 8).unwrap();
+    for (i, &expected) in expected.iter().enumerate() {
+        let tokens = Tokens { ids: &whole[i..=i], positions: &positions[i..=i] };
+        decoder.forward(tokens, Context::Cached(&[1], &mut cache), &mut step, true);
+        let labels = Labels { rows: &[0], labels: &whole[i + 1..i + 2], weights: &[0.0] };
+        assert_eq!(decoder.loss(labels, 1, &step).log_probs, [expected], "token {i}");
+    }
+}
+
+#[test]
+fn texts_do_not_depend_on_the_prompts_beside_them() {
+    let decoder = decoder(&lora(), 2);
+    let prompts: Vec<Vec<u32>> = (0..7).map(|i| text(3 + 5 * i, i as u64)).collect();
+    let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+    let stop = Stop { tokens: vec![5, 6], max_tokens: 20 };
+    let write = |slots: usize| {
+        let mut generator = Generator::new(&decoder, slots, 64).unwrap();
+        generator.generate(&decoder, &prompts, (&sampling, &stop), true, &mut |_, _| {})
+    };
+    assert_eq!(write(1), write(4));
+}
+
+#[test]
+fn an_adapter_survives_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let tuned = decoder(&lora(), 1);
+    let base = decoder(&Trainable::Nothing, 1);
+    base.save(dir.path(), compute::DType::F32, (None, Some(2))).unwrap();
+    tuned.save_adapter(&dir.path().join("adapter"), "base").unwrap();
+    let loaded =
+        Decoder::load_with_adapter(Arc::new(Cpu::new(1)), dir.path(), &dir.path().join("adapter")).unwrap();
+    let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+    assert_eq!(logits(&tuned), logits(&loaded));
+}
