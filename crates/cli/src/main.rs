@@ -6,6 +6,7 @@ mod failure;
 mod pipeline;
 mod progress;
 mod recipe_file;
+mod shipped;
 
 use std::process::ExitCode;
 

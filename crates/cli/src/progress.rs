@@ -24,6 +24,13 @@ impl TrainingProgress {
         TrainingProgress { bar: None, quiet, last_line: None }
     }
 
+    /// A line that begins a part of the work.
+    pub(crate) fn heading(&mut self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
     fn on_terminal(&self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()
     }

@@ -69,6 +69,20 @@ impl<B: Backend> Subject<'_, B> {
         Ok(outcomes)
     }
 
+    /// Parts `examples` into those that the model can be asked and the reasons why it cannot be asked the others.
+    pub fn readable(&self, examples: &[Example]) -> (Vec<Example>, Vec<Error>) {
+        let mut left_out = Vec::new();
+        let keep = |e: &&Example| match self.encode(&e.id, &e.messages) {
+            Ok(_) => true,
+            Err(error) => {
+                left_out.push(error);
+                false
+            }
+        };
+        let kept = examples.iter().filter(keep).cloned().collect();
+        (kept, left_out)
+    }
+
     fn encode(&self, id: &str, messages: &[Message]) -> Result<Sample> {
         let encoded = encode_conversation(self.tokenizer, self.template, messages, TrainOn::Answers)
             .map_err(|source| Error::Item { id: id.to_owned(), source: Box::new(source) })?;

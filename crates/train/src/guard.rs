@@ -6,14 +6,13 @@ use crate::Error;
 
 /// Steps in a row that may be skipped.
 const PATIENCE: u32 = 5;
-/// An adapter's `A` has no gradient while its `B` is still zero, that is in the first step.
-const WATCHED_STEPS: u64 = 2;
 
 /// Watches the gradients of the first steps and the finiteness of all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
     not_finite: u32,
     unseen: Option<Vec<Parameter>>,
+    watched: bool,
 }
 
 impl Guard {
@@ -30,23 +29,23 @@ impl Guard {
         }
     }
 
-    /// Checks that every parameter has had a gradient by the end of step number `step` (from 1) since the start.
+    /// Checks that every parameter has had a gradient by the end of the first step after the weights have `moved`:
+    /// an adapter's `A` has none while its `B` is still zero.
     pub(crate) fn watch<B: compute::Backend>(
         &mut self,
-        step: u64,
+        (step, moved): (u64, bool),
         backend: &B,
         parameters: &[Parameter],
         gradients: &B::Buffer,
     ) -> Result<(), Error> {
-        if step > WATCHED_STEPS {
+        if self.watched {
             return Ok(());
         }
         let unseen = self.unseen.get_or_insert_with(|| parameters.to_vec());
         unseen.retain(|p| read_range(backend, gradients, p).iter().all(|&g| g == 0.0));
+        self.watched = moved;
         match unseen.first() {
-            Some(p) if step == WATCHED_STEPS => {
-                Err(Error::MissingGradient { parameter: p.name.clone(), steps: step })
-            }
+            Some(p) if moved => Err(Error::MissingGradient { parameter: p.name.clone(), steps: step }),
             _ => Ok(()),
         }
     }
@@ -76,8 +75,8 @@ mod tests {
         let mut gradients = backend.zeros("gradients", 4).unwrap();
         backend.write(&mut gradients, 0, &[0.0, 1.0]);
         let mut guard = Guard::default();
-        guard.watch(1, &backend, &list, &gradients).unwrap();
-        let error = guard.watch(2, &backend, &list, &gradients).unwrap_err();
+        guard.watch((1, false), &backend, &list, &gradients).unwrap();
+        let error = guard.watch((2, true), &backend, &list, &gradients).unwrap_err();
         assert!(matches!(error, Error::MissingGradient { parameter, .. } if parameter == "severed"));
     }
 }

@@ -217,7 +217,9 @@ impl<B: Backend> Session<B> {
         if accepted {
             let backend = decoder.backend().clone();
             if self.started == 0 {
-                self.guard.watch(step, &*backend, &decoder.parameters.list, self.optimizer.gradients())?;
+                // A resumed run was watched when it started.
+                let moved = (0..step - 1).any(|s| self.schedule.rate(s) > 0.0);
+                self.guard.watch((step, moved), &*backend, &decoder.parameters.list, self.optimizer.gradients())?;
             }
             self.optimizer.step(decoder, rate, grad_norm);
             self.loss_sum += loss;

@@ -1,6 +1,74 @@
-use crate::args::EvalArgs;
-use crate::failure::Outcome;
+//! `medtune eval`: one model, measured.
 
-pub(crate) fn run(_: &EvalArgs) -> Outcome<()> {
+use std::path::Path;
+
+use ::eval::comparison::{Metric, summarize};
+use ::eval::statistics::Resampling;
+use dataset::{ChoiceItem, Example};
+use serde_json::json;
+use train::Evaluation;
+
+use crate::args::EvalArgs;
+use crate::failure::{Failure, Outcome};
+use crate::pipeline::base::Model;
+use crate::pipeline::evaluation::{Exam, write_json};
+
+pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
+    let (mut questions, mut choices) = (Vec::new(), Vec::new());
+    for file in &args.files {
+        read(file, &mut questions, &mut choices)?;
+    }
+    let model = Model::load(&args.model.model, args.model.adapter.as_deref())?;
+    let settings = Evaluation {
+        max_examples: args.limit,
+        max_answers: args.answers,
+        max_new_tokens: args.max_new_tokens,
+    };
+    let exam = Exam::new(&model, &questions, &choices, &settings);
+    let outcomes = exam.take(model.subject(true), "model", args.json)?;
+    let summary = summarize(&outcomes, &Resampling::default())?;
+    if let Some(out) = &args.out {
+        write_json(out, &outcomes)?;
+    }
+    if args.json {
+        let document = json!({ "summary": summary, "left_out": exam.left_out, "outcomes": outcomes });
+        println!("{document:#}");
+        return Ok(());
+    }
+    for metric in Metric::ALL {
+        if let Some(e) = summary.metric(metric) {
+            let end = |v: Option<f64>| v.map_or("?".into(), |v| metric.format(v));
+            println!(
+                "{:<20} {} [{}, {}]  n={}",
+                metric.name(),
+                metric.format(e.value),
+                end(e.low),
+                end(e.high),
+                e.n
+            );
+        }
+    }
+    if !exam.left_out.is_empty() {
+        println!("{} questions could not be asked; the first: {}", exam.left_out.len(), exam.left_out[0]);
+    }
+    Ok(())
+}
+
+/// Reads a prepared file, or `test.jsonl` and `choices.jsonl` of a prepared folder.
+fn read(path: &Path, questions: &mut Vec<Example>, choices: &mut Vec<ChoiceItem>) -> Outcome<()> {
+    if path.is_dir() {
+        let files = ["test.jsonl", "choices.jsonl"].map(|name| path.join(name));
+        let present: Vec<_> = files.iter().filter(|f| f.is_file()).collect();
+        if present.is_empty() {
+            return Err(Failure::input(format!("{}: no test.jsonl and no choices.jsonl", path.display()))
+                .hint("`medtune prepare FILE… --out DIR` writes them"));
+        }
+        return present.into_iter().try_for_each(|file| read(file, questions, choices));
+    }
+    if path.file_name().is_some_and(|n| n.to_string_lossy().contains("choices")) {
+        choices.extend(dataset::load_choices(path)?);
+    } else {
+        questions.extend(dataset::load(path)?);
+    }
     Ok(())
 }

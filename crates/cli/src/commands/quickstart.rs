@@ -1,6 +1,130 @@
-use crate::args::QuickstartArgs;
-use crate::failure::Outcome;
+//! `medtune quickstart`: the whole way, on what is shipped.
 
-pub(crate) fn run(_: &QuickstartArgs) -> Outcome<()> {
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use train::{DatasetFile, Recipe};
+
+use crate::args::QuickstartArgs;
+use crate::failure::{Failure, Outcome, io};
+use crate::pipeline::evaluation::{self, Compared};
+use crate::pipeline::training::{self, Trained};
+use crate::pipeline::{data, report};
+use crate::progress::TrainingProgress;
+use crate::{recipe_file, shipped};
+
+/// Marks a folder that a quickstart may replace.
+const MARKER: &str = ".quickstart";
+
+pub(crate) fn run(args: &QuickstartArgs) -> Outcome<()> {
+    let clock = Instant::now();
+    claim(&args.out)?;
+    let (base, source) = (args.out.join("base"), args.out.join("source"));
+    shipped::write_base(&base)?;
+    shipped::write_questions(&source)?;
+    let recipe = recipe(args, &base, &source)?;
+
+    let mut progress = TrainingProgress::new(args.json);
+    progress.heading("1  Data and training");
+    let trained = training::train(&recipe, false, &mut progress)?;
+    progress.heading("2  Comparison on held-out questions");
+    let compared = evaluation::compare_with_base(&recipe, &trained, args.json)?
+        .ok_or_else(|| Failure::unexpected("there is nothing to compare"))?;
+    report::write(&trained, Some(&compared))?;
+
+    let document = document(&trained, &compared, clock);
+    evaluation::write_json(&trained.folder.path().join("quickstart.json"), &document)?;
+    if args.json {
+        println!("{document:#}");
+    } else {
+        print(&trained, &compared, &base, clock);
+    }
     Ok(())
+}
+
+/// Makes room for the run: an earlier quickstart is replaced, anything else is left alone.
+fn claim(out: &Path) -> Outcome<()> {
+    if out.join(MARKER).is_file() {
+        std::fs::remove_dir_all(out).map_err(io(out))?;
+    }
+    if out.exists() && std::fs::read_dir(out).map_err(io(out))?.next().is_some() {
+        return Err(Failure::input(format!("{} is not empty", out.display()))
+            .hint("name another folder with --out; only the folder of an earlier quickstart is replaced"));
+    }
+    std::fs::create_dir_all(out).map_err(io(out))?;
+    let marker = out.join(MARKER);
+    std::fs::write(&marker, "medtune quickstart\n").map_err(io(&marker))
+}
+
+fn recipe(args: &QuickstartArgs, base: &Path, source: &Path) -> Outcome<Recipe> {
+    let text = |path: &Path| path.display().to_string();
+    let file = |name: &str| DatasetFile { path: text(&source.join(name)), ..DatasetFile::default() };
+    let value: Value =
+        serde_saphyr::from_str(shipped::RECIPE).map_err(|e| Failure::unexpected(e.to_string()))?;
+    let mut recipe = recipe_file::parse(value, "recipes/quickstart.yaml")?;
+    recipe.base_model = Some(text(base));
+    recipe.datasets = vec![file("questions.jsonl"), file("choices.jsonl")];
+    recipe.seed = args.seed;
+    recipe.split.seed = args.seed;
+    recipe.output_dir = text(&args.out);
+    if args.short {
+        recipe.max_steps = 12;
+        recipe.evaluation.max_examples = 24;
+        recipe.evaluation.max_answers = 4;
+    }
+    recipe.validate()?;
+    Ok(recipe)
+}
+
+fn document(trained: &Trained, compared: &Compared, clock: Instant) -> Value {
+    let mut document = evaluation::to_json(&compared.comparison);
+    let report = &trained.prepared.report;
+    document["split"] = json!({
+        "rows": report.rows,
+        "kept": report.kept,
+        "dropped": report.dropped,
+        "groups": report.groups,
+        "train": report.splits.train,
+        "val": report.splits.val,
+        "test": report.splits.test,
+        "choices": report.choices,
+        "leak": report.leak,
+        "row_split_leak": report.row_split_leak,
+    });
+    document["training"] = json!(trained.outcome.stats);
+    document["validation_loss"] = json!(trained.outcome.validation_loss);
+    document["tokens_per_second"] = json!(trained.outcome.stats.train_tokens_per_second);
+    document["seconds"] = json!(clock.elapsed().as_secs_f64());
+    document["run_dir"] = json!(trained.folder.path());
+    document["adapter"] = json!(trained.folder.adapter());
+    document["report"] = json!(trained.folder.report());
+    document["example"] = report::examples(compared).first().map_or(Value::Null, |e| {
+        json!({ "question": e.question, "reference": e.reference, "base": e.base, "tuned": e.tuned })
+    });
+    document
+}
+
+fn print(trained: &Trained, compared: &Compared, base: &Path, clock: Instant) {
+    println!("{}", data::summary(&trained.prepared));
+    println!();
+    println!("{}", evaluation::table(&compared.comparison));
+    if let Some(example) = report::examples(compared).first() {
+        println!("\nQuestion   {}", example.question);
+        println!("Reference  {}", example.reference);
+        println!("Base       {}", example.base);
+        println!("Tuned      {}", example.tuned);
+    }
+    let (run, adapter) = (trained.folder.path(), trained.folder.adapter());
+    println!(
+        "\nDone in {:.0} s ({:.0} tokens/s in training). The report: {}",
+        clock.elapsed().as_secs_f64(),
+        trained.outcome.stats.train_tokens_per_second,
+        trained.folder.report().display()
+    );
+    println!("\nTry next:");
+    let model = format!("--model {} --adapter {}", base.display(), adapter.display());
+    println!("  medtune ask \"What are the symptoms of asthma?\" {model}");
+    println!("  medtune inspect tokens {model} {}", run.join("data/train.jsonl").display());
+    println!("  medtune prepare your-questions.csv --out prepared");
 }

@@ -4,33 +4,39 @@ use serde_json::json;
 
 use crate::args::TrainArgs;
 use crate::failure::Outcome;
-use crate::pipeline::training;
+use crate::pipeline::{evaluation, report, training};
 use crate::progress::TrainingProgress;
 use crate::recipe_file;
 
 pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
     let recipe = recipe_file::load(&args.recipe, &args.set)?;
-    let mut progress = TrainingProgress::new(false);
+    let mut progress = TrainingProgress::new(args.json);
     let trained = training::train(&recipe, args.resume, &mut progress)?;
+    let compared = evaluation::compare_with_base(&recipe, &trained, args.json)?;
+    report::write(&trained, compared.as_ref())?;
+    let stats = &trained.outcome.stats;
     if args.json {
-        let document = json!({
-            "run_dir": trained.folder.path(),
-            "stats": trained.outcome.stats,
-            "validation_loss": trained.outcome.validation_loss,
-            "skipped_steps": trained.outcome.skipped,
-            "data": trained.prepared.report,
-        });
+        let mut document = compared.as_ref().map_or(json!({}), |c| evaluation::to_json(&c.comparison));
+        document["run_dir"] = json!(trained.folder.path());
+        document["stats"] = json!(stats);
+        document["tokens_per_second"] = json!(stats.train_tokens_per_second);
+        document["validation_loss"] = json!(trained.outcome.validation_loss);
+        document["skipped_steps"] = json!(trained.outcome.skipped);
+        document["data"] = json!(trained.prepared.report);
+        document["left_out"] = json!(compared.as_ref().map(|c| &c.exam.left_out));
         println!("{document:#}");
-    } else {
-        let stats = &trained.outcome.stats;
-        println!(
-            "{} steps in {:.0} s, {:.0} tokens/s, mean loss {:.4}: {}",
-            stats.steps,
-            stats.train_runtime,
-            stats.train_tokens_per_second,
-            stats.train_loss,
-            trained.folder.path().display()
-        );
+        return Ok(());
     }
+    println!(
+        "{} steps in {:.0} s, {:.0} tokens/s, mean loss {:.4}",
+        stats.steps, stats.train_runtime, stats.train_tokens_per_second, stats.train_loss
+    );
+    if let Some(compared) = &compared {
+        if !compared.exam.left_out.is_empty() {
+            println!("{} held-out questions could not be asked", compared.exam.left_out.len());
+        }
+        println!("\n{}\n", evaluation::table(&compared.comparison));
+    }
+    println!("report: {}", trained.folder.report().display());
     Ok(())
 }

@@ -46,3 +46,36 @@ pub(crate) fn encode(
     }
     Ok(dataset::encode(examples, tokenizer, template, &options)?)
 }
+
+/// What was read, dropped and split, and what the split keeps apart.
+pub(crate) fn summary(prepared: &Prepared) -> String {
+    let r = &prepared.report;
+    let dropped: Vec<String> = r
+        .dropped
+        .iter()
+        .map(|(rule, count)| format!("{count} {}", serde_json::json!(rule).as_str().unwrap_or_default().replace('_', " ")))
+        .collect();
+    let dropped = if dropped.is_empty() { "none".into() } else { dropped.join(", ") };
+    let percent = |share: f64| 100.0 * share;
+    let mut lines = vec![
+        format!("Rows       {} read, {} kept, dropped: {dropped}", r.rows, r.kept),
+        format!(
+            "Split      train {}, validation {}, test {} in {} groups; {} multiple-choice items",
+            r.splits.train, r.splits.val, r.splits.test, r.groups, r.choices
+        ),
+        format!(
+            "Leaks      {} equal questions, {} near-duplicates, {} shared documents between the sides",
+            r.leak.exact_questions, r.leak.near_duplicates, r.leak.shared_documents
+        ),
+    ];
+    if r.row_split_leak.test_rows > 0 {
+        lines.push(format!(
+            "           a split by rows: {:.0} % of the test questions equal, {:.0} % near-duplicates, {:.0} % with a \
+             shared document",
+            percent(r.row_split_leak.exact_questions_share),
+            percent(r.row_split_leak.near_duplicates_share),
+            percent(r.row_split_leak.shared_documents_share)
+        ));
+    }
+    lines.join("\n")
+}
