@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chat::Message;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dropped::{Dropped, Fault, Rule};
@@ -13,7 +14,7 @@ use crate::normalise::{fold_whitespace, tidy};
 use crate::rows::{Item, Row};
 
 /// The rules. Rows that cannot be read are left out in any case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cleaning {
     /// Fold runs of blanks and empty lines in the text that is kept.

@@ -3,6 +3,7 @@
 use chat::{Message, Role};
 use model::{ChatTemplate, Encoded, Tokenizer, TrainOn, encode_conversation};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -10,7 +11,7 @@ use crate::examples::Example;
 use crate::packing::Sample;
 
 /// What happens to an example of more tokens than the model is to see at once. An answer is never cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlong {
     /// It is left out, and counted.

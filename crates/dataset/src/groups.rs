@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::near_duplicate::{ANSWER_SIMILARITY, QUESTION_SIMILARITY, Shingles, join};
@@ -13,7 +14,7 @@ use crate::normalise::{normalise_question, printed_form};
 use crate::rows::{Item, Row};
 
 /// What makes two rows belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// The same document.

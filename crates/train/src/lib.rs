@@ -12,6 +12,7 @@ mod guard;
 mod optimizer;
 mod plan;
 mod recipe;
+mod reference;
 mod run;
 mod schedule;
 
@@ -19,6 +20,7 @@ pub use error::Error;
 pub use optimizer::{Optimizer, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
 pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, Recipe};
+pub use reference::recipe_reference;
 pub use run::{Job, Observer, Outcome, run, validation_loss};
 pub use schedule::{Decay, Schedule};
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use dataset::{Cleaning, Layout, Overlong, SplitOptions};
 use model::{LoraConfig, Trainable};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::schedule::Decay;
 
 /// A training recipe. Every key has a default but `datasets`, and `base_model` or `base_model_config`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
     /// The model to start from: a folder in Hugging Face layout, or a name in the offline hub cache.
@@ -86,7 +87,7 @@ pub struct Recipe {
 }
 
 /// What is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Adapter {
     /// A low-rank adapter on a frozen base.
@@ -96,7 +97,7 @@ pub enum Adapter {
 }
 
 /// A model that starts from random weights, with a tokenizer learned from the training side of the data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewModel {
     /// Tokens in the vocabulary.
@@ -116,7 +117,7 @@ pub struct NewModel {
 }
 
 /// One file of rows.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatasetFile {
     /// The file: CSV, JSON, JSONL or Parquet, also gzipped.
@@ -131,7 +132,7 @@ pub struct DatasetFile {
 }
 
 /// The final comparison.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evaluation {
     /// Held-out questions that are judged; 0: all of them.

@@ -151,6 +151,23 @@ fn eight_batches_of_one_make_the_step_of_one_batch_of_eight() {
 }
 
 #[test]
+fn training_an_adapter_leaves_the_base_as_it_was() {
+    let recipe = recipe();
+    let base = |d: &Decoder<Cpu>| -> Vec<(String, Vec<u32>)> {
+        d.base().map(|(name, t)| (name, t.to_f32().iter().map(|v| v.to_bits()).collect())).collect()
+    };
+    let mut decoder = decoder(&recipe);
+    let (before, adapter) = (base(&decoder), values(&decoder));
+    let dir = tempfile::tempdir().unwrap();
+    let mut folder = RunFolder::create(dir.path()).unwrap();
+    let samples = samples(32);
+    let job = Job { recipe: &recipe, samples: &samples, validation: &[], run_hash: recipe.hash(), resume: false };
+    train::run(&mut decoder, &job, &mut folder, &mut Silent).unwrap();
+    assert_eq!(before, base(&decoder));
+    assert_ne!(adapter, values(&decoder), "the adapter should have moved");
+}
+
+#[test]
 fn training_learns_what_it_is_shown() {
     let dir = tempfile::tempdir().unwrap();
     let recipe = Recipe { adapter: Adapter::Full, num_epochs: 30, lr_scheduler: train::Decay::Constant, ..recipe() };
