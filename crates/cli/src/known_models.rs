@@ -47,8 +47,7 @@ pub(crate) fn all() -> [(&'static str, Config); 6] {
         rope_theta: 130_000.0,
         ..smollm2_135m()
     };
-    let llama_3b =
-        Config { hidden_size: 3072, layers: 28, heads: 24, head_dim: 128, ..llama_1b.clone() };
+    let llama_3b = Config { hidden_size: 3072, layers: 28, heads: 24, head_dim: 128, ..llama_1b.clone() };
     let llama_8b = Config {
         hidden_size: 4096,
         intermediate_size: 14_336,
@@ -85,14 +84,7 @@ fn smollm2_135m() -> Config {
 }
 
 fn smollm2_360m() -> Config {
-    Config {
-        hidden_size: 960,
-        intermediate_size: 2560,
-        layers: 32,
-        heads: 15,
-        kv_heads: 5,
-        ..smollm2_135m()
-    }
+    Config { hidden_size: 960, intermediate_size: 2560, layers: 32, heads: 15, kv_heads: 5, ..smollm2_135m() }
 }
 
 #[cfg(test)]

@@ -22,6 +22,12 @@ pub(crate) fn print(text: &str) -> Outcome<()> {
     }
 }
 
+/// Prints a piece of text at once, as it is being written. What cannot be printed is noticed by [`print`].
+pub(crate) fn stream(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Prints one JSON document.
 pub(crate) fn print_json(document: &Value) -> Outcome<()> {
     print(&format!("{document:#}"))

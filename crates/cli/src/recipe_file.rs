@@ -26,7 +26,8 @@ pub(crate) fn load(path: &Path, changes: &[String]) -> Outcome<Recipe> {
 
 /// The recipe in a document, refused with the nearest name where a key is unknown.
 pub(crate) fn parse(value: Value, origin: &str) -> Outcome<Recipe> {
-    let mut known = serde_json::to_value(Recipe::default()).map_err(|e| Failure::unexpected(e.to_string()))?;
+    let mut known =
+        serde_json::to_value(Recipe::default()).map_err(|e| Failure::unexpected(e.to_string()))?;
     known["datasets"] = serde_json::json!([train::DatasetFile::default()]);
     check_keys(&value, &known, "", origin)?;
     serde_json::from_value(value).map_err(|e| Failure::input(format!("{origin}: {e}")))
@@ -67,7 +68,8 @@ fn apply(value: &mut Value, change: &str) -> Outcome<()> {
     let (path, text) = change
         .split_once('=')
         .ok_or_else(|| Failure::input(format!("--set {change}: expected key=value")))?;
-    let new: Value = serde_saphyr::from_str(text).map_err(|e| Failure::input(format!("--set {change}: {e}")))?;
+    let new: Value =
+        serde_saphyr::from_str(text).map_err(|e| Failure::input(format!("--set {change}: {e}")))?;
     let mut place = value;
     for part in path.split('.') {
         place = match part.parse::<usize>() {

@@ -9,8 +9,8 @@
 pub mod comparison;
 mod error;
 pub mod report;
-mod subject;
 pub mod statistics;
+mod subject;
 pub mod text_metrics;
 
 pub use error::{Error, Result};

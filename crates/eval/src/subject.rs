@@ -4,8 +4,8 @@ use chat::{Message, Role};
 use compute::{Backend, Segment};
 use dataset::{Batch, ChoiceItem, Example, Sample};
 use model::{
-    Activations, ChatTemplate, Context, Decoder, Generator, Labels, Sampling, Stop, Tokenizer, Tokens, TrainOn,
-    encode_conversation, encode_prompt,
+    Activations, ChatTemplate, Context, Decoder, Generator, Labels, Sampling, Stop, Tokenizer, Tokens,
+    TrainOn, encode_conversation, encode_prompt,
 };
 
 use crate::comparison::{Choice, Outcome, TokenLoss};
@@ -58,7 +58,12 @@ impl<B: Backend> Subject<'_, B> {
     ///
     /// # Errors
     /// When an example cannot be encoded, or the device has no room.
-    pub fn questions(&self, examples: &[Example], wanted: Wanted, progress: Progress<'_>) -> Result<Vec<Outcome>> {
+    pub fn questions(
+        &self,
+        examples: &[Example],
+        wanted: Wanted,
+        progress: Progress<'_>,
+    ) -> Result<Vec<Outcome>> {
         let samples = examples.iter().map(|e| self.encode(&e.id, &e.messages)).collect::<Result<Vec<_>>>()?;
         let mut outcomes: Vec<Outcome> = examples
             .iter()
@@ -88,7 +93,11 @@ impl<B: Backend> Subject<'_, B> {
             .map_err(|source| Error::Item { id: id.to_owned(), source: Box::new(source) })?;
         let length = encoded.ids.len();
         if length > self.decoder.positions() {
-            return Err(Error::TooLong { id: id.to_owned(), tokens: length, limit: self.decoder.positions() });
+            return Err(Error::TooLong {
+                id: id.to_owned(),
+                tokens: length,
+                limit: self.decoder.positions(),
+            });
         }
         Ok(Sample { id: id.to_owned(), ids: encoded.ids, learned: encoded.labels })
     }
@@ -137,15 +146,15 @@ impl<B: Backend> Subject<'_, B> {
             return Ok(());
         }
         let asked = |e: &Example| -> Result<Vec<u32>> {
-            let turns = e.messages.iter().rposition(|m| m.role == Role::Assistant).unwrap_or(e.messages.len());
+            let turns =
+                e.messages.iter().rposition(|m| m.role == Role::Assistant).unwrap_or(e.messages.len());
             encode_prompt(self.tokenizer, self.template, &e.messages[..turns])
                 .map_err(|source| Error::Item { id: e.id.clone(), source: Box::new(source) })
         };
         let prompts = examples[..count].iter().map(asked).collect::<Result<Vec<_>>>()?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
         let capacity = longest + wanted.max_new_tokens;
-        let mut generator =
-            Generator::new(self.decoder, SLOTS.min(count), capacity)?;
+        let mut generator = Generator::new(self.decoder, SLOTS.min(count), capacity)?;
         let stop = Stop { tokens: self.tokenizer.eos_ids().to_vec(), max_tokens: wanted.max_new_tokens };
         let mut done = 0;
         let mut last = 0;
@@ -242,7 +251,8 @@ fn option_text(value: &serde_json::Value) -> &str {
 /// whose it is.
 fn shared_question(options: &[Sample]) -> (Batch, Vec<usize>) {
     let first = options.first().map_or(&[][..], |o| &o.ids);
-    let common = (0..first.len()).take_while(|&i| options.iter().all(|o| o.ids.get(i) == Some(&first[i]))).count();
+    let common =
+        (0..first.len()).take_while(|&i| options.iter().all(|o| o.ids.get(i) == Some(&first[i]))).count();
     // The last common token stands in every option: it predicts the first token that differs.
     let labelled = options.iter().filter_map(|o| o.learned.iter().position(|l| *l)).min().unwrap_or(common);
     let shared = common.min(labelled).saturating_sub(1);

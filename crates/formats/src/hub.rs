@@ -16,7 +16,12 @@ use crate::{Error, Result};
 ///
 /// [`Error::NotFound`] with every place that was tried and what to do about it.
 pub fn resolve(name_or_path: &str) -> Result<PathBuf> {
-    resolve_in(name_or_path, cache_folder(|name| env::var_os(name).map(PathBuf::from)).as_deref())
+    resolve_in(name_or_path, cache().as_deref())
+}
+
+/// Where the cache is, whether or not it exists; nothing where no variable names a place.
+pub fn cache() -> Option<PathBuf> {
+    cache_folder(|name| env::var_os(name).map(PathBuf::from))
 }
 
 /// As [`resolve`], with the cache given.

@@ -119,7 +119,8 @@ fn write_all<B: Backend>(
     for file in [WEIGHTS, MOMENTS, STATE] {
         files.insert(file.to_owned(), record(&temporary.join(file))?);
     }
-    let manifest = serde_json::to_vec_pretty(&Manifest { step: state.step, files }).expect("numbers and strings");
+    let manifest =
+        serde_json::to_vec_pretty(&Manifest { step: state.step, files }).expect("numbers and strings");
     formats::atomic::write_atomic(temporary.join(MANIFEST), &manifest)?;
     sync_folder(temporary)
 }

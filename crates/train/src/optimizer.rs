@@ -3,8 +3,8 @@
 use compute::{AdamW, Backend};
 use model::{Activations, Decoder, Labels, Tokens};
 
-use dataset::Batch;
 use crate::Result;
+use dataset::Batch;
 
 /// Settings of AdamW.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -138,4 +138,3 @@ impl From<&crate::Recipe> for Settings {
         }
     }
 }
-

@@ -42,7 +42,9 @@ impl Plan {
         for epoch in 0..recipe.num_epochs {
             let batches = match recipe.sample_packing {
                 true => BatchPlan::new(&lengths, recipe.micro_batch_tokens, recipe.seed, epoch as u64),
-                false => BatchPlan::unpacked(lengths.len(), recipe.micro_batch_size, recipe.seed, epoch as u64),
+                false => {
+                    BatchPlan::unpacked(lengths.len(), recipe.micro_batch_size, recipe.seed, epoch as u64)
+                }
             };
             let batches = batches.batches();
             let tokens = |batch: &Vec<usize>| batch.iter().map(|&i| lengths[i]).sum();

@@ -34,9 +34,11 @@ fn section(text: &mut String, title: &str, schema: &Value, defaults: &Value) {
     text.push_str(&format!("\n## {title}\n\n| key | default | meaning |\n|---|---|---|\n"));
     let Some(properties) = schema["properties"].as_object() else { return };
     for (key, property) in properties {
-        let meaning = property["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
+        let meaning =
+            property["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
         let choices = choices(schema, property);
-        let choices = if choices.is_empty() { String::new() } else { format!(" One of {}.", choices.join(", ")) };
+        let choices =
+            if choices.is_empty() { String::new() } else { format!(" One of {}.", choices.join(", ")) };
         text.push_str(&format!("| `{key}` | {} | {meaning}{choices} |\n", shown(&defaults[key])));
     }
 }

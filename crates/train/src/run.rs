@@ -141,8 +141,7 @@ impl<B: Backend> Session<B> {
     fn new(decoder: &Decoder<B>, job: &Job<'_>, plan: &Plan) -> Result<Self> {
         let recipe = job.recipe;
         let validation = batches(job.validation, plan.largest_batch);
-        let capacity =
-            validation.iter().map(|b| b.ids.len()).max().unwrap_or(0).max(plan.largest_batch);
+        let capacity = validation.iter().map(|b| b.ids.len()).max().unwrap_or(0).max(plan.largest_batch);
         let schedule = Schedule {
             peak: recipe.learning_rate,
             warmup: recipe.warmup(plan.len()),
@@ -219,7 +218,12 @@ impl<B: Backend> Session<B> {
             if self.started == 0 {
                 // A resumed run was watched when it started.
                 let moved = (0..step - 1).any(|s| self.schedule.rate(s) > 0.0);
-                self.guard.watch((step, moved), &*backend, &decoder.parameters.list, self.optimizer.gradients())?;
+                self.guard.watch(
+                    (step, moved),
+                    &*backend,
+                    &decoder.parameters.list,
+                    self.optimizer.gradients(),
+                )?;
             }
             self.optimizer.step(decoder, rate, grad_norm);
             self.loss_sum += loss;

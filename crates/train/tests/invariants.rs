@@ -35,7 +35,8 @@ fn samples(n: usize) -> Vec<Sample> {
     (0..n)
         .map(|i| {
             let length = 6 + (i * 7) % 20;
-            let ids = model::random::uniform(i as u64, "sample", 30.0, length).map(|u| (u + 30.0) as u32).collect();
+            let ids =
+                model::random::uniform(i as u64, "sample", 30.0, length).map(|u| (u + 30.0) as u32).collect();
             let learned = (0..length).map(|at| at > 2).collect();
             Sample { id: format!("{i}"), ids, learned }
         })
@@ -112,7 +113,8 @@ fn a_killed_run_resumes_to_the_same_bits() {
 #[test]
 fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
     let dir = tempfile::tempdir().unwrap();
-    let run = |seed, name: &str| train(&Recipe { seed, ..recipe() }, &dir.path().join(name), false, &mut Silent);
+    let run =
+        |seed, name: &str| train(&Recipe { seed, ..recipe() }, &dir.path().join(name), false, &mut Silent);
     let first = run(1, "a");
     assert_eq!(first, run(1, "b"));
     assert_ne!(first, run(2, "c"));
@@ -137,12 +139,19 @@ fn eight_batches_of_one_make_the_step_of_one_batch_of_eight() {
     };
     let one = step(&[Batch::new(&samples)]);
     let eight = step(&samples.iter().map(|s| Batch::new([s])).collect::<Vec<_>>());
-    assert_eq!(one.0.to_bits(), eight.0.to_bits(), "the loss is a sum over the same tokens in the same order");
+    assert_eq!(
+        one.0.to_bits(),
+        eight.0.to_bits(),
+        "the loss is a sum over the same tokens in the same order"
+    );
     assert!((one.1 / eight.1 - 1.0).abs() < 1e-6, "gradient norms {} and {}", one.1, eight.1);
     // The residual must have no direction: dropped or doubled batches would shift all weights one way.
     let start = values(&decoder(&recipe));
     let moved = |v: &[u32]| -> Vec<f64> {
-        v.iter().zip(&start).map(|(v, s)| f64::from(f32::from_bits(*v)) - f64::from(f32::from_bits(*s))).collect()
+        v.iter()
+            .zip(&start)
+            .map(|(v, s)| f64::from(f32::from_bits(*v)) - f64::from(f32::from_bits(*s)))
+            .collect()
     };
     let (a, b) = (moved(&one.2), moved(&eight.2));
     let length = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -161,7 +170,8 @@ fn training_an_adapter_leaves_the_base_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let mut folder = RunFolder::create(dir.path()).unwrap();
     let samples = samples(32);
-    let job = Job { recipe: &recipe, samples: &samples, validation: &[], run_hash: recipe.hash(), resume: false };
+    let job =
+        Job { recipe: &recipe, samples: &samples, validation: &[], run_hash: recipe.hash(), resume: false };
     train::run(&mut decoder, &job, &mut folder, &mut Silent).unwrap();
     assert_eq!(before, base(&decoder));
     assert_ne!(adapter, values(&decoder), "the adapter should have moved");
@@ -170,7 +180,8 @@ fn training_an_adapter_leaves_the_base_as_it_was() {
 #[test]
 fn training_learns_what_it_is_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let recipe = Recipe { adapter: Adapter::Full, num_epochs: 30, lr_scheduler: train::Decay::Constant, ..recipe() };
+    let recipe =
+        Recipe { adapter: Adapter::Full, num_epochs: 30, lr_scheduler: train::Decay::Constant, ..recipe() };
     train(&recipe, dir.path(), false, &mut Silent);
     let run = Run::load(dir.path()).unwrap();
     let (first, last) = (run.steps[0].loss, run.steps[run.steps.len() - 1].loss);
@@ -185,7 +196,8 @@ fn a_checkpoint_of_another_run_is_refused() {
     let other = Recipe { learning_rate: 3e-3, ..recipe() };
     let mut folder = RunFolder::resume(dir.path()).unwrap();
     let samples = samples(32);
-    let job = Job { recipe: &other, samples: &samples, validation: &[], run_hash: other.hash(), resume: true };
+    let job =
+        Job { recipe: &other, samples: &samples, validation: &[], run_hash: other.hash(), resume: true };
     let error = train::run(&mut decoder(&other), &job, &mut folder, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("have changed"), "{error}");
 }

@@ -12,8 +12,10 @@ use serde_json::Value;
 use train::{Optimizer, Settings};
 
 fn oracles() -> Option<PathBuf> {
-    let dir = std::env::var_os("MEDTUNE_ORACLES")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    let dir = std::env::var_os("MEDTUNE_ORACLES").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+        PathBuf::from,
+    );
     if dir.is_dir() {
         return Some(dir);
     }

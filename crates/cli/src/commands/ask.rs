@@ -1,6 +1,5 @@
 //! `medtune ask`: one question, one answer.
 
-use std::io::Write;
 use std::time::Instant;
 
 use ::chat::{Message, Role};
@@ -8,20 +7,20 @@ use serde_json::json;
 
 use crate::args::AskArgs;
 use crate::failure::Outcome;
+use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::writing::Writer;
 
 pub(crate) fn run(args: &AskArgs) -> Outcome<()> {
     let model = Model::load(&args.model.model, args.model.adapter.as_deref())?;
-    let mut messages: Vec<Message> = args.system.iter().map(|s| Message::new(Role::System, s.as_str())).collect();
+    let mut messages: Vec<Message> =
+        args.system.iter().map(|s| Message::new(Role::System, s.as_str())).collect();
     messages.push(Message::user(args.question.as_str()));
     let clock = Instant::now();
     let mut writer = Writer::new(&model, &args.sampling)?;
     let mut show = |text: &str| {
         if !args.json {
-            print!("{text}");
-            // A reader that went away will be noticed at the end.
-            let _ = std::io::stdout().flush();
+            output::stream(text);
         }
     };
     let answer = writer.answer(&messages, &mut show)?;
@@ -34,9 +33,7 @@ pub(crate) fn run(args: &AskArgs) -> Outcome<()> {
             "complete": answer.complete,
             "seconds": clock.elapsed().as_secs_f64(),
         });
-        println!("{document:#}");
-    } else {
-        println!();
+        return output::print_json(&document);
     }
-    Ok(())
+    output::print("")
 }

@@ -1,11 +1,12 @@
 //! `medtune chat`: a conversation in the terminal.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use ::chat::{Message, Role};
 
 use crate::args::ChatArgs;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::writing::Writer;
 
@@ -34,12 +35,8 @@ pub(crate) fn run(args: &ChatArgs) -> Outcome<()> {
             }
             question => messages.push(Message::user(question)),
         }
-        let mut show = |text: &str| {
-            print!("{text}");
-            let _ = std::io::stdout().flush();
-        };
-        let answer = writer.answer(&messages, &mut show)?;
-        println!("\n");
+        let answer = writer.answer(&messages, &mut output::stream)?;
+        output::print("\n")?;
         messages.push(Message::assistant(answer.text));
     }
 }

@@ -7,18 +7,17 @@ use ::eval::statistics::Resampling;
 
 use crate::args::CompareArgs;
 use crate::failure::{Failure, Outcome, io};
+use crate::output;
 use crate::pipeline::evaluation;
 
 pub(crate) fn run(args: &CompareArgs) -> Outcome<()> {
     let (a, b) = (read(&args.a)?, read(&args.b)?);
     let comparison = compare(&a, &b, &Resampling::default())?;
     if args.json {
-        println!("{:#}", evaluation::to_json(&comparison));
-    } else {
-        println!("base: {}\ntuned: {}\n", args.a.display(), args.b.display());
-        println!("{}", evaluation::table(&comparison));
+        return output::print_json(&evaluation::to_json(&comparison));
     }
-    Ok(())
+    let table = evaluation::table(&comparison);
+    output::print(&format!("base: {}\ntuned: {}\n\n{table}", args.a.display(), args.b.display()))
 }
 
 /// The outcomes of a run's tuned model, or those in a file.

@@ -10,6 +10,7 @@ use train::Evaluation;
 
 use crate::args::EvalArgs;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::evaluation::{Exam, write_json};
 
@@ -32,26 +33,27 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     }
     if args.json {
         let document = json!({ "summary": summary, "left_out": exam.left_out, "outcomes": outcomes });
-        println!("{document:#}");
-        return Ok(());
+        return output::print_json(&document);
     }
+    let mut lines = Vec::new();
     for metric in Metric::ALL {
         if let Some(e) = summary.metric(metric) {
             let end = |v: Option<f64>| v.map_or("?".into(), |v| metric.format(v));
-            println!(
+            lines.push(format!(
                 "{:<20} {} [{}, {}]  n={}",
                 metric.name(),
                 metric.format(e.value),
                 end(e.low),
                 end(e.high),
                 e.n
-            );
+            ));
         }
     }
     if !exam.left_out.is_empty() {
-        println!("{} questions could not be asked; the first: {}", exam.left_out.len(), exam.left_out[0]);
+        let (count, first) = (exam.left_out.len(), &exam.left_out[0]);
+        lines.push(format!("{count} questions could not be asked; the first: {first}"));
     }
-    Ok(())
+    output::print(&lines.join("\n"))
 }
 
 /// Reads a prepared file, or `test.jsonl` and `choices.jsonl` of a prepared folder.

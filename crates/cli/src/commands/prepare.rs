@@ -31,7 +31,8 @@ pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
     };
     let prepared = dataset::prepare(&inputs, &args.out, &options)?;
     if args.json {
-        let report = serde_json::to_value(&prepared.report).map_err(|e| Failure::unexpected(e.to_string()))?;
+        let report =
+            serde_json::to_value(&prepared.report).map_err(|e| Failure::unexpected(e.to_string()))?;
         return output::print_json(&report);
     }
     output::print(&summary(&prepared, &args.out))
@@ -56,12 +57,8 @@ fn layout(name: &str) -> Outcome<Layout> {
 fn summary(prepared: &Prepared, out: &Path) -> String {
     let (report, certificate) = (&prepared.report, &prepared.certificate);
     let dropped = report.rows - report.kept;
-    let mut text = format!(
-        "{}: {} rows read, {} kept, {dropped} dropped\n\n",
-        out.display(),
-        report.rows,
-        report.kept
-    );
+    let mut text =
+        format!("{}: {} rows read, {} kept, {dropped} dropped\n\n", out.display(), report.rows, report.kept);
     for (rule, count) in &report.dropped {
         let _ = writeln!(text, "  dropped {count:>7}  {rule}");
     }
@@ -73,7 +70,11 @@ fn summary(prepared: &Prepared, out: &Path) -> String {
         let _ = writeln!(text, "  {:<7} {:>7}  in {} groups", side.as_str(), count.rows, count.groups);
     }
     if report.choices > 0 {
-        let _ = writeln!(text, "  {:<7} {:>7}  multiple-choice items, never trained on", "choices", report.choices);
+        let _ = writeln!(
+            text,
+            "  {:<7} {:>7}  multiple-choice items, never trained on",
+            "choices", report.choices
+        );
     }
     if report.renamed_ids > 0 {
         let _ = writeln!(text, "  {} rows had an id that stood before and got a number", report.renamed_ids);

@@ -12,7 +12,7 @@ use crate::pipeline::evaluation::{self, Compared};
 use crate::pipeline::training::{self, Trained};
 use crate::pipeline::{data, report};
 use crate::progress::TrainingProgress;
-use crate::{recipe_file, shipped};
+use crate::{output, recipe_file, shipped};
 
 /// Marks a folder that a quickstart may replace.
 const MARKER: &str = ".quickstart";
@@ -36,11 +36,9 @@ pub(crate) fn run(args: &QuickstartArgs) -> Outcome<()> {
     let document = document(&trained, &compared, clock);
     evaluation::write_json(&trained.folder.path().join("quickstart.json"), &document)?;
     if args.json {
-        println!("{document:#}");
-    } else {
-        print(&trained, &compared, &base, clock);
+        return output::print_json(&document);
     }
-    Ok(())
+    output::print(&summary(&trained, &compared, &base, clock))
 }
 
 /// Makes room for the run: an earlier quickstart is replaced, anything else is left alone.
@@ -99,32 +97,35 @@ fn document(trained: &Trained, compared: &Compared, clock: Instant) -> Value {
     document["run_dir"] = json!(trained.folder.path());
     document["adapter"] = json!(trained.folder.adapter());
     document["report"] = json!(trained.folder.report());
-    document["example"] = report::examples(compared).first().map_or(Value::Null, |e| {
-        json!({ "question": e.question, "reference": e.reference, "base": e.base, "tuned": e.tuned })
-    });
+    document["example"] = report::examples(compared).first().map_or(
+        Value::Null,
+        |e| json!({ "question": e.question, "reference": e.reference, "base": e.base, "tuned": e.tuned }),
+    );
     document
 }
 
-fn print(trained: &Trained, compared: &Compared, base: &Path, clock: Instant) {
-    println!("{}", data::summary(&trained.prepared));
-    println!();
-    println!("{}", evaluation::table(&compared.comparison));
-    if let Some(example) = report::examples(compared).first() {
-        println!("\nQuestion   {}", example.question);
-        println!("Reference  {}", example.reference);
-        println!("Base       {}", example.base);
-        println!("Tuned      {}", example.tuned);
+/// What a person sees at the end.
+fn summary(trained: &Trained, compared: &Compared, base: &Path, clock: Instant) -> String {
+    let mut text =
+        format!("{}\n\n{}\n", data::summary(&trained.prepared), evaluation::table(&compared.comparison));
+    if let Some(e) = report::examples(compared).first() {
+        for (name, said) in
+            [("Question", &e.question), ("Reference", &e.reference), ("Base", &e.base), ("Tuned", &e.tuned)]
+        {
+            text.push_str(&format!("\n{name:<10} {said}"));
+        }
+        text.push('\n');
     }
-    let (run, adapter) = (trained.folder.path(), trained.folder.adapter());
-    println!(
-        "\nDone in {:.0} s ({:.0} tokens/s in training). The report: {}",
+    let (run, adapter) = (trained.folder.path().display(), trained.folder.adapter());
+    let model = format!("--model {} --adapter {}", base.display(), adapter.display());
+    text.push_str(&format!(
+        "\nDone in {:.0} s ({:.0} tokens/s in training). The report: {}\n\nTry next:\n  \
+         medtune ask \"What are the symptoms of asthma?\" {model}\n  \
+         medtune inspect tokens {model} {run}/data/train.jsonl\n  \
+         medtune prepare your-questions.csv --out prepared",
         clock.elapsed().as_secs_f64(),
         trained.outcome.stats.train_tokens_per_second,
         trained.folder.report().display()
-    );
-    println!("\nTry next:");
-    let model = format!("--model {} --adapter {}", base.display(), adapter.display());
-    println!("  medtune ask \"What are the symptoms of asthma?\" {model}");
-    println!("  medtune inspect tokens {model} {}", run.join("data/train.jsonl").display());
-    println!("  medtune prepare your-questions.csv --out prepared");
+    ));
+    text
 }

@@ -6,7 +6,7 @@ use crate::args::TrainArgs;
 use crate::failure::Outcome;
 use crate::pipeline::{evaluation, report, training};
 use crate::progress::TrainingProgress;
-use crate::recipe_file;
+use crate::{output, recipe_file};
 
 pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
     let recipe = recipe_file::load(&args.recipe, &args.set)?;
@@ -24,19 +24,19 @@ pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
         document["skipped_steps"] = json!(trained.outcome.skipped);
         document["data"] = json!(trained.prepared.report);
         document["left_out"] = json!(compared.as_ref().map(|c| &c.exam.left_out));
-        println!("{document:#}");
-        return Ok(());
+        return output::print_json(&document);
     }
-    println!(
-        "{} steps in {:.0} s, {:.0} tokens/s, mean loss {:.4}",
+    let mut text = format!(
+        "{} steps in {:.0} s, {:.0} tokens/s, mean loss {:.4}\n",
         stats.steps, stats.train_runtime, stats.train_tokens_per_second, stats.train_loss
     );
     if let Some(compared) = &compared {
-        if !compared.exam.left_out.is_empty() {
-            println!("{} held-out questions could not be asked", compared.exam.left_out.len());
+        let left_out = compared.exam.left_out.len();
+        if left_out > 0 {
+            text.push_str(&format!("{left_out} held-out questions could not be asked\n"));
         }
-        println!("\n{}\n", evaluation::table(&compared.comparison));
+        text.push_str(&format!("\n{}\n\n", evaluation::table(&compared.comparison)));
     }
-    println!("report: {}", trained.folder.report().display());
-    Ok(())
+    text.push_str(&format!("report: {}", trained.folder.report().display()));
+    output::print(&text)
 }

@@ -37,7 +37,9 @@ impl Model {
         };
         // The template that an adapter was trained with goes before the base's.
         let template = match adapter {
-            Some(adapter) if adapter.join("chat_template.jinja").is_file() => ChatTemplate::from_dir(adapter)?,
+            Some(adapter) if adapter.join("chat_template.jinja").is_file() => {
+                ChatTemplate::from_dir(adapter)?
+            }
             _ => ChatTemplate::from_dir(&folder)?,
         };
         let tokenizer = Tokenizer::from_dir(&folder)?;
@@ -57,7 +59,12 @@ impl Model {
     }
 
     /// A model of `shape` from random weights; its vocabulary is learned from `examples` and written to `folder`.
-    pub(crate) fn random(shape: &NewModel, recipe: &Recipe, examples: &[Example], folder: &Path) -> Outcome<Self> {
+    pub(crate) fn random(
+        shape: &NewModel,
+        recipe: &Recipe,
+        examples: &[Example],
+        folder: &Path,
+    ) -> Outcome<Self> {
         std::fs::create_dir_all(folder).map_err(crate::failure::io(folder))?;
         if !folder.join("tokenizer.json").exists() {
             let texts = examples.iter().flat_map(|e| e.messages.iter().map(|m| m.content.as_str()));

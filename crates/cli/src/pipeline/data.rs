@@ -53,7 +53,9 @@ pub(crate) fn summary(prepared: &Prepared) -> String {
     let dropped: Vec<String> = r
         .dropped
         .iter()
-        .map(|(rule, count)| format!("{count} {}", serde_json::json!(rule).as_str().unwrap_or_default().replace('_', " ")))
+        .map(|(rule, count)| {
+            format!("{count} {}", serde_json::json!(rule).as_str().unwrap_or_default().replace('_', " "))
+        })
         .collect();
     let dropped = if dropped.is_empty() { "none".into() } else { dropped.join(", ") };
     let percent = |share: f64| 100.0 * share;

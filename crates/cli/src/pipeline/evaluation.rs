@@ -36,7 +36,12 @@ impl Model {
 
 impl Exam {
     /// The questions and items that `model` can be asked.
-    pub(crate) fn new(model: &Model, questions: &[Example], choices: &[ChoiceItem], settings: &Evaluation) -> Self {
+    pub(crate) fn new(
+        model: &Model,
+        questions: &[Example],
+        choices: &[ChoiceItem],
+        settings: &Evaluation,
+    ) -> Self {
         let limit = if settings.max_examples == 0 { questions.len() } else { settings.max_examples };
         let chosen = &questions[..limit.min(questions.len())];
         let (questions, left_out) = model.subject(true).readable(chosen);
@@ -93,9 +98,14 @@ pub(crate) struct Compared {
 
 /// Examines base and tuned model of a run and keeps the outcomes in its folder. `None` for a model that started from
 /// nothing: there is no base to compare with.
-pub(crate) fn compare_with_base(recipe: &Recipe, trained: &Trained, quiet: bool) -> Outcome<Option<Compared>> {
+pub(crate) fn compare_with_base(
+    recipe: &Recipe,
+    trained: &Trained,
+    quiet: bool,
+) -> Outcome<Option<Compared>> {
     let Some(name) = &recipe.base_model else { return Ok(None) };
-    let exam = Exam::new(&trained.model, &trained.prepared.test, &trained.prepared.choices, &recipe.evaluation);
+    let exam =
+        Exam::new(&trained.model, &trained.prepared.test, &trained.prepared.choices, &recipe.evaluation);
     if exam.questions.is_empty() && exam.choices.is_empty() {
         return Ok(None);
     }
@@ -142,7 +152,8 @@ fn metric_key(metric: &Value) -> String {
 
 /// The comparison as a table for people.
 pub(crate) fn table(comparison: &Comparison) -> String {
-    let mut lines = vec![format!("{:<24} {:>22} {:>22} {:>26} {:>9}  verdict", "", "base", "tuned", "difference", "p")];
+    let mut lines =
+        vec![format!("{:<24} {:>22} {:>22} {:>26} {:>9}  verdict", "", "base", "tuned", "difference", "p")];
     for paired in &comparison.paired {
         let estimate = |summary: &eval::comparison::Summary| {
             summary.metric(paired.metric).map_or_else(String::new, |e| {

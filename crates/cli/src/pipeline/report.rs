@@ -15,7 +15,8 @@ const SHOWN: usize = 5;
 /// Writes the report of a run.
 pub(crate) fn write(trained: &Trained, compared: Option<&Compared>) -> Outcome<()> {
     let path = trained.folder.path();
-    let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+    let name =
+        path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let report = Report {
         title: name.clone(),
         created: trained.manifest.created.clone(),
@@ -38,7 +39,8 @@ fn split(prepared: &Prepared) -> Split {
         groups: count.groups,
         tokens: None,
     });
-    let by: Vec<String> = c.by.iter().map(|by| serde_json::json!(by).as_str().unwrap_or_default().to_owned()).collect();
+    let by: Vec<String> =
+        c.by.iter().map(|by| serde_json::json!(by).as_str().unwrap_or_default().to_owned()).collect();
     let nearest = c.nearest_pairs.iter().take(SHOWN).map(|pair| NearestPair {
         similarity: pair.similarity,
         test: pair.test_question.clone(),

@@ -29,6 +29,7 @@ pub(crate) fn train(recipe: &Recipe, resume: bool, observer: &mut dyn Observer) 
     folder.write_recipe(&recipe_file::to_yaml(recipe)?)?;
     let prepared = data::prepare(recipe, &place.join("data"))?;
     observer.note(&describe(&prepared));
+    refuse_leaks(&prepared)?;
     let mut model = match (&recipe.base_model, &recipe.base_model_config) {
         (Some(name), _) => Model::for_training(recipe, name)?,
         (None, Some(shape)) => Model::random(shape, recipe, &prepared.train, &place.join("model"))?,
@@ -75,6 +76,27 @@ fn describe(prepared: &Prepared) -> String {
         r.splits.val,
         r.splits.test
     )
+}
+
+/// Trains only on what the certificate finds clean.
+fn refuse_leaks(prepared: &Prepared) -> Outcome<()> {
+    let (leak, choices) = (&prepared.certificate.leak, &prepared.certificate.choices);
+    let shared = leak.exact_questions + leak.near_duplicates + leak.shared_documents;
+    if shared > 0 {
+        return Err(Failure::gate(format!(
+            "the split leaks: {} equal questions, {} near-duplicates, {} shared documents between its sides",
+            leak.exact_questions, leak.near_duplicates, leak.shared_documents
+        ))
+        .hint("split by document and question: `split: {by: [document, question]}`"));
+    }
+    if choices.exact_questions + choices.near_duplicates > 0 {
+        return Err(Failure::gate(format!(
+            "of {} multiple-choice items, {} stand in the training rows and {} are near-duplicates of some",
+            choices.items, choices.exact_questions, choices.near_duplicates
+        ))
+        .hint("take these rows out of the data sets; certificate.json has the nearest pairs"));
+    }
+    Ok(())
 }
 
 /// What a step will take, before the first one.
@@ -153,7 +175,9 @@ fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {
 
 /// The files that make a folder usable by itself.
 fn copy_tokenizer(from: &Path, to: &Path) -> Outcome<()> {
-    for name in ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"] {
+    for name in
+        ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"]
+    {
         let source = from.join(name);
         if source.is_file() {
             std::fs::copy(&source, to.join(name)).map_err(io(&source))?;

@@ -62,12 +62,17 @@ impl<'a> Writer<'a> {
         let mut stream = tokenizer.decode_stream(true);
         let mut failed = None;
         let prompt_tokens = prompt.len();
-        let texts = generator.generate(decoder, &[prompt], (&self.sampling, &stop), true, &mut |_, token| {
-            match stream.push(token) {
-                Ok(text) => show(&text),
-                Err(error) => failed = Some(error),
-            }
-        });
+        let texts =
+            generator.generate(
+                decoder,
+                &[prompt],
+                (&self.sampling, &stop),
+                true,
+                &mut |_, token| match stream.push(token) {
+                    Ok(text) => show(&text),
+                    Err(error) => failed = Some(error),
+                },
+            );
         if let Some(error) = failed {
             return Err(error.into());
         }

@@ -1,0 +1,82 @@
+//! A model's shape and tensors, read from the headers of its files alone.
+
+use std::fmt::Write;
+
+use ::model::Config;
+use formats::Checkpoint;
+use serde_json::{Map, Value, json};
+
+use crate::failure::Outcome;
+use crate::output;
+
+/// A tensor as its file describes it.
+struct Stored {
+    name: String,
+    dtype: String,
+    shape: Vec<usize>,
+    parameters: usize,
+    bytes: u64,
+}
+
+pub(super) fn run(name: &str, json: bool) -> Outcome<()> {
+    let folder = formats::hub::resolve(name)?;
+    let config = Config::from_dir(&folder)?;
+    let checkpoint = Checkpoint::open(&folder)?;
+    let tensors = checkpoint.names().map(|name| stored(&checkpoint, name)).collect::<Outcome<Vec<_>>>()?;
+    let parameters: usize = tensors.iter().map(|t| t.parameters).sum();
+    let bytes: u64 = tensors.iter().map(|t| t.bytes).sum();
+    if json {
+        let tensors: Vec<Value> = tensors
+            .iter()
+            .map(|t| {
+                json!({"name": t.name, "dtype": t.dtype, "shape": t.shape, "parameters": t.parameters, "bytes": t.bytes})
+            })
+            .collect();
+        return output::print_json(&json!({
+            "folder": folder,
+            "config": shape(&config),
+            "parameters": parameters,
+            "bytes": bytes,
+            "tensors": tensors,
+        }));
+    }
+    let mut page = format!("{}\n\n", folder.display());
+    for (key, value) in shape(&config) {
+        let _ = writeln!(page, "  {key:<24} {value}");
+    }
+    let width = tensors.iter().map(|t| t.name.len()).max().unwrap_or(0);
+    page.push('\n');
+    for t in &tensors {
+        let shape = format!("{:?}", t.shape);
+        let _ = writeln!(page, "  {:<width$}  {:<5} {shape:<16} {:>12}", t.name, t.dtype, t.parameters);
+    }
+    let _ = writeln!(page, "\n{} tensors, {parameters} parameters, {}", tensors.len(), output::bytes(bytes));
+    output::print(&page)
+}
+
+fn stored(checkpoint: &Checkpoint, name: &str) -> Outcome<Stored> {
+    let (dtype, shape) = checkpoint.info(name)?;
+    let parameters = shape.iter().product();
+    let bytes = (parameters as u64 * dtype.bitsize() as u64).div_ceil(8);
+    Ok(Stored { name: name.to_owned(), dtype: dtype.to_string(), shape: shape.to_vec(), parameters, bytes })
+}
+
+/// The shape under the keys of `config.json`.
+fn shape(config: &Config) -> Map<String, Value> {
+    let mut shape = Map::new();
+    let mut put = |key: &str, value: Value| shape.insert(key.to_owned(), value);
+    put("vocab_size", config.vocab_size.into());
+    put("hidden_size", config.hidden_size.into());
+    put("intermediate_size", config.intermediate_size.into());
+    put("num_hidden_layers", config.layers.into());
+    put("num_attention_heads", config.heads.into());
+    put("num_key_value_heads", config.kv_heads.into());
+    put("head_dim", config.head_dim.into());
+    put("max_position_embeddings", config.max_positions.into());
+    put("rope_theta", config.rope_theta.into());
+    if let Some(scaling) = config.rope_scaling {
+        put("rope_scaling", json!(scaling));
+    }
+    put("tie_word_embeddings", config.tie_word_embeddings.into());
+    shape
+}
