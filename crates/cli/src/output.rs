@@ -37,7 +37,6 @@ pub(crate) fn print_json(document: &Value) -> Outcome<()> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Style {
     Bold,
-    Dim,
     Green,
     Yellow,
 }
@@ -63,7 +62,6 @@ impl Paint {
         }
         let code = match style {
             Style::Bold => 1,
-            Style::Dim => 2,
             Style::Green => 32,
             Style::Yellow => 33,
         };

@@ -12,31 +12,31 @@ use model::{Config, Decoder, LoraConfig, RandomStart, Tokenizer, Trainable};
 use serde_json::Value;
 
 /// Positions of the tiny model.
-pub const POSITIONS: usize = 64;
+pub(crate) const POSITIONS: usize = 64;
 
 /// The binary, with nothing of the person's own settings.
-pub fn medtune() -> Command {
+pub(crate) fn medtune() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_medtune"));
     command.env("MEDTUNE_THREADS", "1").env_remove("MEDTUNE_ISA").env("HF_HUB_CACHE", "no-cache-here");
     command
 }
 
 /// Runs the binary; says what it wrote where the exit status is another one.
-pub fn run(arguments: &[&str], status: i32) -> Output {
+pub(crate) fn run(arguments: &[&str], status: i32) -> Output {
     let output = medtune().args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", stderr(&output));
     output
 }
 
 /// Runs the binary and reads the document on its standard output.
-pub fn run_json(arguments: &[&str]) -> Value {
+pub(crate) fn run_json(arguments: &[&str]) -> Value {
     let output = run(arguments, 0);
     assert_eq!(stderr(&output), "", "{arguments:?}: no noise beside JSON");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Runs the binary on input that it refuses; its error, and its hint.
-pub fn refused(arguments: &[&str]) -> String {
+pub(crate) fn refused(arguments: &[&str]) -> String {
     let output = run(arguments, 1);
     let text = stderr(&output);
     assert!(!text.contains("panicked"), "{text}");
@@ -44,21 +44,21 @@ pub fn refused(arguments: &[&str]) -> String {
     text
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// A path as an argument.
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// Writes a model of random weights whose residual stream has the width `hidden`, with a tokenizer of its own.
-pub fn write_model(folder: &Path, hidden: usize) -> Config {
+pub(crate) fn write_model(folder: &Path, hidden: usize) -> Config {
     std::fs::create_dir_all(folder).unwrap();
     let texts =
         ["What is anemia? Anemia means too little hemoglobin.", "What is asthma? A disease of the lungs."];
@@ -72,7 +72,7 @@ pub fn write_model(folder: &Path, hidden: usize) -> Config {
 }
 
 /// Writes an adapter for the models of this width.
-pub fn write_adapter(folder: &Path, hidden: usize) {
+pub(crate) fn write_adapter(folder: &Path, hidden: usize) {
     let trainable = Trainable::Lora { config: LoraConfig::all(2, 4.0), seed: 7 };
     decoder(&config(300, hidden), &trainable).save_adapter(folder, "base").unwrap();
 }
@@ -100,7 +100,7 @@ fn decoder(config: &Config, trainable: &Trainable) -> Decoder<Cpu> {
 }
 
 /// Rows of questions and answers with documents, as CSV. Ten documents of four rows each.
-pub fn questions() -> String {
+pub(crate) fn questions() -> String {
     let topics = [
         "asthma", "anemia", "migraine", "gout", "measles", "rickets", "scurvy", "malaria", "eczema",
         "tetanus",
