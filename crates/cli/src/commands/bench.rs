@@ -116,7 +116,7 @@ fn writing(shape: Shape, batch: usize, prompt: usize, tokens: usize) -> Outcome<
     report["batch"] = batch.into();
     report["prompt"] = prompt.into();
     report["tokens"] = tokens.into();
-    report["time_to_first_token_ms"] = milliseconds(&reading);
+    report["prefill_ms"] = milliseconds(&reading);
     report["prefill_tokens_per_second"] = rate(batch * prompt, &reading);
     // The first token of each text came with its prompt.
     report["decode_tokens_per_second"] = rate(batch * (tokens - 1), &writing);
