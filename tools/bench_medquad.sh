@@ -10,7 +10,7 @@ medtune=$1 python=$2 base=$3 medquad=$4 out=$5
 here=$(cd "$(dirname "$0")" && pwd)
 steps=${STEPS:-12}
 export MEDTUNE_THREADS=${THREADS:-2} OMP_NUM_THREADS=${THREADS:-2} HF_HUB_OFFLINE=1 PYTHONWARNINGS=ignore
-peers=${PEERS-$'--variant default\n--variant grouped\n--variant grouped --plain-loss --keep-heap\n--variant single --plain-loss --keep-heap\n--variant packed --plain-loss --keep-heap'}
+peers=${PEERS-$'--variant default\n--variant grouped\n--variant grouped --plain-loss --keep-heap\n--variant single --plain-loss --keep-heap\n--variant packed --plain-loss --keep-heap\n--variant packed --plain-loss --compile --keep-heap'}
 mkdir -p "$(dirname "$out")"
 for ((round = 1; round <= ${ROUNDS:-3}; round++)); do
   measure=("$python" "$here/measure.py" --out "$out" --round "$round" --warmup 1)

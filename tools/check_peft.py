@@ -62,6 +62,18 @@ def compare(model, binary, arguments, tolerance):
     return {"ok": worst <= tolerance, "relative_difference": worst, "tolerance": tolerance, "same_top": bool(same_top)}
 
 
+def effect(model):
+    """How far the adapter moves the logits, relative to the largest."""
+    import torch
+
+    ids = torch.tensor(sequences(model.config.vocab_size)[-1:])
+    with torch.no_grad():
+        tuned = model(input_ids=ids, use_cache=False).logits[0, -1]
+        with model.disable_adapter():
+            base = model(input_ids=ids, use_cache=False).logits[0, -1]
+    return ((tuned - base).abs().max() / base.abs().max()).item()
+
+
 def check_tokens(base, adapter, binary):
     """Ids of apply_chat_template and of medtune, with the mask where the template marks answers."""
     from transformers import AutoTokenizer
@@ -112,6 +124,7 @@ def main():
     import torch
     import transformers
     from peft import PeftConfig, PeftModel
+    from safetensors.torch import load_file, save_file
     from transformers import AutoModelForCausalLM
 
     transformers.utils.logging.disable_progress_bar()
@@ -130,7 +143,7 @@ def main():
     def base_check():
         return compare(load(args.base), args.medtune, ["--model", args.base], args.tolerance)
 
-    def adapter_check():
+    def adapter_check(adapter):
         config = PeftConfig.from_pretrained(adapter)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -138,12 +151,32 @@ def main():
         missing = [str(w.message) for w in caught if "missing" in str(w.message).lower()]
         moved = [n for n, p in model.named_parameters() if "lora_B" in n and p.abs().max() > 0]
         result = compare(model, args.medtune, ["--model", args.base, "--adapter", adapter], args.tolerance)
+        result["effect"] = effect(model)
         result.update(
             rank=config.r, alpha=config.lora_alpha, rslora=config.use_rslora, targets=sorted(config.target_modules),
             nonzero_b=len(moved),
         )
         if missing or not moved:
             result.update(ok=False, reason=missing[0] if missing else "every B is zero: nothing was learned")
+        return result
+
+    def amplified_check(rslora):
+        """The same for a copy whose B is made large and whose scale is PEFT's other one: after few steps an adapter
+        may change the logits by less than the tolerance, and its check would then say nothing."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder)
+            config = json.loads((adapter / "adapter_config.json").read_text())
+            config["use_rslora"] = rslora
+            (copy / "adapter_config.json").write_text(json.dumps(config))
+            tensors = load_file(adapter / "adapter_model.safetensors")
+            torch.manual_seed(1)
+            for name, tensor in tensors.items():
+                if "lora_B" in name:
+                    tensors[name] = 0.02 * torch.randn(tensor.shape)
+            save_file(tensors, copy / "adapter_model.safetensors", metadata={"format": "pt"})
+            result = adapter_check(copy)
+        if result["ok"] and result["effect"] < 100 * args.tolerance:
+            result.update(ok=False, reason="the adapter has too small an effect to be checked")
         return result
 
     def merged_check():
@@ -165,7 +198,9 @@ def main():
     attempt("base", base_check)
     attempt("tokens", lambda: check_tokens(args.base, adapter, args.medtune))
     if adapter:
-        attempt("adapter", adapter_check)
+        attempt("adapter", lambda: adapter_check(adapter))
+        attempt("amplified", lambda: amplified_check(False))
+        attempt("amplified_rslora", lambda: amplified_check(True))
     if args.merged and adapter:
         attempt("merged", merged_check)
     verdict["ok"] = all(part["ok"] for part in verdict.values() if isinstance(part, dict))
