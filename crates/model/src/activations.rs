@@ -57,12 +57,14 @@ pub struct ActivationPlan {
     pub kept: usize,
     /// Used by one layer after the other.
     pub shared: usize,
+    /// Logits of the labelled rows that are projected at once.
+    pub logits: usize,
 }
 
 impl ActivationPlan {
     /// All of it.
     pub fn total(&self) -> usize {
-        self.kept + self.shared
+        self.kept + self.shared + self.logits
     }
 }
 
@@ -96,7 +98,12 @@ impl<B: Backend> Activations<B> {
         let kept = (c.layers + 1) * c.hidden_size + c.layers * layer + 1;
         let shared =
             3 * c.hidden_size + 2 * c.intermediate_size + a.qkv_width() + a.q_width() + decoder.layer_ranks();
-        ActivationPlan { kept: kept * capacity * 4, shared: shared * capacity * 4 }
+        let rows = crate::backward::loss_chunk(c.vocab_size).min(capacity);
+        ActivationPlan {
+            kept: kept * capacity * 4,
+            shared: shared * capacity * 4,
+            logits: rows * (c.vocab_size + 2 * c.hidden_size) * 4,
+        }
     }
 
     fn allocate(decoder: &Decoder<B>, capacity: usize, training: bool) -> Result<Self> {

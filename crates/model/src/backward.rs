@@ -18,8 +18,13 @@ pub struct Labels<'a> {
     pub weights: &'a [f32],
 }
 
-/// Labelled rows that are projected to the vocabulary at once.
-const LOSS_CHUNK: usize = 256;
+/// Bytes of the logits that exist at once. Every chunk of rows reads the whole head, so few large ones are fast.
+const LOGITS_BYTES: usize = 96 << 20;
+
+/// Labelled rows that are projected to a vocabulary of `vocab_size` at once.
+pub(crate) fn loss_chunk(vocab_size: usize) -> usize {
+    (LOGITS_BYTES / (4 * vocab_size)).clamp(64, 1024)
+}
 
 impl<B: Backend> Decoder<B> {
     /// Judges the output of the last forward without a gradient.
@@ -30,7 +35,7 @@ impl<B: Backend> Decoder<B> {
             rows: labels.rows,
             labels: labels.labels,
             weights: labels.weights,
-            chunk: LOSS_CHUNK,
+            chunk: loss_chunk(self.config.vocab_size),
             d_hidden: None,
             d_head: None,
         })
@@ -58,7 +63,7 @@ impl<B: Backend> Decoder<B> {
             rows: labels.rows,
             labels: labels.labels,
             weights: labels.weights,
-            chunk: LOSS_CHUNK,
+            chunk: loss_chunk(self.config.vocab_size),
             d_hidden: Some(scratch.d_normed.view_mut(0, count, h)),
             d_head: head.gradient(gradients),
         });
