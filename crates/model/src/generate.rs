@@ -107,8 +107,8 @@ impl<B: Backend> Generator<B> {
         let mut waiting = (0..prompts.len()).rev().collect::<Vec<_>>();
         let mut slots: Vec<Option<Writing>> = (0..self.cache.slots()).map(|_| None).collect();
         loop {
-            for slot in 0..slots.len() {
-                while slots[slot].is_none() {
+            for (slot, place) in slots.iter_mut().enumerate() {
+                while place.is_none() {
                     let Some(prompt) = waiting.pop() else { break };
                     let ids = &prompts[prompt];
                     if ids.is_empty() || ids.len() >= self.cache.capacity() || stop.max_tokens == 0 {
@@ -118,7 +118,7 @@ impl<B: Backend> Generator<B> {
                     let sampler = Sampler::new(sampling, prompt);
                     let mut writing = Writing { prompt, text: ids.clone(), written: 0, sampler };
                     if self.advance(decoder, 0, &mut writing, stop, on_token) {
-                        slots[slot] = Some(writing);
+                        *place = Some(writing);
                     } else {
                         done[prompt] = finish(&writing);
                     }

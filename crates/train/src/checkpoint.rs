@@ -165,19 +165,28 @@ pub fn remove_stale(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What [`newest`] found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Newest {
+    /// The newest whole checkpoint, and its state.
+    pub found: Option<(PathBuf, State)>,
+    /// Why newer ones were passed over.
+    pub skipped: Vec<String>,
+}
+
 /// The newest whole checkpoint, and why newer ones were passed over.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn newest(folder: &Path) -> Result<(Option<(PathBuf, State)>, Vec<String>)> {
+pub fn newest(folder: &Path) -> Result<Newest> {
     let mut skipped = Vec::new();
     for place in list(folder)?.into_iter().rev() {
         match verify(&place) {
-            Ok(state) => return Ok((Some((place, state)), skipped)),
+            Ok(state) => return Ok(Newest { found: Some((place, state)), skipped }),
             Err(reason) => skipped.push(format!("{}: {reason}", place.display())),
         }
     }
-    Ok((None, skipped))
+    Ok(Newest { found: None, skipped })
 }
 
 fn verify(place: &Path) -> std::result::Result<State, String> {

@@ -176,11 +176,11 @@ impl<B: Backend> Session<B> {
         if !job.resume {
             return Ok(0);
         }
-        let (newest, skipped) = checkpoint::newest(&folder.checkpoints())?;
-        for reason in skipped {
+        let newest = checkpoint::newest(&folder.checkpoints())?;
+        for reason in newest.skipped {
             observer.note(&format!("passed over {reason}"));
         }
-        let Some((place, state)) = newest else {
+        let Some((place, state)) = newest.found else {
             observer.note("there is no checkpoint to go on from; starting anew");
             folder.rewind(0)?;
             return Ok(0);

@@ -207,14 +207,13 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     train(&recipe(), dir.path(), false, &mut Silent);
     let checkpoints = dir.path().join("checkpoints");
-    let (newest, _) = train::checkpoint::newest(&checkpoints).unwrap();
-    let (place, state) = newest.unwrap();
+    let (place, state) = train::checkpoint::newest(&checkpoints).unwrap().found.unwrap();
     let file = place.join("parameters.safetensors");
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
-    let (older, skipped) = train::checkpoint::newest(&checkpoints).unwrap();
-    assert!(older.unwrap().1.step < state.step);
+    let train::checkpoint::Newest { found, skipped } = train::checkpoint::newest(&checkpoints).unwrap();
+    assert!(found.unwrap().1.step < state.step);
     assert!(skipped[0].contains("parameters.safetensors is not what the manifest says"), "{skipped:?}");
 }

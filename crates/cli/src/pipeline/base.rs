@@ -27,6 +27,12 @@ pub(crate) fn device() -> Arc<Cpu> {
     Arc::new(Cpu::new(threads))
 }
 
+/// The template of a model: the one that its adapter was trained with goes before the base's.
+pub(crate) fn template(folder: &Path, adapter: Option<&Path>) -> Outcome<ChatTemplate> {
+    let own = adapter.filter(|adapter| adapter.join("chat_template.jinja").is_file());
+    Ok(ChatTemplate::from_dir(own.unwrap_or(folder))?)
+}
+
 impl Model {
     /// Loads a base and, where one is named, its adapter.
     pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
@@ -35,13 +41,7 @@ impl Model {
             Some(adapter) => Decoder::load_with_adapter(device(), &folder, adapter)?,
             None => Decoder::load(device(), &folder, &Trainable::Nothing)?,
         };
-        // The template that an adapter was trained with goes before the base's.
-        let template = match adapter {
-            Some(adapter) if adapter.join("chat_template.jinja").is_file() => {
-                ChatTemplate::from_dir(adapter)?
-            }
-            _ => ChatTemplate::from_dir(&folder)?,
-        };
+        let template = template(&folder, adapter)?;
         let tokenizer = Tokenizer::from_dir(&folder)?;
         Ok(Model { folder, decoder, tokenizer, template })
     }

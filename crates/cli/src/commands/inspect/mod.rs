@@ -13,6 +13,7 @@ use chat::Message;
 
 use crate::args::{Inspect, ModelArgs};
 use crate::failure::{Failure, Outcome};
+use crate::pipeline::base;
 
 pub(crate) fn run(what: &Inspect) -> Outcome<()> {
     match what {
@@ -45,9 +46,7 @@ impl Text {
             None => (None, small_conversation()),
         };
         let folder = formats::hub::resolve(&args.model)?;
-        // As for training and answers, an adapter's own template goes before the base's.
-        let own = args.adapter.as_deref().filter(|adapter| adapter.join("chat_template.jinja").is_file());
-        let template = ChatTemplate::from_dir(own.unwrap_or(&folder))?;
+        let template = base::template(&folder, args.adapter.as_deref())?;
         Ok(Text { id, messages, tokenizer: Tokenizer::from_dir(&folder)?, template })
     }
 }
