@@ -14,6 +14,9 @@ use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::evaluation::{Exam, write_json};
 
+/// Seed of the sample, the same for every model so that outcomes can be paired.
+const SEED: u64 = 42;
+
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {
@@ -25,7 +28,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         max_answers: args.answers,
         max_new_tokens: args.max_new_tokens,
     };
-    let exam = Exam::new(&model, &questions, &choices, &settings);
+    let exam = Exam::new(&model, (&questions, &choices), &settings, SEED);
     let outcomes = exam.take(model.subject(true), "model", args.json)?;
     let summary = summarize(&outcomes, &Resampling::default())?;
     if let Some(out) = &args.out {

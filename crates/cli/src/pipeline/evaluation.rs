@@ -35,16 +35,18 @@ impl Model {
 }
 
 impl Exam {
-    /// The questions and items that `model` can be asked.
+    /// The questions and items that `model` can be asked. Files are in the order of their sources, so a part of them
+    /// is a sample drawn by `seed`, never the beginning.
     pub(crate) fn new(
         model: &Model,
-        questions: &[Example],
-        choices: &[ChoiceItem],
+        (questions, choices): (&[Example], &[ChoiceItem]),
         settings: &Evaluation,
+        seed: u64,
     ) -> Self {
         let limit = if settings.max_examples == 0 { questions.len() } else { settings.max_examples };
-        let chosen = &questions[..limit.min(questions.len())];
-        let (questions, left_out) = model.subject(true).readable(chosen);
+        let drawn = dataset::shuffled(questions.len(), seed, 0);
+        let chosen: Vec<Example> = drawn.into_iter().take(limit).map(|i| questions[i].clone()).collect();
+        let (questions, left_out) = model.subject(true).readable(&chosen);
         Exam {
             questions,
             choices: choices.to_vec(),
@@ -104,8 +106,8 @@ pub(crate) fn compare_with_base(
     quiet: bool,
 ) -> Outcome<Option<Compared>> {
     let Some(name) = &recipe.base_model else { return Ok(None) };
-    let exam =
-        Exam::new(&trained.model, &trained.prepared.test, &trained.prepared.choices, &recipe.evaluation);
+    let held_out = (&trained.prepared.test[..], &trained.prepared.choices[..]);
+    let exam = Exam::new(&trained.model, held_out, &recipe.evaluation, recipe.split.seed);
     if exam.questions.is_empty() && exam.choices.is_empty() {
         return Ok(None);
     }
