@@ -32,7 +32,7 @@ pub use examples::{ChoiceItem, Example, load, load_choices};
 pub use groups::{By, Components, Fingerprint, components};
 pub use nearest::{Match, nearest};
 pub use normalise::{fold_whitespace, normalise_question, printed_form, tidy};
-pub use packing::{Batch, BatchPlan, Sample, shuffled};
+pub use packing::{Batch, BatchPlan, Sample, consecutive, shuffled};
 pub use prepare::{PrepareOptions, Prepared, Report, prepare, prepare_rows};
 pub use rows::{AnswerOption, Choice, Input, Item, Layout, Origin, ReadOptions, Reader, Row, read};
 pub use split::{Group, Side, Split, SplitOptions, Stratify, split};

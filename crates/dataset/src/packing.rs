@@ -80,6 +80,23 @@ impl BatchPlan {
     }
 }
 
+/// Ranges of consecutive items of at most `budget` tokens together; a longer one stands alone.
+pub fn consecutive(lengths: &[usize], budget: usize) -> Vec<std::ops::Range<usize>> {
+    let mut ranges = Vec::new();
+    let (mut from, mut size) = (0, 0);
+    for (i, &length) in lengths.iter().enumerate() {
+        if i > from && size + length > budget {
+            ranges.push(from..i);
+            (from, size) = (i, 0);
+        }
+        size += length;
+    }
+    if from < lengths.len() {
+        ranges.push(from..lengths.len());
+    }
+    ranges
+}
+
 /// An example as the model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
@@ -123,5 +140,16 @@ impl Batch {
             }
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_every_item_once_and_keep_to_the_budget() {
+        assert_eq!(consecutive(&[3, 4, 9, 1, 1], 7), [0..2, 2..3, 3..5]);
+        assert!(consecutive(&[], 7).is_empty());
     }
 }

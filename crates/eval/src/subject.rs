@@ -104,7 +104,7 @@ impl<B: Backend> Subject<'_, B> {
 
     fn losses(&self, samples: &[Sample], outcomes: &mut [Outcome], progress: Progress<'_>) -> Result<()> {
         let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();
-        let ranges = consecutive(&lengths, BATCH_TOKENS);
+        let ranges = dataset::consecutive(&lengths, BATCH_TOKENS);
         let largest = ranges.iter().map(|r| lengths[r.clone()].iter().sum()).max().unwrap_or(0);
         let mut activations = Activations::for_inference(self.decoder, largest)?;
         for range in ranges {
@@ -280,23 +280,6 @@ fn shared_question(options: &[Sample]) -> (Batch, Vec<usize>) {
     (batch, owners)
 }
 
-/// Ranges of consecutive items of at most `budget` tokens together; a longer one stands alone.
-fn consecutive(lengths: &[usize], budget: usize) -> Vec<std::ops::Range<usize>> {
-    let mut ranges = Vec::new();
-    let (mut from, mut size) = (0, 0);
-    for (i, &length) in lengths.iter().enumerate() {
-        if i > from && size + length > budget {
-            ranges.push(from..i);
-            (from, size) = (i, 0);
-        }
-        size += length;
-    }
-    if from < lengths.len() {
-        ranges.push(from..lengths.len());
-    }
-    ranges
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,11 +298,5 @@ mod tests {
         assert_eq!(batch.segments[2], Segment { start: 5, len: 4, prefix: Some(0) });
         assert_eq!((batch.rows, batch.labels), (vec![2, 3, 5, 6, 7], vec![7, 8, 7, 9, 4]));
         assert_eq!(owners, [0, 0, 1, 1, 1]);
-    }
-
-    #[test]
-    fn ranges_cover_every_item_once_and_keep_to_the_budget() {
-        assert_eq!(consecutive(&[3, 4, 9, 1, 1], 7), [0..2, 2..3, 3..5]);
-        assert!(consecutive(&[], 7).is_empty());
     }
 }

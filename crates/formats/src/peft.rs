@@ -330,7 +330,7 @@ fn check_tensors(config: &AdapterConfig, file: &SafetensorsFile) -> Result<()> {
     Ok(())
 }
 
-/// Writes an adapter so that PEFT, vLLM and [`read`] load it; creates the folder.
+/// Writes an adapter so that PEFT and [`read`] load it; creates the folder.
 ///
 /// # Errors
 ///

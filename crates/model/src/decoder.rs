@@ -112,7 +112,9 @@ impl<B: Backend> Builder<'_, B> {
         let targeted: Vec<usize> = (0..group.modules.len())
             .filter(|&i| config.targets(group.modules[i].name.rsplit('.').next().unwrap_or_default()))
             .collect();
-        let Some(&first) = targeted.first() else { return };
+        if targeted.is_empty() {
+            return;
+        }
         let path = |name: &str, side: &str| format!("model.layers.{layer}.{name}.lora_{side}.weight");
         // PEFT's start: kaiming_uniform with a = sqrt(5), which is uniform in ±1/sqrt(K).
         let bound = 1.0 / (group.input as f32).sqrt();
@@ -128,7 +130,6 @@ impl<B: Backend> Builder<'_, B> {
             let b = self.layout.push(path(module.name, "B"), rows, rank, vec![0.0; rows * rank]);
             module.adapter = Some(ModuleAdapter { b, column: order * rank, rank });
         }
-        debug_assert!(first < group.modules.len());
         let total = rank * targeted.len();
         group.adapter = Some(GroupAdapter { a: a[0], rank: total, scale: config.scale(), column: *ranks });
         *ranks += total;

@@ -302,20 +302,8 @@ impl<B: Backend> Session<B> {
 
 /// Samples in their order, packed into batches of at most `tokens` tokens (a longer sample stands alone).
 fn batches(samples: &[Sample], tokens: usize) -> Vec<Batch> {
-    let mut all = Vec::new();
-    let mut from = 0;
-    let mut size = 0;
-    for (i, sample) in samples.iter().enumerate() {
-        if i > from && size + sample.ids.len() > tokens {
-            all.push(Batch::new(&samples[from..i]));
-            (from, size) = (i, 0);
-        }
-        size += sample.ids.len();
-    }
-    if from < samples.len() {
-        all.push(Batch::new(&samples[from..]));
-    }
-    all
+    let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();
+    dataset::consecutive(&lengths, tokens).into_iter().map(|range| Batch::new(&samples[range])).collect()
 }
 
 impl Recipe {
