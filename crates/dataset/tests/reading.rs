@@ -298,7 +298,9 @@ proptest! {
                 for (at, row) in rows.iter().map(|row| &row.origin).chain(dropped.iter().map(|row| &row.origin)).enumerate() {
                     prop_assert!(row.row >= 1 && row.row as usize <= rows.len() + dropped.len(), "{at}: {row:?}");
                 }
-                if name == "h.jsonl" {
+                // A file that begins with a bracket is an array whatever its name, and has no lines to count.
+                let array = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+                if name == "h.jsonl" && !array {
                     let lines = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).split(|byte| *byte == b'\n');
                     let filled = lines.filter(|line| !line.iter().all(u8::is_ascii_whitespace)).count();
                     prop_assert_eq!(rows.len() + dropped.len(), filled);
