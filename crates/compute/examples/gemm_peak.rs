@@ -34,7 +34,8 @@ fn main() {
         "{:<22} {:>6} {:>6} {:>6} {:>10} {:>9} {:>6} {:>7}",
         "", "M", "N", "K", "µs", "GFLOP/s", "%", "GB/s"
     );
-    for shape in shapes() {
+    let only = std::env::args().nth(2).unwrap_or_default();
+    for shape in shapes().into_iter().filter(|shape| shape.name.contains(&only)) {
         let [m, n, k] = shape.size;
         let best = measure(&threads, isa, &shape).as_secs_f64();
         let rate = 2.0 * (m * n * k) as f64 / best / 1e9;

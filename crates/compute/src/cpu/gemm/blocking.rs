@@ -53,9 +53,11 @@ impl Depth {
     }
 }
 
-/// Equal parts of `0..of`: no part is more than one longer than another.
+/// Equal parts of `0..of`, the longer ones first: threads that take parts as they come end together. No part is more
+/// than one longer than another.
 fn part(index: usize, parts: usize, of: usize) -> Range<usize> {
-    index * of / parts..(index + 1) * of / parts
+    let start = |index: usize| index * (of / parts) + index.min(of % parts);
+    start(index)..start(index + 1)
 }
 
 /// The output as panels and tasks.
