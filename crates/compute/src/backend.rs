@@ -64,6 +64,12 @@ impl<Buf> View<'_, Buf> {
         View { offset: self.offset + from, cols, ..self }
     }
 
+    /// A single row, `rows` times.
+    pub fn repeated(self, rows: usize) -> Self {
+        assert_eq!(self.rows, 1, "one row is repeated");
+        View { rows, stride: 0, ..self }
+    }
+
     /// Rows `from..from + rows`.
     pub fn rows_from(self, from: usize, rows: usize) -> Self {
         assert!(from + rows <= self.rows, "rows {from}+{rows} of {}", self.rows);
@@ -118,40 +124,46 @@ impl<B: Backend> Clone for Matrix<'_, B> {
 
 impl<B: Backend> Copy for Matrix<'_, B> {}
 
-/// What the output of a product holds before the product is added.
+/// What the output of a linear group holds before its products are added.
 #[derive(Debug)]
 pub enum Start<'a, Buf> {
     /// Nothing: the output is overwritten.
     Zero,
     /// Its own values.
     Output,
-    /// These values, `[M, N]`: a residual connection.
+    /// These values, `[T, Σ N]`: a residual connection, or a bias in rows that are 0 apart.
     From(View<'a, Buf>),
 }
 
-/// A second pair of factors that continues the reduction of a product: the LoRA part, so that base and adapter are
-/// one product (`[x | t] [W | B]ᵀ`).
+/// Linear layers that read the same input, such as q, k and v, with their outputs side by side: at most three.
 #[derive(Debug)]
-pub struct Tail<'a, B: Backend> {
-    /// Left factor, `[M, R]`.
-    pub left: View<'a, B::Buffer>,
-    /// Right factor: `[N, R]` in [`Backend::matmul`], `[R, K]` in [`Backend::matmul_backward_input`].
-    pub right: Matrix<'a, B>,
+pub struct LinearGroup<'a, B: Backend> {
+    /// The layers in the order of their outputs' columns.
+    pub layers: &'a [Linear<'a, B>],
+    /// Sum of the adapters' ranks.
+    pub rank: usize,
 }
 
-/// Arguments of [`Backend::matmul`] and [`Backend::matmul_backward_input`].
+/// One linear layer, `[N, K]`.
 #[derive(Debug)]
-pub struct Product<'a, B: Backend> {
-    /// Activations or their gradient, `[T, K]` forward, `[T, N]` backward.
-    pub left: View<'a, B::Buffer>,
-    /// The weight, `[N, K]`.
+pub struct Linear<'a, B: Backend> {
+    /// The weight.
     pub weight: Matrix<'a, B>,
-    /// The LoRA part. It is not scaled by `alpha`.
-    pub tail: Option<Tail<'a, B>>,
-    /// Factor on the product.
-    pub alpha: f32,
-    /// What the product is added to.
-    pub start: Start<'a, B::Buffer>,
+    /// Its adapter.
+    pub adapter: Option<Adapter<'a, B>>,
+}
+
+/// A low-rank adapter, `W + scale · B A` (Hu et al. 2021).
+#[derive(Debug)]
+pub struct Adapter<'a, B: Backend> {
+    /// `A`, `[R, K]`.
+    pub down: Matrix<'a, B>,
+    /// `B`, `[N, R]`.
+    pub up: Matrix<'a, B>,
+    /// First of its columns among the group's ranks.
+    pub column: usize,
+    /// `alpha / r`, or `alpha / sqrt(r)` (Kalajdzievski 2023).
+    pub scale: f32,
 }
 
 /// Arguments of [`Backend::attention`]. Rows of the batch that no segment covers are left as they are.
@@ -299,11 +311,30 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// Fills `len` elements from `offset` on with `value`.
     fn fill(&self, buffer: &mut Self::Buffer, offset: usize, len: usize, value: f32);
 
-    /// `y = start + alpha · left weightᵀ (+ tail.left tail.rightᵀ)`, `y` is `[T, N]`.
-    fn matmul(&self, y: ViewMut<'_, Self::Buffer>, p: Product<'_, Self>);
+    /// `y = x weightᵀ`: `y` `[T, N]`, `x` `[T, K]`.
+    fn matmul(&self, y: ViewMut<'_, Self::Buffer>, x: View<'_, Self::Buffer>, weight: Matrix<'_, Self>);
 
-    /// `dx = start + alpha · left weight (+ tail.left tail.right)`, `dx` is `[T, K]`, `left` the gradient `[T, N]`.
-    fn matmul_backward_input(&self, dx: ViewMut<'_, Self::Buffer>, p: Product<'_, Self>);
+    /// `y = start + x Wᵀ + t Bᵀ` for every layer of a group, where `t = scale · x Aᵀ` is kept for the backward: `y`
+    /// `[T, Σ N]`, `t` `[T, Σ R]`, `x` `[T, K]`. Base and adapter are one product, `[x | t] [W | B]ᵀ`. Without `t`
+    /// the adapters are left out.
+    fn linear(
+        &self,
+        y: ViewMut<'_, Self::Buffer>,
+        t: Option<ViewMut<'_, Self::Buffer>>,
+        x: View<'_, Self::Buffer>,
+        group: &LinearGroup<'_, Self>,
+        start: Start<'_, Self::Buffer>,
+    );
+
+    /// `dt = scale · dy B` for every adapter of a group and, where `dx` is given, `dx = Σ dy W + dt A`: `dx`
+    /// `[T, K]`, `dt` `[T, Σ R]`, `dy` `[T, Σ N]`.
+    fn linear_backward_input(
+        &self,
+        dx: Option<ViewMut<'_, Self::Buffer>>,
+        dt: Option<ViewMut<'_, Self::Buffer>>,
+        dy: View<'_, Self::Buffer>,
+        group: &LinearGroup<'_, Self>,
+    );
 
     /// `dw += dyᵀ x`: `dw` `[N, K]`, `dy` `[T, N]`, `x` `[T, K]`. Reduced over tokens in their order.
     fn matmul_backward_weight(

@@ -15,8 +15,8 @@ mod error;
 mod layout;
 
 pub use backend::{
-    AdamW, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Matrix, Product,
-    Start, Tail, TokenLoss, TokenLossOutput, View, ViewMut,
+    AdamW, Adapter, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Linear,
+    LinearGroup, Matrix, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
 pub use cpu::Cpu;
 pub use error::Error;

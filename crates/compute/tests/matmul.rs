@@ -1,8 +1,8 @@
-//! Products through the front door: which side is transposed, tails, starts, strides and storage types.
+//! Products through the front door: groups and their adapters, starts, strides and storage types.
 
 mod support;
 
-use compute::{Backend, Cpu, DType, DeviceBuffer, Matrix, Product, Start, Tail};
+use compute::{Adapter, Backend, Cpu, DType, DeviceBuffer, Linear, LinearGroup, Matrix, Start};
 use support::*;
 
 const T: usize = 9;
@@ -26,57 +26,145 @@ fn product(
         .collect()
 }
 
+/// Widths and ranks of three layers; the second has no adapter.
+const WIDTHS: [usize; 3] = [N, 5, 16];
+const RANKS: [usize; 3] = [R, 0, 3];
+const SCALES: [f32; 3] = [0.5, 0.0, 2.0];
+const WIDTH: usize = N + 5 + 16;
+const RANK: usize = R + 3;
+
+/// The values of a group of three layers.
+struct Group {
+    weights: [Vec<f32>; 3],
+    downs: [Vec<f32>; 3],
+    ups: [Vec<f32>; 3],
+}
+
+impl Group {
+    fn new() -> Self {
+        let values = |seed: u64, len: &dyn Fn(usize) -> usize| {
+            std::array::from_fn(|i| random(seed + i as u64, len(i)))
+        };
+        Group {
+            weights: values(20, &|i| WIDTHS[i] * K),
+            downs: values(30, &|i| RANKS[i] * K),
+            ups: values(40, &|i| WIDTHS[i] * RANKS[i]),
+        }
+    }
+
+    /// Calls `run` with the group on a device.
+    fn with<T>(&self, cpu: &Cpu, adapters: bool, run: impl FnOnce(&LinearGroup<'_, Cpu>) -> T) -> T {
+        let on = |values: &[Vec<f32>; 3]| values.each_ref().map(|v| buffer(cpu, v));
+        let (weights, downs, ups) = (on(&self.weights), on(&self.downs), on(&self.ups));
+        let layers: [Linear<'_, Cpu>; 3] = std::array::from_fn(|i| Linear {
+            weight: Matrix::View(weights[i].view(0, WIDTHS[i], K)),
+            adapter: (adapters && RANKS[i] > 0).then(|| Adapter {
+                down: Matrix::View(downs[i].view(0, RANKS[i], K)),
+                up: Matrix::View(ups[i].view(0, WIDTHS[i], RANKS[i])),
+                column: RANKS[..i].iter().sum(),
+                scale: SCALES[i],
+            }),
+        });
+        run(&LinearGroup { layers: &layers, rank: RANK })
+    }
+
+    /// `W + scale · B A` of all layers, one after another: `[WIDTH, K]`.
+    fn merged(&self) -> Vec<f64> {
+        let mut rows = Vec::new();
+        for i in 0..3 {
+            let (weight, down, up) = (&self.weights[i], &self.downs[i], &self.ups[i]);
+            let delta = product(WIDTHS[i], K, RANKS[i], |n, r| up[n * RANKS[i] + r], |r, k| down[r * K + k]);
+            rows.extend(weight.iter().zip(delta).map(|(w, d)| f64::from(*w) + f64::from(SCALES[i]) * d));
+        }
+        rows
+    }
+}
+
 #[test]
-fn matmul_adds_start_product_and_tail() {
-    let (x, w) = (random(1, T * K), random(2, N * K));
-    let (t, b, start) = (random(3, T * R), random(4, N * R), random(5, T * N));
-    let base = product(T, N, K, |i, p| x[i * K + p], |p, j| w[j * K + p]);
-    let adapter = product(T, N, R, |i, p| t[i * R + p], |p, j| b[j * R + p]);
-    let expected: Vec<f64> = (0..T * N).map(|i| f64::from(start[i]) + 0.5 * base[i] + adapter[i]).collect();
+fn a_group_is_the_product_with_its_merged_weights() {
+    let (x, start, group) = (random(1, T * K), random(5, T * WIDTH), Group::new());
+    let merged = group.merged();
+    let expected: Vec<f64> = (0..T * WIDTH)
+        .map(|at| {
+            let (i, j) = (at / WIDTH, at % WIDTH);
+            let sum: f64 = (0..K).map(|p| f64::from(x[i * K + p]) * merged[j * K + p]).sum();
+            f64::from(start[at]) + sum
+        })
+        .collect();
     assert_devices_agree(1e-5, false, |cpu| {
-        let (x, w, t) = (buffer(cpu, &x), buffer(cpu, &w), buffer(cpu, &t));
-        let (b, start) = (buffer(cpu, &b), buffer(cpu, &start));
-        let mut y = buffer(cpu, &vec![f32::NAN; T * N]);
-        let right = Matrix::View(b.view(0, N, R));
-        cpu.matmul(
-            y.view_mut(0, T, N),
-            Product {
-                left: x.view(0, T, K),
-                weight: Matrix::View(w.view(0, N, K)),
-                tail: Some(Tail { left: t.view(0, T, R), right }),
-                alpha: 0.5,
-                start: Start::From(start.view(0, T, N)),
-            },
-        );
+        let (x, start) = (buffer(cpu, &x), buffer(cpu, &start));
+        let (mut y, mut t) = (buffer(cpu, &vec![f32::NAN; T * WIDTH]), zeros(cpu, T * RANK));
+        group.with(cpu, true, |group| {
+            let start = Start::From(start.view(0, T, WIDTH));
+            cpu.linear(y.view_mut(0, T, WIDTH), Some(t.view_mut(0, T, RANK)), x.view(0, T, K), group, start);
+        });
         assert_close(&y, &expected, 1e-6, "y");
-        vec![values(&y)]
+        vec![values(&y), values(&t)]
     });
 }
 
 #[test]
-fn the_input_gradient_goes_through_the_weight_the_other_way() {
-    let (dy, w) = (random(6, T * N), random(7, N * K));
-    let (dt, a) = (random(8, T * R), random(9, R * K));
-    let base = product(T, K, N, |i, p| dy[i * N + p], |p, j| w[p * K + j]);
-    let adapter = product(T, K, R, |i, p| dt[i * R + p], |p, j| a[p * K + j]);
-    let expected: Vec<f64> = (0..T * K).map(|i| 1.0 + base[i] + adapter[i]).collect();
+fn without_their_memory_adapters_are_left_out() {
+    let (x, group) = (random(1, T * K), Group::new());
+    for cpu in devices() {
+        let x = buffer(&cpu, &x);
+        let apply = |adapters: bool| {
+            let mut y = zeros(&cpu, T * WIDTH);
+            group.with(&cpu, adapters, |group| {
+                cpu.linear(y.view_mut(0, T, WIDTH), None, x.view(0, T, K), group, Start::Zero);
+            });
+            values(&y)
+        };
+        assert_eq!(bits(&apply(true)), bits(&apply(false)), "{:?}", cpu.isa());
+    }
+}
+
+#[test]
+fn a_bias_is_a_start_whose_rows_are_the_same() {
+    let (x, bias, group) = (random(1, T * K), random(6, WIDTH), Group::new());
+    for cpu in devices() {
+        let (x, bias) = (buffer(&cpu, &x), buffer(&cpu, &bias));
+        let apply = |start: Start<'_, compute::cpu::CpuBuffer>| {
+            let mut y = zeros(&cpu, T * WIDTH);
+            group.with(&cpu, true, |group| {
+                cpu.linear(y.view_mut(0, T, WIDTH), None, x.view(0, T, K), group, start);
+            });
+            values(&y)
+        };
+        let every_row = buffer(&cpu, &bias.repeat(T));
+        let broadcast = apply(Start::From(bias.view(0, 1, WIDTH).repeated(T)));
+        assert_eq!(bits(&broadcast), bits(&apply(Start::From(every_row.view(0, T, WIDTH)))));
+    }
+}
+
+#[test]
+fn the_input_gradient_goes_through_the_merged_weights_the_other_way() {
+    let (dy, group) = (random(6, T * WIDTH), Group::new());
+    let merged = group.merged();
+    let expected: Vec<f64> = (0..T * K)
+        .map(|at| {
+            let (i, j) = (at / K, at % K);
+            (0..WIDTH).map(|p| f64::from(dy[i * WIDTH + p]) * merged[p * K + j]).sum()
+        })
+        .collect();
+    let first = product(T, R, N, |i, p| dy[i * WIDTH + p], |p, r| group.ups[0][p * R + r]);
     assert_devices_agree(1e-5, false, |cpu| {
-        let (dy, w, dt) = (buffer(cpu, &dy), buffer(cpu, &w), buffer(cpu, &dt));
-        let a = buffer(cpu, &a);
-        let mut dx = buffer(cpu, &vec![1.0; T * K]);
-        let right = Matrix::View(a.view(0, R, K));
-        cpu.matmul_backward_input(
-            dx.view_mut(0, T, K),
-            Product {
-                left: dy.view(0, T, N),
-                weight: Matrix::View(w.view(0, N, K)),
-                tail: Some(Tail { left: dt.view(0, T, R), right }),
-                alpha: 1.0,
-                start: Start::Output,
-            },
-        );
+        let dy = buffer(cpu, &dy);
+        let (mut dx, mut dt) = (buffer(cpu, &vec![f32::NAN; T * K]), buffer(cpu, &vec![f32::NAN; T * RANK]));
+        group.with(cpu, true, |group| {
+            let (dx, dt) = (dx.view_mut(0, T, K), dt.view_mut(0, T, RANK));
+            cpu.linear_backward_input(Some(dx), Some(dt), dy.view(0, T, WIDTH), group);
+        });
         assert_close(&dx, &expected, 1e-6, "dx");
-        vec![values(&dx)]
+        let dt_first: Vec<f32> = (0..T * R).map(|at| dt[at / R * RANK + at % R] / SCALES[0]).collect();
+        assert_close(&dt_first, &first, 1e-6, "dt");
+        let mut only_dt = zeros(cpu, T * RANK);
+        group.with(cpu, true, |group| {
+            let dt = only_dt.view_mut(0, T, RANK);
+            cpu.linear_backward_input(None, Some(dt), dy.view(0, T, WIDTH), group);
+        });
+        assert_eq!(bits(&only_dt), bits(&dt), "dt without dx");
+        vec![values(&dx), values(&dt)]
     });
 }
 
@@ -107,9 +195,7 @@ fn a_stored_weight_gives_the_product_of_its_values() {
         let apply = |cpu: &Cpu, weight: Matrix<'_, Cpu>| {
             let x = buffer(cpu, &x);
             let mut y = zeros(cpu, T * N);
-            let left = x.view(0, T, K);
-            let p = Product { left, weight, tail: None, alpha: 1.0, start: Start::Zero };
-            cpu.matmul(y.view_mut(0, T, N), p);
+            cpu.matmul(y.view_mut(0, T, N), x.view(0, T, K), weight);
             values(&y)
         };
         let stored = apply(&cpu, Matrix::Weight(&weight));

@@ -1,6 +1,6 @@
 //! Writing text: prompts take turns in a few slots, each leaving as soon as it is done.
 
-use compute::{Backend, DeviceBuffer, Matrix, Product, Start};
+use compute::{Backend, DeviceBuffer, Matrix};
 
 use crate::forward::{Context, Tokens};
 use crate::sampling::{Sampler, Sampling};
@@ -59,13 +59,8 @@ impl<B: Backend> Generator<B> {
         backend.embed(self.last.view_mut(0, rows.len(), h), rows, hidden);
         backend.matmul(
             self.logits.view_mut(0, rows.len(), v),
-            Product {
-                left: self.last.view(0, rows.len(), h),
-                weight: decoder.head().matrix(&decoder.parameters.values),
-                tail: None,
-                alpha: 1.0,
-                start: Start::Zero,
-            },
+            self.last.view(0, rows.len(), h),
+            decoder.head().matrix(&decoder.parameters.values),
         );
     }
 

@@ -1,6 +1,6 @@
 //! Linear layers that read the same input: q, k and v; gate and up; or one alone. Each carries its adapter.
 
-use compute::{Backend, DeviceBuffer, Matrix, Product, Start, Tail, View, ViewMut};
+use compute::{Adapter, Backend, DeviceBuffer, Linear, LinearGroup, Matrix, Start, View, ViewMut};
 
 /// A matrix of the model: frozen in its storage type, or trained.
 #[derive(Debug)]
@@ -84,6 +84,30 @@ pub(crate) struct Backward<'a, B: Backend> {
 }
 
 impl<B: Backend> Projection<B> {
+    /// Calls `run` with the layers as the backend wants them.
+    fn with_group<R>(&self, values: &B::Buffer, run: impl FnOnce(&LinearGroup<'_, B>) -> R) -> R {
+        let rank = self.adapter.map_or(0, |group| group.rank);
+        match &self.modules[..] {
+            [q] => run(&LinearGroup { layers: &[self.linear(q, values)], rank }),
+            [q, k] => run(&LinearGroup { layers: &[self.linear(q, values), self.linear(k, values)], rank }),
+            [q, k, v] => {
+                let layers = &[self.linear(q, values), self.linear(k, values), self.linear(v, values)];
+                run(&LinearGroup { layers, rank })
+            }
+            modules => unreachable!("a group of {} modules", modules.len()),
+        }
+    }
+
+    fn linear<'a>(&self, module: &'a Module<B>, values: &'a B::Buffer) -> Linear<'a, B> {
+        let adapter = self.adapter.zip(module.adapter).map(|(group, own)| Adapter {
+            down: Matrix::View(values.view(group.a + own.column * self.input, own.rank, self.input)),
+            up: Matrix::View(values.view(own.b, module.weight.rows, own.rank)),
+            column: own.column,
+            scale: group.scale,
+        });
+        Linear { weight: module.weight.matrix(values), adapter }
+    }
+
     /// `y = start + x Wᵀ + t Bᵀ`, writing `t = s x Aᵀ` into the group's columns of `t`.
     pub(crate) fn forward(
         &self,
@@ -94,31 +118,13 @@ impl<B: Backend> Projection<B> {
         t: Option<&mut B::Buffer>,
     ) {
         let tokens = x.rows;
-        let t = self.adapter.zip(t).map(|(group, t)| {
-            let down = Matrix::View(values.view(group.a, group.rank, self.input));
-            backend.matmul(
-                t.view_mut(group.column * tokens, tokens, group.rank),
-                Product { left: x, weight: down, tail: None, alpha: group.scale, start: Start::Zero },
-            );
-            let t: &B::Buffer = t;
-            t.view(group.column * tokens, tokens, group.rank)
-        });
-        for module in &self.modules {
-            let tail = t.zip(module.adapter).map(|(t, a)| Tail {
-                left: t.columns(a.column, a.rank),
-                right: Matrix::View(values.view(a.b, module.weight.rows, a.rank)),
-            });
-            let start = match residual {
-                Some(r) => {
-                    Start::From(r.view(0, tokens, self.output).columns(module.column, module.weight.rows))
-                }
-                None => Start::Zero,
-            };
-            backend.matmul(
-                y.view_mut(0, tokens, self.output).columns(module.column, module.weight.rows),
-                Product { left: x, weight: module.weight.matrix(values), tail, alpha: 1.0, start },
-            );
-        }
+        let t = self.adapter.zip(t).map(|(group, t)| t.view_mut(group.column * tokens, tokens, group.rank));
+        let start = match residual {
+            Some(residual) => Start::From(residual.view(0, tokens, self.output)),
+            None => Start::Zero,
+        };
+        let y = y.view_mut(0, tokens, self.output);
+        self.with_group(values, |group| backend.linear(y, t, x, group, start));
     }
 
     /// `dt = s dy B` into the scratch `dt` `[T, Σ R]`, the gradients of the `B` sides from the `t` of the forward,
@@ -133,39 +139,17 @@ impl<B: Backend> Projection<B> {
     ) {
         let tokens = run.dy.rows;
         if let Some(group) = self.adapter {
+            let t = t.view(group.column * tokens, tokens, group.rank);
             for module in &self.modules {
-                let Some(a) = module.adapter else { continue };
+                let Some(own) = module.adapter else { continue };
+                let db = run.gradients.view_mut(own.b, module.weight.rows, own.rank);
                 let dy = run.dy.columns(module.column, module.weight.rows);
-                let t = t.view(group.column * tokens, tokens, group.rank).columns(a.column, a.rank);
-                backend.matmul_backward_weight(
-                    run.gradients.view_mut(a.b, module.weight.rows, a.rank),
-                    dy,
-                    t,
-                );
-                let up = Matrix::View(run.values.view(a.b, module.weight.rows, a.rank));
-                backend.matmul_backward_input(
-                    dt.view_mut(0, tokens, group.rank).columns(a.column, a.rank),
-                    Product { left: dy, weight: up, tail: None, alpha: group.scale, start: Start::Zero },
-                );
+                backend.matmul_backward_weight(db, dy, t.columns(own.column, own.rank));
             }
         }
-        let Some(dx) = dx else { return };
-        for (i, module) in self.modules.iter().enumerate() {
-            let tail = self.adapter.filter(|_| i == 0).map(|group| Tail {
-                left: dt.view(0, tokens, group.rank),
-                right: Matrix::View(run.values.view(group.a, group.rank, self.input)),
-            });
-            backend.matmul_backward_input(
-                dx.view_mut(0, tokens, self.input),
-                Product {
-                    left: run.dy.columns(module.column, module.weight.rows),
-                    weight: module.weight.matrix(run.values),
-                    tail,
-                    alpha: 1.0,
-                    start: if i == 0 { Start::Zero } else { Start::Output },
-                },
-            );
-        }
+        let dt = self.adapter.map(|group| dt.view_mut(0, tokens, group.rank));
+        let dx = dx.map(|dx| dx.view_mut(0, tokens, self.input));
+        self.with_group(run.values, |group| backend.linear_backward_input(dx, dt, run.dy, group));
     }
 
     /// The gradients that need the input: `dA += dtᵀ x`, and `dW += dyᵀ x` of trained weights.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use compute::cpu::Isa;
-use compute::{Backend, Cpu, DeviceBuffer, Matrix, Product, Start};
+use compute::{Backend, Cpu, DeviceBuffer, Matrix};
 use model::Config;
 use serde::Serialize;
 use serde_json::json;
@@ -185,9 +185,7 @@ fn product_speed(device: &Cpu) -> Outcome<f64> {
     device.fill(&mut right, 0, n * n, 0.25);
     let mut multiply = || {
         let weight = Matrix::View(right.view(0, n, n));
-        let left = left.view(0, n, n);
-        let p = Product { left, weight, tail: None, alpha: 1.0, start: Start::Zero };
-        device.matmul(product.view_mut(0, n, n), p);
+        device.matmul(product.view_mut(0, n, n), left.view(0, n, n), weight);
     };
     multiply();
     let (clock, mut rounds) = (Instant::now(), 0);

@@ -134,7 +134,9 @@ impl<'a> Rows<'a> {
 
 impl<'a> From<View<'a, CpuBuffer>> for Rows<'a> {
     fn from(v: View<'a, CpuBuffer>) -> Self {
-        let end = view_end(v.offset, v.rows, v.cols, v.stride);
+        // To read, one row may stand for many.
+        let stride = if v.stride == 0 { v.cols } else { v.stride };
+        let end = if v.stride == 0 { v.offset + v.cols } else { view_end(v.offset, v.rows, v.cols, stride) };
         Rows { data: &v.buffer[v.offset..end], rows: v.rows, cols: v.cols, stride: v.stride }
     }
 }

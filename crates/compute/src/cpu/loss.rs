@@ -1,7 +1,7 @@
 //! Cross-entropy of labelled tokens, a chunk of rows at a time.
 
 use super::buffer::{CpuBuffer, Rows, RowsMut, Weights, by_rows, task_rows};
-use super::gemm::{Elements, Gemm, Init, Operand, gemm};
+use super::gemm::{Elements, Gemm, Init, Operand, Part, gemm};
 use super::math::{Arithmetic, Kernel, LANES, dispatch, exp, largest, sum_lanes};
 use super::{Isa, Threads};
 use crate::TokenLossOutput;
@@ -61,13 +61,10 @@ pub(super) fn token_loss(
         }
         let product = Gemm {
             rows: count,
-            cols: vocabulary,
             depth: width,
             left: row_major(hidden, width),
-            right: loss.head.along_cols(),
-            tail: None,
-            alpha: 1.0,
-            init: Init::Zero,
+            low: None,
+            parts: &[Part::whole(vocabulary, loss.head.along_cols(), Init::Zero)],
             c: &mut *logits,
             stride: vocabulary,
         };
@@ -97,13 +94,10 @@ pub(super) fn token_loss(
             let d_hidden = scratch.d_hidden.at_least(chunk * width);
             let product = Gemm {
                 rows: count,
-                cols: width,
                 depth: vocabulary,
                 left: row_major(logits, vocabulary),
-                right: loss.head.along_rows(),
-                tail: None,
-                alpha: 1.0,
-                init: Init::Zero,
+                low: None,
+                parts: &[Part::whole(width, loss.head.along_rows(), Init::Zero)],
                 c: &mut *d_hidden,
                 stride: width,
             };
@@ -115,13 +109,10 @@ pub(super) fn token_loss(
         if let Some(to) = &mut loss.d_head {
             let product = Gemm {
                 rows: vocabulary,
-                cols: width,
                 depth: count,
                 left: column_major(logits, vocabulary),
-                right: column_major(hidden, width),
-                tail: None,
-                alpha: 1.0,
-                init: Init::Output,
+                low: None,
+                parts: &[Part::whole(width, column_major(hidden, width), Init::Output)],
                 c: &mut *to.data,
                 stride: to.stride,
             };

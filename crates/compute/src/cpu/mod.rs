@@ -9,6 +9,7 @@ mod buffer;
 mod embed;
 mod gemm;
 mod isa;
+mod linear;
 mod loss;
 mod math;
 mod norm;
@@ -26,10 +27,10 @@ pub use isa::Isa;
 pub use threads::Threads;
 
 use self::buffer::{Rows, RowsMut, Weights};
-use self::gemm::{Gemm, Init, gemm};
+use self::gemm::{Gemm, Init, Part, gemm};
 use crate::{
-    AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType, Matrix,
-    Product, Result, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+    AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType, LinearGroup,
+    Matrix, Result, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
 
 /// The processor as a device.
@@ -97,54 +98,44 @@ impl Backend for Cpu {
         buffer[offset..offset + len].fill(value);
     }
 
-    fn matmul(&self, y: ViewMut<'_, CpuBuffer>, p: Product<'_, Self>) {
-        let (y, left, weight) = (RowsMut::from(y), Rows::from(p.left), Weights::from(p.weight));
-        assert_eq!((y.rows, y.cols), (left.rows, weight.rows), "output [T, N]");
-        assert_eq!(left.cols, weight.cols, "input [T, K]");
-        let tail = p.tail.map(|tail| {
-            let (tail_left, right) = (Rows::from(tail.left), Weights::from(tail.right));
-            assert_eq!((tail_left.rows, right.rows), (y.rows, y.cols), "tail [T, R], [N, R]");
-            assert_eq!(tail_left.cols, right.cols, "tail [T, R], [N, R]");
-            (tail_left.cols, tail_left.operand(), right.along_cols())
-        });
+    fn matmul(&self, y: ViewMut<'_, CpuBuffer>, x: View<'_, CpuBuffer>, weight: Matrix<'_, Self>) {
+        let (y, x, weight) = (RowsMut::from(y), Rows::from(x), Weights::from(weight));
+        assert_eq!((y.rows, y.cols), (x.rows, weight.rows), "output [T, N]");
+        assert_eq!(x.cols, weight.cols, "input [T, K]");
         let g = Gemm {
             rows: y.rows,
-            cols: y.cols,
-            depth: left.cols,
-            left: left.operand(),
-            right: weight.along_cols(),
-            tail,
-            alpha: p.alpha,
-            init: init(p.start, &y),
+            depth: x.cols,
+            left: x.operand(),
+            low: None,
+            parts: &[Part::whole(y.cols, weight.along_cols(), Init::Zero)],
             c: y.data,
             stride: y.stride,
         };
         gemm(&self.threads, self.isa, g);
     }
 
-    fn matmul_backward_input(&self, dx: ViewMut<'_, CpuBuffer>, p: Product<'_, Self>) {
-        let (dx, left, weight) = (RowsMut::from(dx), Rows::from(p.left), Weights::from(p.weight));
-        assert_eq!((dx.rows, dx.cols), (left.rows, weight.cols), "output [T, K]");
-        assert_eq!(left.cols, weight.rows, "gradient [T, N]");
-        let tail = p.tail.map(|tail| {
-            let (tail_left, right) = (Rows::from(tail.left), Weights::from(tail.right));
-            assert_eq!((tail_left.rows, right.cols), (dx.rows, dx.cols), "tail [T, R], [R, K]");
-            assert_eq!(tail_left.cols, right.rows, "tail [T, R], [R, K]");
-            (tail_left.cols, tail_left.operand(), right.along_rows())
-        });
-        let g = Gemm {
-            rows: dx.rows,
-            cols: dx.cols,
-            depth: left.cols,
-            left: left.operand(),
-            right: weight.along_rows(),
-            tail,
-            alpha: p.alpha,
-            init: init(p.start, &dx),
-            c: dx.data,
-            stride: dx.stride,
-        };
-        gemm(&self.threads, self.isa, g);
+    fn linear(
+        &self,
+        y: ViewMut<'_, CpuBuffer>,
+        t: Option<ViewMut<'_, CpuBuffer>>,
+        x: View<'_, CpuBuffer>,
+        group: &LinearGroup<'_, Self>,
+        start: Start<'_, CpuBuffer>,
+    ) {
+        let forward = linear::Forward { y: y.into(), t: t.map(RowsMut::from), x: x.into(), start };
+        linear::forward(&self.threads, self.isa, group, forward);
+    }
+
+    fn linear_backward_input(
+        &self,
+        dx: Option<ViewMut<'_, CpuBuffer>>,
+        dt: Option<ViewMut<'_, CpuBuffer>>,
+        dy: View<'_, CpuBuffer>,
+        group: &LinearGroup<'_, Self>,
+    ) {
+        let backward =
+            linear::Backward { dx: dx.map(RowsMut::from), dt: dt.map(RowsMut::from), dy: dy.into() };
+        linear::backward_input(&self.threads, self.isa, group, backward);
     }
 
     fn matmul_backward_weight(
@@ -158,13 +149,10 @@ impl Backend for Cpu {
         assert_eq!(dy.rows, x.rows, "tokens");
         let g = Gemm {
             rows: dw.rows,
-            cols: dw.cols,
             depth: dy.rows,
             left: dy.transposed(),
-            right: x.transposed(),
-            tail: None,
-            alpha: 1.0,
-            init: Init::Output,
+            low: None,
+            parts: &[Part::whole(dw.cols, x.transposed(), Init::Output)],
             c: dw.data,
             stride: dw.stride,
         };
@@ -306,17 +294,5 @@ impl Backend for Cpu {
 
     fn grad_norm(&self, grads: &CpuBuffer) -> f64 {
         optimizer::norm(&self.threads, self.isa, grads)
-    }
-}
-
-fn init<'a>(start: Start<'a, CpuBuffer>, y: &RowsMut<'_>) -> Init<'a> {
-    match start {
-        Start::Zero => Init::Zero,
-        Start::Output => Init::Output,
-        Start::From(view) => {
-            let rows = Rows::from(view);
-            assert_eq!((rows.rows, rows.cols), (y.rows, y.cols), "start as the output");
-            Init::From(rows.data, rows.stride)
-        }
     }
 }

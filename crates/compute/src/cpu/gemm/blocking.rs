@@ -20,36 +20,35 @@ const TASKS_PER_THREAD: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Depth {
     depth: usize,
-    tail: usize,
     /// Steps in a block; the last one may be shorter.
     length: usize,
     pub(super) blocks: usize,
 }
 
-/// One block of depth; the tail follows the last one.
+/// One block of depth.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
     pub(super) from: usize,
     pub(super) depth: usize,
-    pub(super) tail: usize,
+    /// A tail follows the last block.
+    pub(super) last: bool,
 }
 
 impl Depth {
-    pub(super) fn new(depth: usize, tail: usize) -> Self {
+    pub(super) fn new(depth: usize) -> Self {
         let blocks = depth.div_ceil(MAX_BLOCK).max(1);
         let length = depth.div_ceil(blocks).next_multiple_of(16);
-        Depth { depth, tail, length, blocks }
+        Depth { depth, length, blocks }
     }
 
     pub(super) fn block(&self, index: usize) -> Block {
         let from = index * self.length;
-        let last = index + 1 == self.blocks;
-        Block { from, depth: self.length.min(self.depth - from), tail: if last { self.tail } else { 0 } }
+        Block { from, depth: self.length.min(self.depth - from), last: index + 1 == self.blocks }
     }
 
     /// Room that any block fits in, in steps.
     pub(super) fn room(&self) -> usize {
-        self.length.min(self.depth) + self.tail
+        self.length.min(self.depth)
     }
 }
 
@@ -58,6 +57,15 @@ impl Depth {
 fn part(index: usize, parts: usize, of: usize) -> Range<usize> {
     let start = |index: usize| index * (of / parts) + index.min(of % parts);
     start(index)..start(index + 1)
+}
+
+/// An output, the steps of its longest packed right panel, and the blocks of its depth.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) room: usize,
+    pub(super) blocks: usize,
 }
 
 /// The output as panels and tasks.
@@ -75,45 +83,54 @@ pub(super) struct Grid {
     pub(super) groups: usize,
     /// Cuts of the row panels that are tasks of their own.
     pub(super) cuts: usize,
-    /// The left side is packed once for all tasks. Otherwise each task packs its rows, for itself, as it comes to
-    /// them: with one group nobody else would read them.
-    pub(super) share_left: bool,
-    /// Depth blocks that are packed together on the left.
-    pub(super) blocks_at_once: usize,
 }
 
 impl Grid {
-    pub(super) fn new(kernels: &Kernels, rows: usize, cols: usize, depth: &Depth, threads: usize) -> Self {
+    /// Cuts `[rows, cols]`, whose packed right panels have up to `room` steps a block. Where the left side is
+    /// not `shared`, every task packs its own rows as it comes to them, so there is one group of columns.
+    pub(super) fn new(kernels: &Kernels, output: Extent, threads: usize, shared: bool) -> Self {
+        let Extent { rows, cols, room, blocks } = output;
         let lanes = kernels.lanes;
         let row_panels = rows.div_ceil(kernels.max_rows);
-        let vectors = match cols.div_ceil(lanes) {
-            1 => 1,
-            2 => 2,
-            _ if rows <= kernels.max_rows_wide => 4,
-            _ => 2,
-        };
-        let width = vectors * lanes;
+        let width = Self::width(kernels, rows, cols);
         let col_panels = cols.div_ceil(width);
-        let steps = depth.room() * depth.blocks;
         // A multiply-add costs a 16th of a cycle; packing a right element as much as eight rows.
-        let cycles = cols * steps * (rows + 8) / 16;
+        let cycles = cols * room * blocks * (rows + 8) / 16;
         let tasks = if threads == 1 { 1 } else { (cycles / MIN_TASK).clamp(1, threads * TASKS_PER_THREAD) };
-        let share_left = col_panels > 2 || row_panels == 1;
-        let (groups, cuts) = if share_left {
-            let fitting = (RIGHT_BUDGET / (width * depth.room())).max(1);
+        let (groups, cuts) = if shared {
+            let fitting = (RIGHT_BUDGET / (width * room.max(1))).max(1);
             let groups = col_panels.div_ceil(fitting).max(tasks.min(col_panels));
             (groups, tasks.div_ceil(groups).min(row_panels.div_ceil(8)))
         } else {
             (1, tasks.min(row_panels))
         };
-        let blocks_at_once =
-            if share_left { (LEFT_BUDGET / (rows * depth.room())).max(1) } else { depth.blocks };
-        Grid { rows, cols, row_panels, lanes, width, col_panels, groups, cuts, share_left, blocks_at_once }
+        Grid { rows, cols, row_panels, lanes, width, col_panels, groups, cuts }
+    }
+
+    fn width(kernels: &Kernels, rows: usize, cols: usize) -> usize {
+        let vectors = match cols.div_ceil(kernels.lanes) {
+            1 => 1,
+            2 => 2,
+            _ if rows <= kernels.max_rows_wide => 4,
+            _ => 2,
+        };
+        vectors * kernels.lanes
+    }
+
+    /// Whether a product with this output alone should pack its left side once for all tasks: where few columns read
+    /// it, nobody else would.
+    pub(super) fn shares_left(kernels: &Kernels, rows: usize, cols: usize) -> bool {
+        cols > 2 * Self::width(kernels, rows, cols) || rows <= kernels.max_rows
+    }
+
+    /// Depth blocks of the left side that are packed together.
+    pub(super) fn blocks_at_once(rows: usize, depth: &Depth) -> usize {
+        (LEFT_BUDGET / (rows * depth.room()).max(1)).max(1)
     }
 
     /// Tallest output that [`Grid`] should be asked for at once.
     pub(super) fn max_rows(depth: &Depth) -> usize {
-        (LEFT_BUDGET / depth.room()).max(64)
+        (LEFT_BUDGET / depth.room().max(1)).max(64)
     }
 
     pub(super) fn tasks(&self) -> usize {

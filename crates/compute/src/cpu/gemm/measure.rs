@@ -3,7 +3,7 @@
 use half::bf16;
 
 use super::simd::Simd;
-use super::{Elements, Gemm, Init, Isa, Operand, Threads, gemm};
+use super::{Elements, Gemm, Init, Isa, Operand, Part, Threads, gemm};
 
 /// One factor: its values, and whether its depth axis is the contiguous one.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +27,10 @@ pub fn product(
 ) {
     let g = Gemm {
         rows,
-        cols,
         depth,
         left: operand(left, rows, depth),
-        right: operand(right, cols, depth),
-        tail: None,
-        alpha: 1.0,
-        init: Init::Zero,
+        low: None,
+        parts: &[Part::whole(cols, operand(right, cols, depth), Init::Zero)],
         c,
         stride: cols,
     };

@@ -15,24 +15,23 @@ mod avx512;
 mod blocking;
 mod kernels;
 pub mod measure;
+mod output;
 mod pack;
 mod plain;
 mod scratch;
 mod simd;
+mod stretch;
 #[cfg(test)]
 mod tests;
 mod thin;
 mod tile;
 
-use std::ops::Range;
-
 use half::{bf16, f16};
 
-use self::blocking::{Block, Depth, Grid};
+use self::blocking::{Depth, Grid};
 use self::kernels::Kernels;
-use self::pack::Pack;
-use self::thin::Thin;
-use self::tile::Tile;
+use self::output::Target;
+use self::stretch::{LowSide, Product};
 use super::{Isa, Threads};
 
 /// Stored elements of an operand, decoded to f32 in the packing step.
@@ -76,73 +75,134 @@ impl Operand<'_> {
 pub(crate) enum Init<'a> {
     Zero,
     Output,
-    /// Values and their row stride.
+    /// Values and their row stride, which may be 0: a bias.
     From(&'a [f32], usize),
 }
 
-/// `c[i, j] = init + alpha * Σ_p left[i, p] * right[j, p] (+ Σ_q tail.left[i, q] * tail.right[j, q])`.
+/// Products that share their left side, so that it is packed once: first those of `low`, then the parts, which may go
+/// on with what `low` wrote.
 #[derive(Debug)]
 pub(crate) struct Gemm<'a> {
     pub rows: usize,
-    pub cols: usize,
     pub depth: usize,
+    /// `[rows, depth]`.
     pub left: Operand<'a>,
-    pub right: Operand<'a>,
-    /// Depth, left and right of the second pair.
-    pub tail: Option<(usize, Operand<'a>, Operand<'a>)>,
-    pub alpha: f32,
-    pub init: Init<'a>,
-    /// Output, `[rows, cols]` with `stride` elements from row to row.
+    pub low: Option<Low<'a>>,
+    /// At most [`MAX_PARTS`], with ascending columns.
+    pub parts: &'a [Part<'a>],
+    /// Output of the parts, `stride` elements from row to row.
     pub c: &'a mut [f32],
     pub stride: usize,
 }
 
-/// Computes the product. Each element is reduced in an order that depends on `depth` alone.
+/// The low-rank side. Columns that no part of it writes are left as they are, and may be read by tails.
+#[derive(Debug)]
+pub(crate) struct Low<'a> {
+    /// At most [`MAX_PARTS`], with ascending columns, without tails.
+    pub parts: &'a [Part<'a>],
+    pub c: &'a mut [f32],
+    pub stride: usize,
+}
+
+/// `c[i, column + j] = init + alpha * Σ_p left[i, p] * right[j, p] + Σ_q low[i, tail.column + q] * tail.right[j, q]`.
+#[derive(Debug)]
+pub(crate) struct Part<'a> {
+    /// First column in the output.
+    pub column: usize,
+    pub cols: usize,
+    pub right: Operand<'a>,
+    pub tail: Option<Tail<'a>>,
+    pub alpha: f32,
+    /// [`Init::From`] begins with the part's first column.
+    pub init: Init<'a>,
+}
+
+impl<'a> Part<'a> {
+    /// A part without columns.
+    pub(crate) const NONE: Part<'static> = Part {
+        column: 0,
+        cols: 0,
+        right: Operand { elements: Elements::F32(&[]), row_stride: 0, depth_stride: 0 },
+        tail: None,
+        alpha: 1.0,
+        init: Init::Zero,
+    };
+
+    /// A plain product: the whole output, no tail.
+    pub(crate) fn whole(cols: usize, right: Operand<'a>, init: Init<'a>) -> Self {
+        Part { column: 0, cols, right, tail: None, alpha: 1.0, init }
+    }
+}
+
+/// What goes on after a part's depth, unscaled: columns of the low-rank side against `right`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tail<'a> {
+    pub column: usize,
+    pub depth: usize,
+    pub right: Operand<'a>,
+}
+
+/// q, k and v.
+pub(crate) const MAX_PARTS: usize = 3;
+
+impl Gemm<'_> {
+    fn check(&self) {
+        self.left.check("left", self.rows, self.depth);
+        if let Some(low) = &self.low {
+            self.check_parts("low-rank side", low.parts, (low.c.len(), low.stride));
+            assert!(low.parts.iter().all(|part| part.tail.is_none()), "a tail on the low-rank side");
+        }
+        self.check_parts("output", self.parts, (self.c.len(), self.stride));
+        for part in self.parts {
+            let Some(tail) = part.tail else { continue };
+            let low = self.low.as_ref().expect("a tail continues the low-rank side");
+            let end = (self.rows - 1) * low.stride + tail.column + tail.depth;
+            assert!(tail.column + tail.depth <= low.stride && end <= low.c.len(), "columns of a tail");
+            tail.right.check("right of a tail", part.cols, tail.depth);
+        }
+    }
+
+    fn check_parts(&self, what: &str, parts: &[Part<'_>], (len, stride): (usize, usize)) {
+        assert!(parts.len() <= MAX_PARTS, "{what}: {} parts", parts.len());
+        let mut columns = 0;
+        for part in parts.iter().filter(|part| part.cols > 0) {
+            assert!(part.column >= columns, "{what}: parts overlap");
+            columns = part.column + part.cols;
+            part.right.check("right", part.cols, self.depth);
+            if let Init::From(values, stride) = part.init {
+                let end = (self.rows - 1) * stride + part.cols;
+                assert!(end <= values.len(), "start: {} elements of {end}", values.len());
+            }
+        }
+        assert!(columns <= stride || self.rows == 1, "{what}: a stride of {stride} for {columns} columns");
+        let end = if columns > 0 { (self.rows - 1) * stride + columns } else { 0 };
+        assert!(end <= len, "{what}: {len} elements of {end}");
+    }
+}
+
+/// Computes the products. Each element is reduced in an order that depends on `depth` alone.
 pub(crate) fn gemm(threads: &Threads, isa: Isa, g: Gemm<'_>) {
-    if g.rows == 0 || g.cols == 0 {
+    if g.rows == 0 {
         return;
     }
-    let tail = g.tail.map_or(0, |(tail, ..)| tail);
-    let shape = (g.rows - 1, g.cols);
-    g.left.check("left", g.rows, g.depth);
-    g.right.check("right", g.cols, g.depth);
-    if let Some((_, left, right)) = g.tail {
-        left.check("left of the tail", g.rows, tail);
-        right.check("right of the tail", g.cols, tail);
-    }
-    assert!(g.stride >= g.cols, "a stride of {} for {} columns", g.stride, g.cols);
-    assert!(shape.0 * g.stride + shape.1 <= g.c.len(), "output: {} elements", g.c.len());
-    let (start, start_stride) = match g.init {
-        Init::Zero => (std::ptr::null(), 0),
-        Init::Output => (g.c.as_ptr(), g.stride),
-        Init::From(values, stride) => {
-            assert!(shape.0 * stride + shape.1 <= values.len(), "start: {} elements", values.len());
-            (values.as_ptr(), stride)
-        }
-    };
-    let depth = Depth::new(g.depth, tail);
-    let kernels = kernels_of(isa);
+    g.check();
+    let depth = Depth::new(g.depth);
     let height = Grid::max_rows(&depth);
-    let contiguous = g.right.depth_stride == 1 && g.tail.is_none_or(|(_, _, right)| right.depth_stride == 1);
+    let low = g.low.map(|low| LowSide {
+        parts: low.parts,
+        len: low.c.len(),
+        target: Target { c: low.c.as_mut_ptr(), stride: low.stride },
+    });
+    let product = Product {
+        kernels: kernels_of(isa),
+        depth,
+        left: g.left,
+        low,
+        parts: g.parts,
+        target: Target { c: g.c.as_mut_ptr(), stride: g.stride },
+    };
     for row in (0..g.rows).step_by(height) {
-        let rows = height.min(g.rows - row);
-        let grid = Grid::new(&kernels, rows, g.cols, &depth, threads.count());
-        let product = Product {
-            kernels,
-            grid,
-            depth,
-            row,
-            left: g.left,
-            right: g.right,
-            tail: g.tail.map(|(_, left, right)| (left, right)),
-            alpha: g.alpha,
-            start,
-            start_stride,
-            c: g.c.as_mut_ptr(),
-            stride: g.stride,
-            thin: rows <= THIN_PANELS * kernels.max_rows && contiguous,
-        };
-        product.run(threads);
+        product.stretch(threads, row, height.min(g.rows - row));
     }
 }
 
@@ -156,232 +216,3 @@ fn kernels_of(isa: Isa) -> Kernels {
         _ => plain::KERNELS,
     }
 }
-
-/// A stretch of rows of a product, cut into tasks.
-struct Product<'a> {
-    kernels: Kernels,
-    grid: Grid,
-    depth: Depth,
-    /// First row of the stretch.
-    row: usize,
-    left: Operand<'a>,
-    right: Operand<'a>,
-    tail: Option<(Operand<'a>, Operand<'a>)>,
-    alpha: f32,
-    /// Null for a product that nothing is added to.
-    start: *const f32,
-    start_stride: usize,
-    c: *mut f32,
-    stride: usize,
-    /// The right side is not packed.
-    thin: bool,
-}
-
-// SAFETY: the operands are shared slices; through `c` each task writes the rows and columns of its own tiles, and
-// where `start` is the output it reads only these.
-unsafe impl Sync for Product<'_> {}
-
-/// Packed left panels of consecutive depth blocks, shared by tasks.
-#[derive(Clone, Copy)]
-struct Panels(*mut f32);
-
-// SAFETY: tasks that pack write disjoint panels, and have ended before others read them.
-unsafe impl Sync for Panels {}
-
-impl Panels {
-    fn at(&self, offset: usize) -> *mut f32 {
-        self.0.wrapping_add(offset)
-    }
-}
-
-impl Product<'_> {
-    fn run(&self, threads: &Threads) {
-        let Grid { share_left, blocks_at_once, row_panels, .. } = self.grid;
-        let rows = self.grid.row_panel(row_panels - 1).end;
-        for first in (0..self.depth.blocks).step_by(blocks_at_once) {
-            let blocks = first..self.depth.blocks.min(first + blocks_at_once);
-            if !share_left {
-                threads.run(self.grid.tasks(), |task| self.task(task, blocks.clone(), None));
-                continue;
-            }
-            let room = self.block_room();
-            scratch::with_left(room * blocks.len(), |left| {
-                let left = Panels(left.as_mut_ptr());
-                let pack = |panel: usize| {
-                    for (index, block) in blocks.clone().enumerate() {
-                        let rows = self.grid.row_panel(panel);
-                        let block = self.depth.block(block);
-                        let offset = self.grid.left_offset(rows.start, panel, block.depth + block.tail);
-                        self.pack_left(rows, block, left.at(index * room + offset));
-                    }
-                };
-                if rows * self.depth.room() * blocks.len() < SHARED_PACKING {
-                    (0..row_panels).for_each(pack);
-                } else {
-                    threads.run(row_panels, pack);
-                }
-                threads.run(self.grid.tasks(), |task| self.task(task, blocks.clone(), Some(left)));
-            });
-        }
-    }
-
-    /// Floats of one depth block of packed left panels.
-    fn block_room(&self) -> usize {
-        let rows = self.grid.row_panel(self.grid.row_panels - 1).end;
-        self.grid.left_offset(rows, self.grid.row_panels, self.depth.room())
-    }
-
-    /// Computes one task's part of the output over some blocks of depth, whose packed left panels may be there.
-    fn task(&self, task: usize, blocks: Range<usize>, left: Option<Panels>) {
-        let (col_panels, row_panels) = self.grid.task(task);
-        if let (true, Some(left)) = (self.thin, left) {
-            return self.thin_task(col_panels, row_panels, blocks, left);
-        }
-        let right_room = self.grid.group_panels() * self.grid.width * self.depth.room() + self.kernels.lanes;
-        let left_room = (self.kernels.max_rows * self.depth.room() + self.kernels.lanes).next_multiple_of(16);
-        scratch::with_task(left_room + right_room, |memory| {
-            let (own, right) = memory.split_at_mut(left_room);
-            for (index, number) in blocks.enumerate() {
-                let block = self.depth.block(number);
-                let steps = block.depth + block.tail;
-                for (i, panel) in col_panels.clone().enumerate() {
-                    let to = right[i * self.grid.width * steps..].as_mut_ptr();
-                    self.pack_right(panel, block, to);
-                }
-                for panel in row_panels.clone() {
-                    let rows = self.grid.row_panel(panel);
-                    let left = match left {
-                        Some(left) => {
-                            let offset = self.grid.left_offset(rows.start, panel, steps);
-                            left.at(index * self.block_room() + offset).cast_const()
-                        }
-                        None => {
-                            self.pack_left(rows.clone(), block, own.as_mut_ptr());
-                            own.as_ptr()
-                        }
-                    };
-                    for (i, col_panel) in col_panels.clone().enumerate() {
-                        let right = right[i * self.grid.width * steps..].as_ptr();
-                        let (cols, vectors) = self.grid.col_panel(col_panel);
-                        let tile = self.tile(rows.start, cols, number, left, right);
-                        // SAFETY: `isa` was found on this CPU; both panels are packed for this height and width;
-                        // `gemm` checked that rows and columns lie inside the output and what it starts from.
-                        unsafe { (self.kernels.tile)(rows.len(), vectors)(&tile) }
-                    }
-                }
-            }
-        });
-    }
-
-    /// As [`Product::task`], without packing the right side.
-    fn thin_task(
-        &self,
-        col_panels: Range<usize>,
-        row_panels: Range<usize>,
-        blocks: Range<usize>,
-        left: Panels,
-    ) {
-        let cols = self.grid.cols_of(col_panels);
-        for (index, number) in blocks.enumerate() {
-            let block = self.depth.block(number);
-            for col in cols.clone().step_by(self.kernels.lanes) {
-                let width = self.kernels.lanes.min(cols.end - col);
-                for panel in row_panels.clone() {
-                    let rows = self.grid.row_panel(panel);
-                    let offset = self.grid.left_offset(rows.start, panel, block.depth + block.tail);
-                    let left = left.at(index * self.block_room() + offset).cast_const();
-                    let thin = Thin {
-                        tile: self.tile(rows.start, col..col + width, number, left, std::ptr::null()),
-                        right: self.right,
-                        row: col,
-                        from: block.from,
-                        tail: self.tail.map(|(_, right)| right),
-                    };
-                    // SAFETY: `isa` was found on this CPU; the left panel is packed for this height; `gemm` checked
-                    // that rows, columns and depth lie inside operands and output.
-                    unsafe { (self.kernels.thin)(rows.len())(&thin) }
-                }
-            }
-        }
-    }
-
-    /// One tile over one block of depth.
-    fn tile(
-        &self,
-        row: usize,
-        cols: Range<usize>,
-        block: usize,
-        left: *const f32,
-        right: *const f32,
-    ) -> Tile {
-        let row = self.row + row;
-        let c = self.c.wrapping_add(row * self.stride + cols.start);
-        let (start, start_stride) = if block > 0 {
-            (c.cast_const(), self.stride)
-        } else if self.start.is_null() {
-            (self.start, 0)
-        } else {
-            (self.start.wrapping_add(row * self.start_stride + cols.start), self.start_stride)
-        };
-        let Block { depth, tail, .. } = self.depth.block(block);
-        Tile {
-            left,
-            right,
-            depth,
-            tail,
-            alpha: self.alpha,
-            cols: cols.len(),
-            start,
-            start_stride,
-            c,
-            stride: self.stride,
-        }
-    }
-
-    fn pack_left(&self, rows: Range<usize>, block: Block, to: *mut f32) {
-        let width = rows.len();
-        let rows = self.row + rows.start..self.row + rows.end;
-        self.pack(self.left, self.tail.map(|(left, _)| left), rows, width, block, to);
-    }
-
-    fn pack_right(&self, col_panel: usize, block: Block, to: *mut f32) {
-        let (cols, vectors) = self.grid.col_panel(col_panel);
-        let width = vectors * self.kernels.lanes;
-        self.pack(self.right, self.tail.map(|(_, right)| right), cols, width, block, to);
-    }
-
-    /// Packs a strip of an operand, followed by the same strip of the tail.
-    fn pack(
-        &self,
-        operand: Operand<'_>,
-        tail: Option<Operand<'_>>,
-        rows: Range<usize>,
-        width: usize,
-        block: Block,
-        to: *mut f32,
-    ) {
-        let main = Pack {
-            operand,
-            row: rows.start,
-            rows: rows.len(),
-            from: block.from,
-            depth: block.depth,
-            to,
-            width,
-        };
-        // SAFETY: `isa` was found on this CPU; the strips lie inside the operands, as `gemm` checked; `to` is a panel
-        // of this width with room for one more vector, or with the next panel of the same task behind it.
-        unsafe {
-            (self.kernels.pack)(&main);
-            if let (Some(operand), 1..) = (tail, block.tail) {
-                let to = to.wrapping_add(block.depth * width);
-                (self.kernels.pack)(&Pack { operand, from: 0, depth: block.tail, to, ..main });
-            }
-        }
-    }
-}
-
-/// Panels of rows up to which the right side is not packed: this many times it is transposed.
-const THIN_PANELS: usize = 2;
-/// Left elements from which packing is worth a round of the threads.
-const SHARED_PACKING: usize = 64 * 1024;

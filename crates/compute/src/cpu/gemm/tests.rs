@@ -73,7 +73,7 @@ struct Case {
     tail: usize,
     left: Stored,
     right: Stored,
-    tail_left: Stored,
+    low: Vec<f32>,
     tail_right: Stored,
     alpha: f32,
     init: usize,
@@ -95,7 +95,7 @@ impl Case {
             tail,
             left: Stored::new(random, rows, depth, left_kind, left_rows),
             right: Stored::new(random, cols, depth, right_kind, right_rows),
-            tail_left: Stored::new(random, rows, tail.max(1), 0, false),
+            low: (0..rows * tail).map(|_| random.value()).collect(),
             tail_right: Stored::new(random, cols, tail.max(1), random.0 as usize % 3, !right_rows),
             alpha: [1.0, -0.75][random.below(2)],
             init: random.below(3),
@@ -108,27 +108,31 @@ impl Case {
     /// The output memory after the product of rows `first..first + rows`.
     fn run(&self, threads: &Threads, isa: Isa, first: usize, rows: usize) -> Vec<f32> {
         let mut c = self.before[first * self.stride..(first + rows) * self.stride].to_vec();
-        gemm(
-            threads,
-            isa,
-            Gemm {
-                rows,
-                cols: self.cols,
-                depth: self.depth,
-                left: from_row(&self.left, first),
-                right: self.right.operand(),
-                tail: (self.tail > 0)
-                    .then(|| (self.tail, from_row(&self.tail_left, first), self.tail_right.operand())),
-                alpha: self.alpha,
-                init: match self.init {
-                    0 => Init::Zero,
-                    1 => Init::Output,
-                    _ => Init::From(&self.from[first * (self.cols + 5)..], self.cols + 5),
-                },
-                c: &mut c,
-                stride: self.stride,
+        // The tail's left side is what a low-rank side without columns holds.
+        let mut low = self.low[first * self.tail..].to_vec();
+        let tail = Tail { column: 0, depth: self.tail, right: self.tail_right.operand() };
+        let part = Part {
+            column: 0,
+            cols: self.cols,
+            right: self.right.operand(),
+            tail: (self.tail > 0).then_some(tail),
+            alpha: self.alpha,
+            init: match self.init {
+                0 => Init::Zero,
+                1 => Init::Output,
+                _ => Init::From(&self.from[first * (self.cols + 5)..], self.cols + 5),
             },
-        );
+        };
+        let g = Gemm {
+            rows,
+            depth: self.depth,
+            left: from_row(&self.left, first),
+            low: (self.tail > 0).then_some(Low { parts: &[], c: &mut low, stride: self.tail }),
+            parts: &[part],
+            c: &mut c,
+            stride: self.stride,
+        };
+        gemm(threads, isa, g);
         c
     }
 
@@ -147,8 +151,9 @@ impl Case {
                     _ => f64::from(self.from[i * (self.cols + 5) + j]),
                 };
                 let main: f64 = (0..self.depth).map(|p| self.left.at(i, p) * self.right.at(j, p)).sum();
+                let low = &self.low[i * self.tail..][..self.tail];
                 let tail: f64 =
-                    (0..self.tail).map(|p| self.tail_left.at(i, p) * self.tail_right.at(j, p)).sum();
+                    low.iter().enumerate().map(|(p, l)| f64::from(*l) * self.tail_right.at(j, p)).sum();
                 let expected = start + f64::from(self.alpha) * main + tail;
                 let tolerance = 1e-6 * (4.0 + (self.depth + self.tail) as f64).sqrt() * 4.0;
                 assert!(
@@ -261,6 +266,66 @@ fn a_row_has_the_same_bits_alone_and_in_a_batch() {
             let some = case.run(&threads, isa, first, count);
             let same = &batch[first * case.stride..(first + count) * case.stride];
             assert_eq!(bits(&some), bits(same), "{} rows {first}+{count} {isa:?}", case.describe());
+        }
+    }
+}
+
+#[test]
+fn a_group_is_its_products_one_after_another() {
+    let mut random = Random(17);
+    for (rows, depth) in [(1, 40), (9, 33), (30, 900), (200, 64), (260, 1700)] {
+        let (cols, ranks) = ([48, 16, 21], [4, 0, 6]);
+        let x = Stored::new(&mut random, rows, depth, 0, false);
+        let weights = cols.map(|n| Stored::new(&mut random, n, depth, 2, false));
+        let downs = ranks.map(|r| Stored::new(&mut random, r.max(1), depth, 0, false));
+        let ups: [Stored; 3] =
+            std::array::from_fn(|i| Stored::new(&mut random, cols[i], ranks[i].max(1), 0, false));
+        let (width, rank): (usize, usize) = (cols.iter().sum(), ranks.iter().sum());
+        let start = |of: &[usize; 3], i: usize| of[..i].iter().sum::<usize>();
+        for isa in isas() {
+            for threads in [Threads::new(1), Threads::new(2)] {
+                let run = |wanted: &[usize], low: &mut Vec<f32>, c: &mut Vec<f32>| {
+                    let low_parts: Vec<Part<'_>> = wanted
+                        .iter()
+                        .filter(|i| ranks[**i] > 0)
+                        .map(|&i| Part {
+                            column: start(&ranks, i),
+                            alpha: 0.5 + i as f32,
+                            ..Part::whole(ranks[i], downs[i].operand(), Init::Zero)
+                        })
+                        .collect();
+                    let parts: Vec<Part<'_>> = wanted
+                        .iter()
+                        .map(|&i| {
+                            let column = start(&ranks, i);
+                            let tail = Tail { column, depth: ranks[i], right: ups[i].operand() };
+                            let tail = (ranks[i] > 0).then_some(tail);
+                            let whole = Part::whole(cols[i], weights[i].operand(), Init::Output);
+                            Part { column: start(&cols, i), tail, ..whole }
+                        })
+                        .collect();
+                    let low = Some(Low { parts: &low_parts, c: low, stride: rank });
+                    let (left, parts) = (x.operand(), &parts[..]);
+                    gemm(&threads, isa, Gemm { rows, depth, left, low, parts, c, stride: width });
+                };
+                let (mut low, mut c) = (vec![0.0; rows * rank], vec![0.25; rows * width]);
+                run(&[0, 1, 2], &mut low, &mut c);
+                let (mut low_alone, mut c_alone) = (vec![0.0; rows * rank], vec![0.25; rows * width]);
+                (0..3).for_each(|i| run(&[i], &mut low_alone, &mut c_alone));
+                assert_eq!(bits(&low), bits(&low_alone), "{rows}x{depth} {isa:?}");
+                assert_eq!(bits(&c), bits(&c_alone), "{rows}x{depth} {isa:?}");
+                // One element from its definition.
+                let (i, j) = (rows - 1, cols[2] - 1);
+                let base: f64 = (0..depth).map(|p| x.at(i, p) * weights[2].at(j, p)).sum();
+                let adapter: f64 = (0..ranks[2])
+                    .map(|q| {
+                        let down: f64 = (0..depth).map(|p| x.at(i, p) * downs[2].at(q, p)).sum();
+                        2.5 * down * ups[2].at(j, q)
+                    })
+                    .sum();
+                let got = f64::from(c[i * width + start(&cols, 2) + j]);
+                assert!((got - 0.25 - base - adapter).abs() < 1e-3 * (1.0 + adapter.abs()), "{got}");
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ impl Thin<'_> {
     /// As [`Tile::run`]; the right side must reach the tile's columns and depth.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd<L>, const L: usize, const ROWS: usize>(&self) {
-        let Tile { left, depth, tail, alpha, .. } = self.tile;
+        let Tile { left, tail_left, depth, tail, alpha, .. } = self.tile;
         // SAFETY: the caller's promise is the same.
         unsafe {
             let mut sums = [S::splat(0.0); ROWS];
@@ -42,7 +42,7 @@ impl Thin<'_> {
                 }
             }
             if let (Some(right), 1..) = (self.tail, tail) {
-                self.multiply::<S, L, ROWS>(&mut sums, left.add(depth * ROWS), right, 0, tail);
+                self.multiply::<S, L, ROWS>(&mut sums, tail_left, right, 0, tail);
             }
             self.tile.write::<S, L, ROWS, 1>(&sums.map(|sum| [sum]));
         }

@@ -5,8 +5,10 @@ use super::simd::Simd;
 /// One tile of the output and one block of depth.
 #[derive(Debug)]
 pub(super) struct Tile {
-    /// Packed left panel, `[depth + tail, ROWS]`.
+    /// Packed left panel, `[depth, ROWS]`.
     pub(super) left: *const f32,
+    /// The same rows of the tail, `[tail, ROWS]`.
+    pub(super) tail_left: *const f32,
     /// Packed right panel, `[depth + tail, VECTORS * L]`.
     pub(super) right: *const f32,
     pub(super) depth: usize,
@@ -43,19 +45,17 @@ impl Tile {
             }
             let zero = S::splat(0.0);
             let mut sums = [[zero; VECTORS]; ROWS];
-            let (mut left, mut right) = (self.left, self.right);
-            if self.alpha == 1.0 {
-                multiply::<S, L, ROWS, VECTORS>(&mut sums, &mut left, &mut right, self.depth + self.tail);
-            } else {
-                multiply::<S, L, ROWS, VECTORS>(&mut sums, &mut left, &mut right, self.depth);
+            multiply::<S, L, ROWS, VECTORS>(&mut sums, self.left, self.right, self.depth);
+            if self.alpha != 1.0 {
                 let alpha = S::splat(self.alpha);
                 for row in &mut sums {
                     for sum in row {
                         *sum = S::mul(*sum, alpha);
                     }
                 }
-                multiply::<S, L, ROWS, VECTORS>(&mut sums, &mut left, &mut right, self.tail);
             }
+            let tail_right = self.right.wrapping_add(self.depth * VECTORS * L);
+            multiply::<S, L, ROWS, VECTORS>(&mut sums, self.tail_left, tail_right, self.tail);
             self.write::<S, L, ROWS, VECTORS>(&sums);
         }
     }
@@ -109,15 +109,15 @@ impl Tile {
     }
 }
 
-/// `sums[i][v] += left[p, i] * right[p, v]` for `p` in ascending order; advances the panels.
+/// `sums[i][v] += left[p, i] * right[p, v]` for `p` in ascending order.
 #[inline(always)]
 unsafe fn multiply<S: Simd<L>, const L: usize, const ROWS: usize, const VECTORS: usize>(
     sums: &mut [[S::Vector; VECTORS]; ROWS],
-    left: &mut *const f32,
-    right: &mut *const f32,
+    mut left: *const f32,
+    mut right: *const f32,
     depth: usize,
 ) {
-    // SAFETY: the panels hold `depth` more steps, says the caller.
+    // SAFETY: the panels hold `depth` steps, says the caller.
     unsafe {
         let mut acc = *sums;
         for _ in 0..depth {
@@ -131,8 +131,8 @@ unsafe fn multiply<S: Simd<L>, const L: usize, const ROWS: usize, const VECTORS:
                     *sum = S::fma(a, *b, *sum);
                 }
             }
-            *left = left.add(ROWS);
-            *right = right.add(VECTORS * L);
+            left = left.add(ROWS);
+            right = right.add(VECTORS * L);
         }
         *sums = acc;
     }
