@@ -10,11 +10,13 @@ mod error;
 pub mod hf;
 pub mod hub;
 pub mod peft;
+pub mod quant;
 pub mod safetensors;
 
 pub use error::Error;
 pub use hf::Checkpoint;
 pub use peft::AdapterConfig;
+pub use quant::QuantizedMatrix;
 pub use safetensors::{Dtype, SafetensorsFile, Tensor, TensorBytes};
 
 /// The result of this crate's operations.

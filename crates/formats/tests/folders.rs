@@ -1,12 +1,15 @@
 //! Folders of models and adapters, and the local cache.
 
+mod reference;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use formats::peft::{self, Part, TargetModules, parse_tensor_name, tensor_name};
 use formats::safetensors::write;
 use formats::{AdapterConfig, Checkpoint, Dtype, Error, TensorBytes, hub};
+use reference::oracle;
 use serde_json::{Value, json};
 
 const ZEROS: [u8; 64] = [0; 64];
@@ -18,17 +21,6 @@ fn tensor<'a>(name: &'a str, shape: &'a [usize]) -> TensorBytes<'a> {
 
 fn write_json(path: &Path, value: &Value) {
     fs::write(path, value.to_string()).expect("it is written");
-}
-
-/// The folder of reference data, which lies beside the repository and is not part of it.
-fn oracle(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("MEDTUNE_ORACLES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let path = Some(folder.join(name)).filter(|path| path.exists());
-    if path.is_none() {
-        eprintln!("ORACLE ABSENT: {name} is not there, so this test compared nothing (set MEDTUNE_ORACLES)");
-    }
-    path
 }
 
 #[test]

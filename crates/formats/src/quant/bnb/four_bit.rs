@@ -1,0 +1,240 @@
+//! NF4 and FP4 matrices.
+
+use std::ops::Range;
+
+use super::{Blockwise8, Bnb4Type, dynamic_map};
+use crate::quant::Mismatch;
+
+/// The block of the second quantization.
+const NESTED_BLOCK: usize = 256;
+
+/// How to quantize a matrix on load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bnb4Options {
+    /// The data type.
+    pub kind: Bnb4Type,
+    /// Values that share a scale; bitsandbytes' own default is 64.
+    pub block: usize,
+    /// Whether the scales are quantized too.
+    pub double: bool,
+}
+
+/// The scales of blocks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Absmax {
+    /// As they are.
+    Plain(Vec<f32>),
+    /// Quantized once more: scale `i` is `values.value(i) + offset`.
+    Nested {
+        /// Scales less their mean.
+        values: Blockwise8,
+        /// Their mean.
+        offset: f32,
+    },
+}
+
+impl Absmax {
+    /// The number of scales.
+    pub fn len(&self) -> usize {
+        match self {
+            Absmax::Plain(values) => values.len(),
+            Absmax::Nested { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Scale `index`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such scale.
+    pub fn value(&self, index: usize) -> f32 {
+        match self {
+            Absmax::Plain(values) => values[index],
+            Absmax::Nested { values, offset } => values.value(index) + offset,
+        }
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Absmax::Plain(values) => 4 * values.len(),
+            Absmax::Nested { values, .. } => values.bytes() + 4,
+        }
+    }
+
+    /// Quantizes scales: less their mean, in blocks of 256 with the dynamic map (QLoRA §3, "double quantization").
+    fn nest(scales: &[f32]) -> Self {
+        // torch adds in an order that depends on the processor's vectors; the exact mean is at most a rounding away.
+        let sum: f64 = scales.iter().map(|scale| f64::from(*scale)).sum();
+        let offset = (sum / scales.len().max(1) as f64) as f32;
+        let centred: Vec<f32> = scales.iter().map(|scale| scale - offset).collect();
+        let values = Blockwise8::quantize(&centred, Box::new(dynamic_map(true)), NESTED_BLOCK);
+        Absmax::Nested { values, offset }
+    }
+}
+
+/// A matrix `[rows, cols]` of four-bit codes. Blocks are cut out of the flattened matrix, so a block may cross rows.
+///
+/// Element `i = row * cols + col` is `code[nibble] * absmax[i / block]`, where the nibble is the **high** half of byte
+/// `i / 2` for even `i` and the low half for odd `i`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bnb4Matrix {
+    rows: usize,
+    cols: usize,
+    block: usize,
+    packed: Vec<u8>,
+    absmax: Absmax,
+    code: [f32; 16],
+}
+
+impl Bnb4Matrix {
+    /// Takes codes of two elements a byte, the scales of blocks of `block` elements, and the level of each code.
+    ///
+    /// # Errors
+    ///
+    /// [`Mismatch`] when the parts are not as long as the shape asks for.
+    pub fn new(
+        shape: [usize; 2],
+        block: usize,
+        packed: Vec<u8>,
+        absmax: Absmax,
+        code: [f32; 16],
+    ) -> Result<Self, Mismatch> {
+        let [rows, cols] = shape;
+        if block == 0 {
+            return Err(Mismatch::new("block size", "at least 1", block));
+        }
+        let elements = rows.checked_mul(cols);
+        Mismatch::unless_equal("bytes of four-bit codes", elements.map(|n| n.div_ceil(2)), packed.len())?;
+        Mismatch::unless_equal("scales of blocks", elements.map(|n| n.div_ceil(block)), absmax.len())?;
+        Ok(Bnb4Matrix { rows, cols, block, packed, absmax, code })
+    }
+
+    /// Quantizes `values`, `[rows, cols]`. Codes and scales are bitsandbytes' own, byte for byte; with `double`, the
+    /// mean of the scales may differ by its last bit.
+    ///
+    /// # Errors
+    ///
+    /// [`Mismatch`] when `values` is not as long as the shape, or the block is empty.
+    pub fn quantize(shape: [usize; 2], values: &[f32], options: Bnb4Options) -> Result<Self, Mismatch> {
+        let [rows, cols] = shape;
+        Mismatch::unless_equal("values", rows.checked_mul(cols), values.len())?;
+        if options.block == 0 {
+            return Err(Mismatch::new("block size", "at least 1", 0));
+        }
+        let levels = Levels::new(options.kind);
+        let mut packed = vec![0; values.len().div_ceil(2)];
+        let mut scales = Vec::with_capacity(values.len().div_ceil(options.block));
+        for (number, values) in values.chunks(options.block).enumerate() {
+            let scale = scale_of(values);
+            // bitsandbytes keeps a floored scale for a last, shorter block only, and divides by it.
+            let floored = floor_at_smallest(scale);
+            let shorter = values.len() < options.block;
+            scales.push(if shorter { floored } else { scale });
+            for (i, value) in values.iter().enumerate() {
+                let scaled = if shorter { value / floored } else { value * (1.0 / floored) };
+                let at = number * options.block + i;
+                packed[at / 2] |= levels.nearest(scaled.clamp(-1.0, 1.0)) << (4 * (1 - at % 2));
+            }
+        }
+        if values.len() % 2 == 1 {
+            // The half byte that belongs to no element holds a zero, as torch's padding does.
+            let last = packed.len() - 1;
+            packed[last] |= levels.nearest(0.0);
+        }
+        let absmax = if options.double { Absmax::nest(&scales) } else { Absmax::Plain(scales) };
+        Bnb4Matrix::new(shape, options.block, packed, absmax, options.kind.levels())
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// How many elements of the flattened matrix share a scale.
+    pub fn block(&self) -> usize {
+        self.block
+    }
+
+    /// The codes, two elements a byte, the earlier one in the high half.
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// The scale of each block.
+    pub fn absmax(&self) -> &Absmax {
+        &self.absmax
+    }
+
+    /// The level of each code.
+    pub fn code(&self) -> &[f32; 16] {
+        &self.code
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.packed.len() + self.absmax.bytes() + size_of_val(&self.code)
+    }
+
+    pub(in crate::quant) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
+        let start = row * self.cols + cols.start;
+        let end = start + cols.len();
+        let (mut at, mut out) = (start, out);
+        while at < end {
+            let scale = self.absmax.value(at / self.block);
+            let in_block = (self.block - at % self.block).min(end - at);
+            let part;
+            (part, out) = out.split_at_mut(in_block);
+            for (i, out) in (at..).zip(part) {
+                let nibble = (self.packed[i / 2] >> (4 * (1 - i % 2))) & 15;
+                *out = self.code[usize::from(nibble)] * scale;
+            }
+            at += in_block;
+        }
+    }
+}
+
+/// The largest magnitude; a NaN stays one.
+fn scale_of(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |largest: f32, value| {
+        if largest.is_nan() || value.is_nan() { f32::NAN } else { largest.max(value.abs()) }
+    })
+}
+
+/// At least 1e-38, so that a block of zeros can be divided; a NaN stays one.
+fn floor_at_smallest(scale: f32) -> f32 {
+    if scale < 1e-38 { 1e-38 } else { scale }
+}
+
+/// The levels in ascending order, with the middles between them.
+struct Levels {
+    middles: [f32; 15],
+    codes: [u8; 16],
+}
+
+impl Levels {
+    fn new(kind: Bnb4Type) -> Self {
+        let levels = kind.levels();
+        let mut codes: [u8; 16] = std::array::from_fn(|code| code as u8);
+        // Equal levels (FP4's two zeros) stay in the order of their codes.
+        codes.sort_by(|a, b| levels[usize::from(*a)].total_cmp(&levels[usize::from(*b)]));
+        let level = |place: usize| levels[usize::from(codes[place])];
+        Levels { middles: std::array::from_fn(|place| (level(place) + level(place + 1)) / 2.0), codes }
+    }
+
+    /// The code of the nearest level, the lower one in the middle of two, the highest for a NaN (`torch.bucketize`).
+    fn nearest(&self, value: f32) -> u8 {
+        let place = if value.is_nan() { 15 } else { self.middles.partition_point(|middle| *middle < value) };
+        self.codes[place]
+    }
+}

@@ -1,0 +1,85 @@
+//! A matrix of ggml blocks.
+
+use std::ops::Range;
+
+use super::{BlockType, MAX_ELEMENTS};
+use crate::quant::Mismatch;
+
+/// A matrix `[rows, cols]` whose rows are whole numbers of blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockMatrix {
+    kind: BlockType,
+    rows: usize,
+    cols: usize,
+    row_bytes: usize,
+    data: Vec<u8>,
+}
+
+impl BlockMatrix {
+    /// Takes `rows` rows of `cols` elements.
+    ///
+    /// # Errors
+    ///
+    /// [`Mismatch`] when `cols` is not a whole number of blocks, or `data` is not as long as the rows.
+    pub fn new(kind: BlockType, rows: usize, cols: usize, data: Vec<u8>) -> Result<Self, Mismatch> {
+        let Some(row_bytes) = kind.row_bytes(cols) else {
+            return Err(Mismatch::new(
+                "columns",
+                format!("a multiple of {} ({})", kind.elements(), kind.name()),
+                cols,
+            ));
+        };
+        Mismatch::unless_equal("bytes of blocks", row_bytes.checked_mul(rows), data.len())?;
+        Ok(BlockMatrix { kind, rows, cols, row_bytes, data })
+    }
+
+    /// The block format.
+    pub fn kind(&self) -> BlockType {
+        self.kind
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of columns.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// All blocks, row by row.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The blocks of a row.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> &[u8] {
+        &self.data[row * self.row_bytes..][..self.row_bytes]
+    }
+
+    pub(in crate::quant) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
+        let (elements, bytes) = (self.kind.elements(), self.kind.bytes());
+        let row = self.row(row);
+        let mut whole_block = [0.0; MAX_ELEMENTS];
+        let (mut at, mut out) = (cols.start, out);
+        while at < cols.end {
+            let (block, skip) = (at / elements, at % elements);
+            let whole = (cols.end - at) / elements;
+            let part;
+            if skip == 0 && whole > 0 {
+                (part, out) = out.split_at_mut(whole * elements);
+                self.kind.decode(&row[block * bytes..][..whole * bytes], part);
+            } else {
+                (part, out) = out.split_at_mut((elements - skip).min(cols.end - at));
+                self.kind.decode(&row[block * bytes..][..bytes], &mut whole_block[..elements]);
+                part.copy_from_slice(&whole_block[skip..][..part.len()]);
+            }
+            at += part.len();
+        }
+    }
+}
