@@ -5,6 +5,8 @@
 //! enough to be one kernel each on a GPU.
 //! Wrong shapes are bugs of the caller and panic in every operation.
 
+use formats::quant::QuantizedMatrix;
+
 use crate::{AttentionShape, DType, Result, Segment};
 
 /// Working memory of a backend. It can move to another thread, but two threads never share one.
@@ -301,6 +303,12 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// When the number of bytes does not fit the shape, or there is no room.
     fn weight(&self, dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<Self::Weight>;
+
+    /// A frozen matrix in the bits of its quantization: products decode it while they pack it.
+    ///
+    /// # Errors
+    /// When there is no room.
+    fn quantized_weight(&self, matrix: QuantizedMatrix) -> Result<Self::Weight>;
 
     /// Shape of a frozen matrix.
     fn weight_shape(&self, weight: &Self::Weight) -> (usize, usize);

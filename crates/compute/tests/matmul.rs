@@ -3,6 +3,9 @@
 mod support;
 
 use compute::{Adapter, Backend, Cpu, DType, DeviceBuffer, Linear, LinearGroup, Matrix, Start};
+use formats::quant::{
+    BlockMatrix, BlockType, Bnb4Matrix, Bnb4Options, Bnb4Type, Int8Matrix, QuantizedMatrix,
+};
 use support::*;
 
 const T: usize = 9;
@@ -201,5 +204,39 @@ fn a_stored_weight_gives_the_product_of_its_values() {
         let stored = apply(&cpu, Matrix::Weight(&weight));
         let viewed = apply(&cpu, Matrix::View(decoded.view(0, N, K)));
         assert_eq!(bits(&stored), bits(&viewed), "{:?}", cpu.isa());
+    }
+}
+
+#[test]
+fn a_quantized_weight_gives_the_product_of_its_values_in_both_directions() {
+    let (rows, cols) = (96, 160);
+    let stored = random(14, rows * cols);
+    let (x, dy) = (random(15, T * cols), random(16, T * rows));
+    let nf4 = |double| Bnb4Options { kind: Bnb4Type::Nf4, block: 64, double };
+    let quantized = |double| Bnb4Matrix::quantize([rows, cols], &stored, nf4(double)).expect("NF4");
+    let bytes = BlockType::Q8_0.encode(&stored).expect("Q8_0");
+    let q8 = BlockMatrix::new(BlockType::Q8_0, rows, cols, bytes).expect("Q8_0");
+    let int8 = Int8Matrix::quantize([rows, cols], &stored).expect("int8");
+    let matrices: [QuantizedMatrix; 4] =
+        [quantized(false).into(), quantized(true).into(), q8.into(), int8.into()];
+    for cpu in devices() {
+        for matrix in &matrices {
+            let decoded = buffer(&cpu, &matrix.to_f32());
+            let weight = cpu.quantized_weight(matrix.clone()).expect("memory");
+            assert_eq!(cpu.read_weight(&weight), matrix.to_f32());
+            let run = |weight: Matrix<'_, Cpu>, tokens: usize| {
+                let (x, dy) = (buffer(&cpu, &x), buffer(&cpu, &dy));
+                let (mut y, mut dx) = (zeros(&cpu, tokens * rows), zeros(&cpu, tokens * cols));
+                let group = LinearGroup { layers: &[Linear { weight, adapter: None }], rank: 0 };
+                let (input, gradient) = (x.view(0, tokens, cols), dy.view(0, tokens, rows));
+                cpu.linear(y.view_mut(0, tokens, rows), None, input, &group, Start::Zero);
+                cpu.linear_backward_input(Some(dx.view_mut(0, tokens, cols)), None, gradient, &group);
+                (bits(&values(&y)), bits(&values(&dx)))
+            };
+            for tokens in [1, T] {
+                let plain = run(Matrix::View(decoded.view(0, rows, cols)), tokens);
+                assert_eq!(run(Matrix::Weight(&weight), tokens), plain, "{:?}, {tokens} tokens", cpu.isa());
+            }
+        }
     }
 }

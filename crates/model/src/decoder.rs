@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use compute::{Backend, DeviceBuffer, View};
+use formats::quant::QuantizedMatrix;
 
 use crate::lora::{LoraConfig, Trainable};
 use crate::parameters::{Layout, Parameters};
@@ -59,6 +60,9 @@ struct Builder<'a, B: Backend> {
 
 impl<B: Backend> Builder<'_, B> {
     fn table(&mut self, name: &str, rows: usize, cols: usize) -> Result<Table<B>> {
+        if let Some(matrix) = self.frozen_quantized(name, rows, cols)? {
+            return Ok(Table { stored: Stored::Frozen(self.backend.quantized_weight(matrix)?), rows, cols });
+        }
         let tensor = expect(self.source, name, &[rows, cols])?;
         let stored = match self.trainable {
             Trainable::Everything => {
@@ -67,6 +71,22 @@ impl<B: Backend> Builder<'_, B> {
             _ => Stored::Frozen(self.backend.weight(tensor.dtype, rows, cols, &tensor.bytes)?),
         };
         Ok(Table { stored, rows, cols })
+    }
+
+    fn frozen_quantized(&self, name: &str, rows: usize, cols: usize) -> Result<Option<QuantizedMatrix>> {
+        if *self.trainable == Trainable::Everything {
+            return Ok(None);
+        }
+        let Some(matrix) = self.source.quantized(name)? else { return Ok(None) };
+        if (matrix.rows(), matrix.cols()) != (rows, cols) {
+            return Err(Error::TensorShape {
+                origin: self.source.origin(),
+                tensor: name.to_owned(),
+                expected: vec![rows, cols],
+                got: vec![matrix.rows(), matrix.cols()],
+            });
+        }
+        Ok(Some(matrix))
     }
 
     fn gain(&mut self, name: &str, width: usize) -> Result<Gain> {

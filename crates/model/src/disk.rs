@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use compute::{Backend, DType};
 use formats::peft::{self, Part, TargetModules};
+use formats::quant::Bnb4Options;
 use formats::{AdapterConfig, Checkpoint, Dtype, TensorBytes};
 
 use crate::lora::{LoraConfig, PROJECTIONS, Trainable};
-use crate::weights::{StoredTensor, TensorSource};
+use crate::weights::{QuantizeOnLoad, StoredTensor, TensorSource};
 use crate::{Config, Decoder, Error, Parameter, Result, read_range};
 
 impl TensorSource for Checkpoint {
@@ -41,19 +42,44 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// When a file is missing, broken or describes a model that is not supported.
     pub fn load(backend: Arc<B>, dir: &Path, trainable: &Trainable) -> Result<Self> {
-        let config = Config::from_dir(dir)?;
-        let checkpoint = Checkpoint::open(dir)?;
-        Decoder::new(backend, config, &checkpoint, trainable)
+        Self::load_as(backend, dir, trainable, None)
     }
 
-    /// Loads the decoder in `dir` with the PEFT adapter in `adapter`, which can be trained on.
+    /// As [`Decoder::load`], with the projections in the storage of the checkpoint, or quantized as they are loaded.
+    ///
+    /// # Errors
+    /// As [`Decoder::load`].
+    pub fn load_as(
+        backend: Arc<B>,
+        dir: &Path,
+        trainable: &Trainable,
+        quantize: Option<Bnb4Options>,
+    ) -> Result<Self> {
+        let config = Config::from_dir(dir)?;
+        let checkpoint = Checkpoint::open(dir)?;
+        match quantize {
+            Some(options) => {
+                let source = QuantizeOnLoad { source: &checkpoint, options };
+                Decoder::new(backend, config, &source, trainable)
+            }
+            None => Decoder::new(backend, config, &checkpoint, trainable),
+        }
+    }
+
+    /// Loads the decoder in `dir`, quantized or not, with the PEFT adapter in `adapter`, which can be trained on.
     ///
     /// # Errors
     /// As [`Decoder::load`]; also when the adapter does not fit the decoder.
-    pub fn load_with_adapter(backend: Arc<B>, dir: &Path, adapter: &Path) -> Result<Self> {
+    pub fn load_with_adapter(
+        backend: Arc<B>,
+        dir: &Path,
+        adapter: &Path,
+        quantize: Option<Bnb4Options>,
+    ) -> Result<Self> {
         let (settings, file) = peft::read(adapter)?;
         let config = lora_config(&settings, file.names())?;
-        let mut decoder = Decoder::load(backend, dir, &Trainable::Lora { config, seed: 0 })?;
+        let trainable = Trainable::Lora { config, seed: 0 };
+        let mut decoder = Decoder::load_as(backend, dir, &trainable, quantize)?;
         let mut used = 0;
         for parameter in decoder.parameters.list.clone() {
             let name = peft_name(&parameter.name);

@@ -5,6 +5,16 @@ use std::path::{Path, PathBuf};
 /// What can be wrong with a model.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A tensor could not be kept in, or brought into, the bits of a quantization.
+    #[error("{origin}: {tensor}: {mismatch}")]
+    Quantization {
+        /// File or folder.
+        origin: String,
+        /// Tensor.
+        tensor: String,
+        /// What does not fit.
+        mismatch: formats::quant::Mismatch,
+    },
     /// A file that cannot be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -35,7 +35,7 @@ pub use sampling::Sampling;
 pub use template::ChatTemplate;
 pub use tokenizer::{DecodeStream, Tokenizer};
 pub use tokenizer_training::{END_OF_TEXT, SPECIALS, TURN_END, TURN_START, train_bpe, write_tokenizer};
-pub use weights::{RandomStart, StoredTensor, TensorSource};
+pub use weights::{QuantizeOnLoad, RandomStart, StoredTensor, TensorSource};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

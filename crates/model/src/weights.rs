@@ -1,6 +1,7 @@
 //! Where the tensors of a model come from: files, or a random start.
 
 use compute::DType;
+use formats::quant::{Bnb4Matrix, Bnb4Options, QuantizedMatrix};
 
 use crate::{Config, Error, Result};
 
@@ -49,6 +50,14 @@ pub trait TensorSource {
     /// When there is none, or it cannot be read.
     fn tensor(&self, name: &str) -> Result<StoredTensor>;
 
+    /// The matrix called `name`, if it is stored in the bits of a quantization. A frozen matrix stays in them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn quantized(&self, _name: &str) -> Result<Option<QuantizedMatrix>> {
+        Ok(None)
+    }
+
     /// Where the tensors come from, for messages.
     fn origin(&self) -> String;
 }
@@ -65,6 +74,37 @@ pub(crate) fn expect(source: &dyn TensorSource, name: &str, shape: &[usize]) -> 
         });
     }
     Ok(tensor)
+}
+
+/// A base whose projections are quantized to four bits as they are loaded, the frozen side of QLoRA (Dettmers et al.
+/// 2023); embedding, head and norms stay as they are, as in bitsandbytes.
+pub struct QuantizeOnLoad<'a> {
+    /// Where the tensors come from.
+    pub source: &'a dyn TensorSource,
+    /// Type, block and whether scales are quantized too.
+    pub options: Bnb4Options,
+}
+
+impl TensorSource for QuantizeOnLoad<'_> {
+    fn tensor(&self, name: &str) -> Result<StoredTensor> {
+        self.source.tensor(name)
+    }
+
+    fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
+        if !name.ends_with("_proj.weight") {
+            return Ok(None);
+        }
+        let tensor = self.source.tensor(name)?;
+        let Ok(shape) = <[usize; 2]>::try_from(tensor.shape.as_slice()) else { return Ok(None) };
+        let matrix = Bnb4Matrix::quantize(shape, &tensor.to_f32(), self.options).map_err(|mismatch| {
+            Error::Quantization { origin: self.origin(), tensor: name.to_owned(), mismatch }
+        })?;
+        Ok(Some(matrix.into()))
+    }
+
+    fn origin(&self) -> String {
+        self.source.origin()
+    }
 }
 
 /// A random start: matrices normal with deviation 0.02, those that write into the residual stream scaled down by

@@ -243,7 +243,8 @@ fn an_adapter_survives_the_disk() {
     base.save(dir.path(), compute::DType::F32, (None, Some(2))).unwrap();
     tuned.save_adapter(&dir.path().join("adapter"), "base").unwrap();
     let loaded =
-        Decoder::load_with_adapter(Arc::new(Cpu::new(1)), dir.path(), &dir.path().join("adapter")).unwrap();
+        Decoder::load_with_adapter(Arc::new(Cpu::new(1)), dir.path(), &dir.path().join("adapter"), None)
+            .unwrap();
     let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
     assert_eq!(logits(&tuned), logits(&loaded));
 }

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 
 use dataset::{Cleaning, Layout, Overlong, SplitOptions};
+use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{LoraConfig, Trainable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::schedule::Decay;
+
+/// Values that share a scale in four bits, as in bitsandbytes.
+const BLOCK: usize = 64;
 
 /// A training recipe. Every key has a default but `datasets`, and `base_model` or `base_model_config`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +22,7 @@ pub struct Recipe {
     pub base_model: Option<String>,
     /// Instead of `base_model`: the shape of a model that starts from random weights.
     pub base_model_config: Option<NewModel>,
-    /// What is trained: `lora` or `full`.
+    /// What is trained: `lora`, `qlora` (an adapter on a base in four bits) or `full`.
     pub adapter: Adapter,
     /// Rank of the adapter.
     pub lora_r: usize,
@@ -28,6 +32,10 @@ pub struct Recipe {
     pub lora_target_modules: Vec<String>,
     /// Scale by `lora_alpha / sqrt(lora_r)`.
     pub peft_use_rslora: bool,
+    /// With `adapter: qlora`: the four-bit type of the base's projections, `nf4` or `fp4`, in blocks of 64.
+    pub bnb_4bit_quant_type: FourBit,
+    /// With `adapter: qlora`: quantize the blocks' scales too.
+    pub bnb_4bit_use_double_quant: bool,
     /// The files to learn from.
     pub datasets: Vec<DatasetFile>,
     /// Rules that rows must pass.
@@ -92,8 +100,20 @@ pub struct Recipe {
 pub enum Adapter {
     /// A low-rank adapter on a frozen base.
     Lora,
+    /// A low-rank adapter on a frozen base whose projections are quantized to four bits as they are loaded.
+    Qlora,
     /// Every weight.
     Full,
+}
+
+/// A four-bit type of bitsandbytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FourBit {
+    /// Sixteen quantiles of a normal distribution.
+    Nf4,
+    /// A float of four bits.
+    Fp4,
 }
 
 /// A model that starts from random weights, with a tokenizer learned from the training side of the data.
@@ -153,6 +173,8 @@ impl Default for Recipe {
             lora_alpha: 32.0,
             lora_target_modules: model::PROJECTIONS.map(String::from).to_vec(),
             peft_use_rslora: false,
+            bnb_4bit_quant_type: FourBit::Nf4,
+            bnb_4bit_use_double_quant: true,
             datasets: Vec::new(),
             cleaning: Cleaning::default(),
             split: SplitOptions::default(),
@@ -205,10 +227,10 @@ impl Recipe {
         if self.base_model.is_some() == self.base_model_config.is_some() {
             return wrong("base_model", "name either a base_model or a base_model_config");
         }
-        if self.base_model_config.is_some() && self.adapter == Adapter::Lora {
+        if self.base_model_config.is_some() && self.adapter != Adapter::Full {
             return wrong("adapter", "a model that starts from random weights needs `adapter: full`");
         }
-        if self.adapter == Adapter::Lora && self.lora_r == 0 {
+        if self.adapter != Adapter::Full && self.lora_r == 0 {
             return wrong("lora_r", "is 0");
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
@@ -239,7 +261,7 @@ impl Recipe {
     pub fn trainable(&self) -> Trainable {
         match self.adapter {
             Adapter::Full => Trainable::Everything,
-            Adapter::Lora => Trainable::Lora {
+            Adapter::Lora | Adapter::Qlora => Trainable::Lora {
                 config: LoraConfig {
                     rank: self.lora_r,
                     alpha: self.lora_alpha,
@@ -249,6 +271,16 @@ impl Recipe {
                 seed: self.seed,
             },
         }
+    }
+
+    /// How the base's projections are quantized as they are loaded, if they are.
+    pub fn quantization(&self) -> Option<Bnb4Options> {
+        let kind = match self.bnb_4bit_quant_type {
+            FourBit::Nf4 => Bnb4Type::Nf4,
+            FourBit::Fp4 => Bnb4Type::Fp4,
+        };
+        let options = Bnb4Options { kind, block: BLOCK, double: self.bnb_4bit_use_double_quant };
+        (self.adapter == Adapter::Qlora).then_some(options)
     }
 
     /// Steps that warm up, of `total`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use compute::{Cpu, Segment};
 use dataset::Batch;
 use formats::SafetensorsFile;
+use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{Activations, Decoder, Trainable, read_range};
 use serde_json::Value;
 use train::{Optimizer, Settings};
@@ -122,7 +123,7 @@ fn lora_training_follows_peft() {
     let oracle = read(data.join("numerics/training_oracle.json"));
     let base = data.join("weights/stories260K/hf");
     let backend = Arc::new(Cpu::new(2));
-    let decoder = Decoder::load_with_adapter(backend, &base, &data.join("numerics/lora_init")).unwrap();
+    let decoder = Decoder::load_with_adapter(backend, &base, &data.join("numerics/lora_init"), None).unwrap();
     assert_eq!(decoder.parameters.len() as u64, oracle["lora"]["trainable"].as_u64().unwrap());
     let before: Vec<_> = frozen(&decoder);
     let gradients = data.join("numerics/lora_step0_grads.safetensors");
@@ -140,6 +141,24 @@ fn lora_training_follows_peft() {
     for (name, tensor) in steps.decoder.merged() {
         let distance = relative(&tensor.to_f32(), &merged.f32(&name).unwrap());
         assert!(distance < 1e-3, "merged {name} is {distance} away");
+    }
+}
+
+#[test]
+fn qlora_training_follows_bitsandbytes_and_peft() {
+    let Some(data) = oracles() else { return };
+    let oracle = read(data.join("numerics/training_oracle.json"));
+    let base = data.join("weights/stories260K/hf");
+    for (name, double) in [("qlora_nf4", false), ("qlora_nf4_dq", true)] {
+        let numerics = data.join("numerics");
+        let options = Bnb4Options { kind: Bnb4Type::Nf4, block: 64, double };
+        let init = numerics.join(format!("{name}_init"));
+        let decoder = Decoder::load_with_adapter(Arc::new(Cpu::new(2)), &base, &init, Some(options)).unwrap();
+        let before = frozen(&decoder);
+        let gradients = numerics.join(format!("{name}_step0_grads.safetensors"));
+        let steps = five_steps(decoder, &oracle, 1e-2, &gradients, true);
+        assert_losses(&steps.losses, &oracle[name]);
+        assert_eq!(before, frozen(&steps.decoder), "the base has changed");
     }
 }
 

@@ -8,6 +8,7 @@ use dataset::Example;
 use model::{ChatTemplate, Config, Decoder, RandomStart, Tokenizer, Trainable};
 use train::{NewModel, Recipe};
 
+use super::quantization;
 use crate::failure::Outcome;
 
 /// A decoder with all that belongs to it.
@@ -38,7 +39,9 @@ impl Model {
     pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
         let folder = formats::hub::resolve(name)?;
         let decoder = match adapter {
-            Some(adapter) => Decoder::load_with_adapter(device(), &folder, adapter)?,
+            Some(adapter) => {
+                Decoder::load_with_adapter(device(), &folder, adapter, quantization::read(adapter)?)?
+            }
             None => Decoder::load(device(), &folder, &Trainable::Nothing)?,
         };
         let template = template(&folder, adapter)?;
@@ -49,7 +52,7 @@ impl Model {
     /// Loads the base of `recipe` with what the recipe trains.
     pub(crate) fn for_training(recipe: &Recipe, name: &str) -> Outcome<Self> {
         let folder = formats::hub::resolve(name)?;
-        let decoder = Decoder::load(device(), &folder, &recipe.trainable())?;
+        let decoder = Decoder::load_as(device(), &folder, &recipe.trainable(), recipe.quantization())?;
         let tokenizer = Tokenizer::from_dir(&folder)?;
         let template = match recipe.chat_template.as_str() {
             "" => ChatTemplate::from_dir(&folder)?,

@@ -8,7 +8,7 @@ use model::Activations;
 use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash};
 use train::{Adapter, Job, Observer, Plan, Recipe};
 
-use super::{base::Model, data};
+use super::{base::Model, data, quantization};
 use crate::failure::{Failure, Outcome, io};
 use crate::recipe_file;
 
@@ -152,10 +152,11 @@ fn run_hash(recipe: &Recipe, manifest: &Manifest) -> String {
 fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {
     let tokens = (model.tokenizer.bos(), model.tokenizer.eos());
     match recipe.adapter {
-        Adapter::Lora => {
+        Adapter::Lora | Adapter::Qlora => {
             let place = folder.adapter();
             let base = recipe.base_model.as_deref().unwrap_or_default();
             model.decoder.save_adapter(&place, base)?;
+            quantization::write(&place, recipe.quantization())?;
             copy_tokenizer(&model.folder, &place)?;
             formats::atomic::write_atomic(
                 place.join("chat_template.jinja"),

@@ -4,9 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+use formats::quant::QuantizedMatrix;
 use half::{bf16, f16};
 
 use super::Threads;
+use super::embed;
 use super::gemm::{Elements, Operand};
 use crate::{DType, DeviceBuffer, Error, Matrix, Result, View, ViewMut};
 
@@ -74,11 +76,16 @@ impl DeviceBuffer for CpuBuffer {
 /// A frozen matrix in its storage type.
 #[derive(Debug)]
 pub struct CpuWeight {
-    dtype: DType,
     rows: usize,
     cols: usize,
+    stored: Stored,
+}
+
+#[derive(Debug)]
+enum Stored {
     /// The elements' bytes.
-    words: CpuBuffer,
+    Plain(DType, CpuBuffer),
+    Quantized(QuantizedMatrix),
 }
 
 // The bytes of a checkpoint are little-endian and are taken as they are.
@@ -92,19 +99,39 @@ impl CpuWeight {
         }
         let mut words = CpuBuffer::zeros("a weight", expected.div_ceil(size_of::<f32>()))?;
         bytemuck::cast_slice_mut::<f32, u8>(&mut words)[..expected].copy_from_slice(bytes);
-        Ok(CpuWeight { dtype, rows, cols, words })
+        Ok(CpuWeight { rows, cols, stored: Stored::Plain(dtype, words) })
+    }
+
+    pub(super) fn quantized(matrix: QuantizedMatrix) -> Self {
+        CpuWeight { rows: matrix.rows(), cols: matrix.cols(), stored: Stored::Quantized(matrix) }
     }
 
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
     }
 
+    pub(super) fn to_f32(&self) -> Vec<f32> {
+        match &self.stored {
+            Stored::Plain(..) => {
+                let mut values = vec![0.0; self.rows * self.cols];
+                embed::decode(self.elements(), 0, &mut values);
+                values
+            }
+            Stored::Quantized(matrix) => matrix.to_f32(),
+        }
+    }
+
     pub(super) fn elements(&self) -> Elements<'_> {
         let len = self.rows * self.cols;
-        match self.dtype {
-            DType::F32 => Elements::F32(&self.words[..len]),
-            DType::F16 => Elements::F16(&bytemuck::cast_slice::<f32, f16>(&self.words)[..len]),
-            DType::Bf16 => Elements::Bf16(&bytemuck::cast_slice::<f32, bf16>(&self.words)[..len]),
+        match &self.stored {
+            Stored::Plain(DType::F32, words) => Elements::F32(&words[..len]),
+            Stored::Plain(DType::F16, words) => {
+                Elements::F16(&bytemuck::cast_slice::<f32, f16>(words)[..len])
+            }
+            Stored::Plain(DType::Bf16, words) => {
+                Elements::Bf16(&bytemuck::cast_slice::<f32, bf16>(words)[..len])
+            }
+            Stored::Quantized(matrix) => Elements::Quantized(matrix),
         }
     }
 }

@@ -39,12 +39,16 @@ pub(super) fn backward(threads: &Threads, d_table: RowsMut<'_>, ids: &[u32], dx:
     });
 }
 
-/// Elements from `start` on as f32.
+/// Elements from `start` on as f32; of a quantized matrix, inside one row.
 pub(super) fn decode(elements: Elements<'_>, start: usize, out: &mut [f32]) {
     let range = start..start + out.len();
     match elements {
         Elements::F32(values) => out.copy_from_slice(&values[range]),
         Elements::F16(values) => values[range].convert_to_f32_slice(out),
         Elements::Bf16(values) => values[range].convert_to_f32_slice(out),
+        Elements::Quantized(matrix) => {
+            let (row, column) = (start / matrix.cols(), start % matrix.cols());
+            matrix.decode(row, column..column + out.len(), out);
+        }
     }
 }

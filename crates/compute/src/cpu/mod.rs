@@ -20,6 +20,8 @@ mod tile;
 
 use std::sync::{Mutex, PoisonError};
 
+use formats::quant::QuantizedMatrix;
+
 pub use buffer::{CpuBuffer, CpuWeight};
 #[doc(hidden)]
 pub use gemm::measure;
@@ -83,15 +85,16 @@ impl Backend for Cpu {
         CpuWeight::new(dtype, rows, cols, bytes)
     }
 
+    fn quantized_weight(&self, matrix: QuantizedMatrix) -> Result<CpuWeight> {
+        Ok(CpuWeight::quantized(matrix))
+    }
+
     fn weight_shape(&self, weight: &CpuWeight) -> (usize, usize) {
         weight.shape()
     }
 
     fn read_weight(&self, weight: &CpuWeight) -> Vec<f32> {
-        let (rows, cols) = weight.shape();
-        let mut values = vec![0.0; rows * cols];
-        embed::decode(weight.elements(), 0, &mut values);
-        values
+        weight.to_f32()
     }
 
     fn fill(&self, buffer: &mut CpuBuffer, offset: usize, len: usize, value: f32) {

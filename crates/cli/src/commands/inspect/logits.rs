@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::args::ModelArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::pipeline::base;
+use crate::pipeline::{base, quantization};
 
 /// Tokens that a person is shown.
 const SHOWN: usize = 10;
@@ -17,7 +17,9 @@ pub(super) fn run(args: &ModelArgs, ids: &[u32], json: bool) -> Outcome<()> {
     let folder = formats::hub::resolve(&args.model)?;
     // Numbers need weights alone: a folder without a tokenizer will do.
     let decoder = match &args.adapter {
-        Some(adapter) => Decoder::load_with_adapter(base::device(), &folder, adapter)?,
+        Some(adapter) => {
+            Decoder::load_with_adapter(base::device(), &folder, adapter, quantization::read(adapter)?)?
+        }
         None => Decoder::load(base::device(), &folder, &Trainable::Nothing)?,
     };
     let (vocabulary, positions) = (decoder.config().vocab_size, decoder.positions());

@@ -26,6 +26,7 @@ mod tests;
 mod thin;
 mod tile;
 
+use formats::quant::QuantizedMatrix;
 use half::{bf16, f16};
 
 use self::blocking::{Depth, Grid};
@@ -40,6 +41,8 @@ pub(crate) enum Elements<'a> {
     F32(&'a [f32]),
     F16(&'a [f16]),
     Bf16(&'a [bf16]),
+    /// A whole matrix; strides and offsets are those of its values, row after row.
+    Quantized(&'a QuantizedMatrix),
 }
 
 impl Elements<'_> {
@@ -48,6 +51,7 @@ impl Elements<'_> {
             Elements::F32(x) => x.len(),
             Elements::F16(x) => x.len(),
             Elements::Bf16(x) => x.len(),
+            Elements::Quantized(matrix) => matrix.rows() * matrix.cols(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::kernels::Kernels;
 use super::pack::Pack;
 use super::thin::Thin;
 use super::tile::Tile;
-use super::{Operand, scratch};
+use super::{Elements, Operand, scratch};
 
 /// Where a product is written.
 #[derive(Debug, Clone, Copy)]
@@ -231,6 +231,26 @@ pub(super) unsafe fn pack(
     to: *mut f32,
 ) {
     let Strip { row, rows, width } = strip;
-    // SAFETY: the caller's promise is the same.
-    unsafe { (kernels.pack)(&Pack { operand, row, rows, from, depth, to, width }) }
+    let plain = Pack { operand, row, rows, from, depth, to, width };
+    let Elements::Quantized(matrix) = operand.elements else {
+        // SAFETY: the caller's promise is the same.
+        return unsafe { (kernels.pack)(&plain) };
+    };
+    if operand.depth_stride == 1 {
+        scratch::with_decoded(rows * depth, |decoded| {
+            for (row, out) in (row..row + rows).zip(decoded.chunks_exact_mut(depth.max(1))) {
+                matrix.decode(row, from..from + depth, out);
+            }
+            let elements = Elements::F32(&decoded[..rows * depth]);
+            let operand = Operand { elements, row_stride: depth, depth_stride: 1 };
+            // SAFETY: as above, with the strip at the beginning of the operand.
+            unsafe { (kernels.pack)(&Pack { operand, row: 0, from: 0, ..plain }) }
+        });
+    } else {
+        for step in 0..depth {
+            // SAFETY: a step of the panel has room for `width` values, at least `rows`.
+            let out = unsafe { std::slice::from_raw_parts_mut(to.add(step * width), rows) };
+            matrix.decode(from + step, row..row + rows, out);
+        }
+    }
 }

@@ -35,6 +35,7 @@ impl Pack<'_> {
                 Elements::F32(x) => self.pack::<S, _, L>(x),
                 Elements::F16(x) => self.pack::<S, _, L>(x),
                 Elements::Bf16(x) => self.pack::<S, _, L>(x),
+                Elements::Quantized(_) => unreachable!("decoded before it is packed"),
             }
         }
     }

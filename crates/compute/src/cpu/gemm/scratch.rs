@@ -9,6 +9,7 @@ const LINE: usize = 16;
 thread_local! {
     static LEFT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
     static TASK: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static DECODED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Hands `f` at least `len` floats for the left panels that all tasks of a product read. Their values are stale.
@@ -19,6 +20,11 @@ pub(super) fn with_left<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
 /// Hands `f` at least `len` floats for the panels of one task. Their values are stale.
 pub(super) fn with_task<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     with(&TASK, len, f)
+}
+
+/// Hands `f` at least `len` floats for a decoded strip of a quantized matrix. Their values are stale.
+pub(super) fn with_decoded<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    with(&DECODED, len, f)
 }
 
 fn with<R>(slot: &'static LocalKey<Cell<Vec<f32>>>, len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {

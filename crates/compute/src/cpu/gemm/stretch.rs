@@ -174,7 +174,9 @@ impl<'a> Product<'a> {
     }
 
     fn thin(&self, rows: Rows, right: Operand<'_>, tail: Option<Tail<'_>>) -> bool {
-        let contiguous = right.depth_stride == 1 && tail.is_none_or(|tail| tail.right.depth_stride == 1);
+        let stored = !matches!(right.elements, Elements::Quantized(_));
+        let contiguous =
+            stored && right.depth_stride == 1 && tail.is_none_or(|tail| tail.right.depth_stride == 1);
         rows.shared && contiguous && rows.count <= THIN_PANELS * self.kernels.max_rows
     }
 }

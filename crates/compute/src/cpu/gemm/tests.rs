@@ -188,6 +188,7 @@ fn from_row(stored: &Stored, row: usize) -> Operand<'_> {
         Elements::F32(x) => Elements::F32(&x[skip..]),
         Elements::F16(x) => Elements::F16(&x[skip..]),
         Elements::Bf16(x) => Elements::Bf16(&x[skip..]),
+        Elements::Quantized(_) => unreachable!("cases hold plain values"),
     };
     Operand { elements, ..operand }
 }

@@ -64,6 +64,7 @@ impl Thin<'_> {
                 Elements::F32(x) => self.stream::<S, _, L, ROWS>(sums, left, &x[start..], stride, depth),
                 Elements::F16(x) => self.stream::<S, _, L, ROWS>(sums, left, &x[start..], stride, depth),
                 Elements::Bf16(x) => self.stream::<S, _, L, ROWS>(sums, left, &x[start..], stride, depth),
+                Elements::Quantized(_) => unreachable!("a quantized side is packed"),
             }
         }
     }
