@@ -83,8 +83,7 @@ fn train(recipe: &Recipe, place: &Path, resume: bool, observer: &mut dyn Observe
     let mut folder = if resume { RunFolder::resume(place) } else { RunFolder::create(place) }.unwrap();
     let mut decoder = decoder(recipe);
     let samples = samples(40);
-    let job =
-        Job { recipe, samples: &samples[..32], validation: &samples[32..], run_hash: recipe.hash(), resume };
+    let job = Job { resume, ..Job::new(recipe, &samples[..32], &samples[32..]) };
     train::run(&mut decoder, &job, &mut folder, observer).unwrap();
     values(&decoder)
 }
@@ -170,8 +169,7 @@ fn training_an_adapter_leaves_the_base_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let mut folder = RunFolder::create(dir.path()).unwrap();
     let samples = samples(32);
-    let job =
-        Job { recipe: &recipe, samples: &samples, validation: &[], run_hash: recipe.hash(), resume: false };
+    let job = Job::new(&recipe, &samples, &[]);
     train::run(&mut decoder, &job, &mut folder, &mut Silent).unwrap();
     assert_eq!(before, base(&decoder));
     assert_ne!(adapter, values(&decoder), "the adapter should have moved");
@@ -196,10 +194,10 @@ fn a_checkpoint_of_another_run_is_refused() {
     let other = Recipe { learning_rate: 3e-3, ..recipe() };
     let mut folder = RunFolder::resume(dir.path()).unwrap();
     let samples = samples(32);
-    let job =
-        Job { recipe: &other, samples: &samples, validation: &[], run_hash: other.hash(), resume: true };
-    let error = train::run(&mut decoder(&other), &job, &mut folder, &mut Silent).unwrap_err();
-    assert!(error.to_string().contains("have changed"), "{error}");
+    let job = Job { resume: true, ..Job::new(&other, &samples, &[]) };
+    let error = train::run(&mut decoder(&other), &job, &mut folder, &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("learning_rate: 0.01 in the checkpoint, 0.003 now"), "{error}");
+    assert!(error.contains("validation samples: other content"), "{error}");
 }
 
 #[test]
