@@ -1,37 +1,49 @@
-//! Places at which a test ends the process, to see that what is on the disk then is enough.
+//! Places at which a test ends or stops the process, to see that what is on the disk then is enough.
 //!
-//! `MEDTUNE_FAILPOINT=name` or `name:3` aborts at the first or third pass. Only builds with debug assertions have
-//! this; in a release build every function here is empty.
+//! `MEDTUNE_FAILPOINT=name` or `name:3` aborts at the first or third pass; `name:3:pause` sleeps there for a minute.
+//! Only builds with debug assertions have this; in a release build every function here is empty.
 
 #[cfg(debug_assertions)]
 mod armed {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     static PASSES: AtomicU64 = AtomicU64::new(0);
 
-    /// The name that is asked for, and the pass at which to end.
-    fn wanted() -> Option<&'static (String, u64)> {
-        static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    /// What is asked for: the place, the pass, and whether to sleep there.
+    #[derive(Debug)]
+    struct Wanted {
+        name: String,
+        pass: u64,
+        pause: bool,
+    }
+
+    fn wanted(name: &str) -> Option<&'static Wanted> {
+        static WANTED: OnceLock<Option<Wanted>> = OnceLock::new();
         let read = || {
             let text = std::env::var("MEDTUNE_FAILPOINT").ok()?;
-            let (name, pass) = text.split_once(':').unwrap_or((&text, "1"));
-            Some((name.to_owned(), pass.parse().unwrap_or(1)))
+            let mut parts = text.split(':');
+            let name = parts.next()?.to_owned();
+            let pass = parts.next().and_then(|pass| pass.parse().ok()).unwrap_or(1);
+            Some(Wanted { name, pass, pause: parts.next() == Some("pause") })
         };
-        WANTED.get_or_init(read).as_ref()
+        WANTED.get_or_init(read).as_ref().filter(|wanted| wanted.name == name)
     }
 
     pub(super) fn is_next(name: &str) -> bool {
-        wanted().is_some_and(|(w, pass)| w == name && PASSES.load(Ordering::Relaxed) + 1 == *pass)
+        wanted(name).is_some_and(|wanted| PASSES.load(Ordering::Relaxed) + 1 == wanted.pass)
     }
 
     pub(super) fn hit(name: &str) {
-        if is_next(name) {
+        let Some(wanted) = wanted(name) else { return };
+        if PASSES.fetch_add(1, Ordering::Relaxed) + 1 != wanted.pass {
+            return;
+        }
+        if !wanted.pause {
             std::process::abort();
         }
-        if wanted().is_some_and(|(wanted, _)| wanted == name) {
-            PASSES.fetch_add(1, Ordering::Relaxed);
-        }
+        std::thread::sleep(Duration::from_secs(60));
     }
 }
 

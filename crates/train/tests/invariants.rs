@@ -1,66 +1,15 @@
 //! What must hold of training, on a small random model.
 
-use std::path::Path;
-use std::sync::Arc;
+mod common;
 
-use compute::{Backend, Cpu};
-use dataset::{Batch, Sample};
-use model::{Activations, Config, Decoder, RandomStart};
+use std::path::Path;
+
+use common::{Silent, decoder, recipe, samples, values};
+use compute::Cpu;
+use dataset::Batch;
+use model::{Activations, Decoder};
 use track::{Run, RunFolder, StepRow};
 use train::{Adapter, Job, Observer, Optimizer, Recipe, Settings};
-
-fn config() -> Config {
-    Config {
-        vocab_size: 61,
-        hidden_size: 24,
-        intermediate_size: 40,
-        layers: 2,
-        heads: 3,
-        kv_heads: 1,
-        head_dim: 8,
-        max_positions: 64,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        tie_word_embeddings: true,
-    }
-}
-
-fn decoder(recipe: &Recipe) -> Decoder<Cpu> {
-    let source = RandomStart::new(config(), 1);
-    Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &recipe.trainable()).unwrap()
-}
-
-fn samples(n: usize) -> Vec<Sample> {
-    (0..n)
-        .map(|i| {
-            let length = 6 + (i * 7) % 20;
-            let ids =
-                model::random::uniform(i as u64, "sample", 30.0, length).map(|u| (u + 30.0) as u32).collect();
-            let learned = (0..length).map(|at| at > 2).collect();
-            Sample { id: format!("{i}"), ids, learned }
-        })
-        .collect()
-}
-
-fn recipe() -> Recipe {
-    Recipe {
-        lora_r: 4,
-        micro_batch_tokens: 64,
-        num_epochs: 2,
-        save_steps: 3,
-        learning_rate: 1e-2,
-        ..Recipe::default()
-    }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&mut self, _: &StepRow, _: u64) {}
-    fn validated(&mut self, _: u64, _: f64) {}
-    fn note(&mut self, _: &str) {}
-}
 
 /// Ends the process's part in a run after some steps, as a kill would: by unwinding out of the loop.
 struct KilledAfter(u64);
@@ -71,12 +20,6 @@ impl Observer for KilledAfter {
     }
     fn validated(&mut self, _: u64, _: f64) {}
     fn note(&mut self, _: &str) {}
-}
-
-fn values(decoder: &Decoder<Cpu>) -> Vec<u32> {
-    let mut out = vec![0.0; decoder.parameters.len()];
-    decoder.backend().read(&decoder.parameters.values, 0, &mut out);
-    out.iter().map(|v| v.to_bits()).collect()
 }
 
 fn train(recipe: &Recipe, place: &Path, resume: bool, observer: &mut dyn Observer) -> Vec<u32> {
@@ -90,8 +33,9 @@ fn train(recipe: &Recipe, place: &Path, resume: bool, observer: &mut dyn Observe
 
 #[test]
 fn a_killed_run_resumes_to_the_same_bits() {
-    for adapter in [Adapter::Lora, Adapter::Full] {
-        let recipe = Recipe { adapter, ..recipe() };
+    let full = Recipe { adapter: Adapter::Full, ..recipe() };
+    let eight_bit = Recipe { optimizer: train::OptimizerKind::Adamw8bit, ..full.clone() };
+    for recipe in [recipe(), full, eight_bit] {
         let dir = tempfile::tempdir().unwrap();
         let whole = train(&recipe, &dir.path().join("whole"), false, &mut Silent);
         let killed = dir.path().join("killed");

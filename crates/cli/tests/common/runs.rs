@@ -16,18 +16,23 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
-    /// `keys` are lines of the recipe beside those that are needed.
+    /// `keys` are lines of the recipe, beside those that are needed or in their place.
     pub(crate) fn new(keys: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         write_model_of(&at("base"), 16, 256);
         fs::write(at("rows.csv"), questions()).unwrap();
-        let recipe = format!(
-            "base_model: {}\ndatasets: [{{path: {}}}]\nsplit: {{test: 0.1, val: 0.1}}\nlora_r: 4\nlora_alpha: 8\n\
-             micro_batch_tokens: 512\nlearning_rate: 5e-3\nevaluation: {{max_examples: 1, max_answers: 0}}\n{keys}\n",
+        let mut recipe = format!(
+            "base_model: {}\ndatasets: [{{path: {}}}]\n",
             text(&at("base")),
-            text(&at("rows.csv")),
+            text(&at("rows.csv"))
         );
+        let usual = "split: {test: 0.1, val: 0.1}\nlora_r: 4\nlora_alpha: 8\nmicro_batch_tokens: 512\n\
+                     learning_rate: 5e-3\nevaluation: {max_examples: 1, max_answers: 0}";
+        let name = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let given: Vec<String> = keys.lines().map(name).collect();
+        let lines = usual.lines().filter(|line| !given.contains(&name(line))).chain(keys.lines());
+        lines.for_each(|line| recipe.push_str(&format!("{line}\n")));
         fs::write(at("recipe.yaml"), recipe).unwrap();
         Workshop { folder }
     }
