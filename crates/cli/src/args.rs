@@ -99,7 +99,7 @@ pub(crate) struct TrainArgs {
     /// Change a key of the recipe: `--set learning_rate=1e-4`, `--set datasets.0.path=rows.csv`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Go on from the newest checkpoint of the run.
+    /// Go on from the newest checkpoint of the run; begin if there is no run yet.
     #[arg(long)]
     pub(crate) resume: bool,
     /// One JSON document on standard output.

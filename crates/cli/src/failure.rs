@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Exit status of the program.
+/// Exit status of the program, where it is not that of a signal: 130 after Ctrl-C, 143 after SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     /// The user's input.
@@ -16,7 +16,7 @@ pub(crate) enum Status {
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) status: Status,
+    pub(crate) status: u8,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
 }
@@ -24,17 +24,27 @@ pub(crate) struct Failure {
 impl Failure {
     /// Something in what the user gave.
     pub(crate) fn input(message: impl Into<String>) -> Self {
-        Failure { status: Status::Input, message: message.into(), hint: None }
+        Failure { status: Status::Input as u8, message: message.into(), hint: None }
     }
 
     /// Something that should not happen.
     pub(crate) fn unexpected(message: impl Into<String>) -> Self {
-        Failure { status: Status::Unexpected, message: message.into(), hint: None }
+        Failure { status: Status::Unexpected as u8, message: message.into(), hint: None }
     }
 
     /// A check that refuses to go on.
     pub(crate) fn gate(message: impl Into<String>) -> Self {
-        Failure { status: Status::Gate, message: message.into(), hint: None }
+        Failure { status: Status::Gate as u8, message: message.into(), hint: None }
+    }
+
+    /// A signal ended it; `status` says which.
+    pub(crate) fn interrupted(status: u8, message: impl Into<String>) -> Self {
+        Failure { status, message: message.into(), hint: None }
+    }
+
+    /// Whether it was ended by a signal.
+    pub(crate) fn by_signal(&self) -> bool {
+        self.status > 128
     }
 
     /// Adds what to do about it.
@@ -44,7 +54,7 @@ impl Failure {
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.status as u8)
+        ExitCode::from(self.status)
     }
 }
 
@@ -72,7 +82,63 @@ macro_rules! from_input {
     )*};
 }
 
-from_input!(dataset::Error, model::Error, formats::Error, track::Error, train::Error, eval::Error);
+from_input!(dataset::Error, model::Error, formats::Error, eval::Error);
+
+impl From<track::Error> for Failure {
+    fn from(error: track::Error) -> Self {
+        let failure = Failure::input(chain(&error));
+        match error {
+            track::Error::InUse { .. } => {
+                failure.hint("wait for it to end, or name another folder: `--set output_dir=DIR`")
+            }
+            track::Error::AlreadyARun { .. } => {
+                failure.hint("`--resume` goes on with it; `--set output_dir=DIR` starts another")
+            }
+            _ if is_write_failure(&error) => failure.hint(AFTER_A_FAILED_WRITE),
+            _ => failure,
+        }
+    }
+}
+
+impl From<train::Error> for Failure {
+    fn from(error: train::Error) -> Self {
+        if let train::Error::Track(error) = error {
+            return error.into();
+        }
+        let failure = Failure::input(chain(&error));
+        match error {
+            train::Error::Changed { .. } => failure.hint(
+                "undo the change, or start a run of its own: `--set output_dir=DIR` without `--resume`",
+            ),
+            train::Error::NotFinite { .. } => failure.hint(
+                "lower learning_rate, warm up longer (warmup_ratio) or clip harder (max_grad_norm); look at the examples",
+            ),
+            train::Error::MissingGradient { .. } => {
+                failure.hint("take it out of lora_target_modules: with this base it cannot learn")
+            }
+            _ if is_write_failure(&error) => failure.hint(AFTER_A_FAILED_WRITE),
+            _ => failure,
+        }
+    }
+}
+
+const AFTER_A_FAILED_WRITE: &str =
+    "the checkpoints that were there are whole: make room or allow writing, then go on with `--resume`";
+
+/// Whether the system has no room or no permission for a file.
+fn is_write_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind;
+    let kinds = [
+        ErrorKind::StorageFull,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::FileTooLarge,
+        ErrorKind::ReadOnlyFilesystem,
+        ErrorKind::PermissionDenied,
+    ];
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| kinds.contains(&error.kind()))
+}
 
 impl From<compute::Error> for Failure {
     fn from(error: compute::Error) -> Self {

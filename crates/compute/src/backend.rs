@@ -7,7 +7,7 @@
 
 use formats::quant::QuantizedMatrix;
 
-use crate::{AttentionShape, DType, Result, Segment};
+use crate::{AdamW, AttentionShape, DType, EightBitMoments, Result, Segment};
 
 /// Working memory of a backend. It can move to another thread, but two threads never share one.
 pub trait DeviceBuffer: Send {
@@ -257,28 +257,6 @@ pub struct TokenLossOutput {
     pub correct: Vec<bool>,
 }
 
-/// One step of AdamW on a range of flat parameters (Loshchilov & Hutter 2019, as `torch.optim.AdamW`): decay
-/// `p *= 1 - lr * weight_decay`, then `p -= lr * m̂ / (sqrt(v̂) + eps)` with bias-corrected moments.
-#[derive(Debug, Clone)]
-pub struct AdamW {
-    /// Elements of the flat buffers that this step covers.
-    pub range: std::ops::Range<usize>,
-    /// Learning rate of this step.
-    pub lr: f32,
-    /// Decay of the first moment.
-    pub beta1: f32,
-    /// Decay of the second moment.
-    pub beta2: f32,
-    /// Added to the root of the second moment.
-    pub eps: f32,
-    /// Decoupled weight decay.
-    pub weight_decay: f32,
-    /// Factor on the gradient: 1 / number of labelled tokens, times the clipping factor.
-    pub grad_scale: f32,
-    /// Number of this step, from 1 on.
-    pub step: u64,
-}
-
 /// A device that can run a transformer, forward and backward.
 pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// f32 working memory.
@@ -426,6 +404,23 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         v: &mut Self::Buffer,
         step: &AdamW,
     );
+
+    /// One AdamW step on `params` with moments in 8 bits. A device without a kernel of its own brings the values to
+    /// the host and back.
+    fn adamw_8bit(
+        &self,
+        params: &mut Self::Buffer,
+        grads: &Self::Buffer,
+        moments: &mut EightBitMoments,
+        step: &AdamW,
+    ) {
+        let range = step.range.clone();
+        let (mut values, mut gradients) = (vec![0.0; range.len()], vec![0.0; range.len()]);
+        self.read(params, range.start, &mut values);
+        self.read(grads, range.start, &mut gradients);
+        moments.blocks(range.clone(), &mut values, &gradients).iter_mut().for_each(|block| block.step(step));
+        self.write(params, range.start, &values);
+    }
 
     /// Square root of the sum of squares of a buffer, summed in f64 in a fixed order. NaN and infinities pass through.
     fn grad_norm(&self, grads: &Self::Buffer) -> f64;

@@ -9,16 +9,20 @@
 //! **Bits do not depend on company**: every output element is reduced in an order fixed by its own row alone, so
 //! the same tokens give the same bits whatever the batch around them and however many threads work.
 
+mod adamw;
 mod backend;
 pub mod cpu;
+mod eight_bit;
 mod error;
 mod layout;
 
+pub use adamw::{AdamW, Factors};
 pub use backend::{
-    AdamW, Adapter, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Linear,
+    Adapter, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Linear,
     LinearGroup, Matrix, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
 pub use cpu::Cpu;
+pub use eight_bit::EightBitMoments;
 pub use error::Error;
 pub use layout::{AttentionShape, DType, Segment};
 

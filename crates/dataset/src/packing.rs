@@ -127,19 +127,29 @@ impl Batch {
     /// Lays examples one after another. The first token of an example is never a label: nothing stands before it.
     pub fn new<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Self {
         let mut batch = Batch::default();
+        batch.refill(samples);
+        batch
+    }
+
+    /// As [`Batch::new`], in the memory of this one.
+    pub fn refill<'a>(&mut self, samples: impl IntoIterator<Item = &'a Sample>) {
+        self.ids.clear();
+        self.positions.clear();
+        self.segments.clear();
+        self.rows.clear();
+        self.labels.clear();
         for sample in samples {
-            let start = batch.ids.len();
-            batch.segments.push(Segment::whole(start, sample.ids.len()));
-            batch.ids.extend_from_slice(&sample.ids);
-            batch.positions.extend(0..sample.ids.len() as u32);
+            let start = self.ids.len();
+            self.segments.push(Segment::whole(start, sample.ids.len()));
+            self.ids.extend_from_slice(&sample.ids);
+            self.positions.extend(0..sample.ids.len() as u32);
             for (at, (&id, &learned)) in sample.ids.iter().zip(&sample.learned).enumerate().skip(1) {
                 if learned {
-                    batch.rows.push((start + at - 1) as u32);
-                    batch.labels.push(id);
+                    self.rows.push((start + at - 1) as u32);
+                    self.labels.push(id);
                 }
             }
         }
-        batch
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Activations<B: Backend> {
     /// `silu(gate) up`, `[T, I]`.
     pub(crate) activation: B::Buffer,
     pub(crate) backward: Option<BackwardScratch<B::Buffer>>,
+    /// Embeddings on the host, where something is done to them there.
+    pub(crate) embeddings: Vec<f32>,
 }
 
 /// Bytes of a step's memory by purpose.
@@ -144,6 +146,7 @@ impl<B: Backend> Activations<B> {
             final_rstd: zeros("norms", 1)?,
             activation: zeros("gated activation", c.intermediate_size)?,
             backward,
+            embeddings: Vec::new(),
         })
     }
 

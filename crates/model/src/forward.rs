@@ -32,16 +32,52 @@ impl<B: Backend> Decoder<B> {
     pub fn forward(
         &self,
         tokens: Tokens<'_>,
-        mut context: Context<'_, B>,
+        context: Context<'_, B>,
         activations: &mut Activations<B>,
         adapter: bool,
     ) {
+        self.embed(tokens, activations);
+        self.forward_embedded(tokens, context, activations, adapter);
+    }
+
+    /// As [`Decoder::forward`], with `perturb` applied on the host to the embeddings `[T, H]`.
+    ///
+    /// # Panics
+    /// As [`Decoder::forward`].
+    pub fn forward_perturbed(
+        &self,
+        tokens: Tokens<'_>,
+        context: Context<'_, B>,
+        activations: &mut Activations<B>,
+        perturb: &mut dyn FnMut(&mut [f32]),
+    ) {
+        self.embed(tokens, activations);
+        let mut embeddings = std::mem::take(&mut activations.embeddings);
+        embeddings.resize(tokens.ids.len() * self.config.hidden_size, 0.0);
+        self.backend.read(&activations.x[0], 0, &mut embeddings);
+        perturb(&mut embeddings);
+        self.backend.write(&mut activations.x[0], 0, &embeddings);
+        activations.embeddings = embeddings;
+        self.forward_embedded(tokens, context, activations, true);
+    }
+
+    fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>) {
         let count = tokens.ids.len();
         assert!(count <= activations.capacity, "{count} tokens in memory for {}", activations.capacity);
         let h = self.config.hidden_size;
         let values = &self.parameters.values;
         let table = self.embedding.matrix(values);
         self.backend.embed(activations.x[0].view_mut(0, count, h), tokens.ids, table);
+    }
+
+    fn forward_embedded(
+        &self,
+        tokens: Tokens<'_>,
+        mut context: Context<'_, B>,
+        activations: &mut Activations<B>,
+        adapter: bool,
+    ) {
+        let (count, h) = (tokens.ids.len(), self.config.hidden_size);
         for l in 0..self.config.layers {
             self.layer_forward(l, tokens, &mut context, activations, adapter);
         }

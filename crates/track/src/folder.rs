@@ -2,6 +2,7 @@
 
 use crate::lock::Lock;
 use crate::metrics::{METRICS_FILE, MetricsLog};
+use crate::skipped::{self, SkippedStep};
 use crate::{Error, EvalRow, Manifest, Result, Row, Stats, StepRow};
 use formats::atomic::write_atomic;
 use serde::Serialize;
@@ -29,7 +30,7 @@ impl RunFolder {
         let path = path.as_ref();
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
         let lock = Lock::take(path)?;
-        if path.join(METRICS_FILE).exists() {
+        if Self::holds_run(path) {
             return Err(Error::AlreadyARun { path: path.to_path_buf() });
         }
         let log = MetricsLog::open(path, u64::MAX)?;
@@ -43,7 +44,7 @@ impl RunFolder {
     /// [`Error::NotARun`] if the folder holds none, [`Error::InUse`] if another process writes there.
     pub fn resume(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        if !path.join(METRICS_FILE).exists() {
+        if !Self::holds_run(path) {
             return Err(Error::NotARun { path: path.to_path_buf() });
         }
         let lock = Lock::take(path)?;
@@ -51,10 +52,15 @@ impl RunFolder {
         Ok(Self { path: path.to_path_buf(), log, _lock: lock })
     }
 
+    /// Whether `path` holds a run, finished or not.
+    pub fn holds_run(path: impl AsRef<Path>) -> bool {
+        path.as_ref().join(METRICS_FILE).exists()
+    }
+
     /// Drops the rows after `step`, those that the resumed run will make again; 0 drops all.
     pub fn rewind(&mut self, step: u64) -> Result<()> {
         self.log = MetricsLog::open(&self.path, step)?;
-        Ok(())
+        skipped::rewind(&self.path, step)
     }
 
     /// The folder.
@@ -121,6 +127,14 @@ impl RunFolder {
         let values: BTreeMap<String, f64> =
             values.into_iter().map(|(key, value)| (name(key), value)).collect();
         self.log.append(&Row::Eval(EvalRow { step, epoch, values }))
+    }
+
+    /// Appends a step that was left out, with its examples, to `skipped.jsonl`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn log_skipped(&self, step: &SkippedStep) -> Result<()> {
+        skipped::append(&self.path, step)
     }
 
     /// Waits until all rows are on the disk; call it before a checkpoint is made final.

@@ -7,6 +7,7 @@
 //!   manifest.json   hashes of data, base and template; program, seed, machine
 //!   metrics.jsonl   one object per step, and one per evaluation during training
 //!   loss.csv        Step,Loss
+//!   skipped.jsonl   steps that were left out because a value was not finite, with their examples
 //!   stats.json      runtime, samples/s, tokens/s, FLOPs
 //!   checkpoints/  adapter/  eval/  report.html     written by others
 //! ```
@@ -17,12 +18,14 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod failpoint;
 mod folder;
 mod lock;
 mod machine;
 mod manifest;
 mod metrics;
 mod run;
+mod skipped;
 mod stats;
 
 pub use error::{Error, Result};
@@ -31,4 +34,5 @@ pub use machine::Machine;
 pub use manifest::{FileHash, Manifest, Program, TextHash, utc_timestamp};
 pub use metrics::{EvalRow, Row, StepRow};
 pub use run::Run;
+pub use skipped::SkippedStep;
 pub use stats::Stats;

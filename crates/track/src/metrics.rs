@@ -34,6 +34,9 @@ pub struct StepRow {
     pub learning_rate: f64,
     /// Tokens seen since the run began, prompt tokens included.
     pub tokens: u64,
+    /// Tokens of this step that carry a label: what `loss` is a mean over. 0 in logs from before it was kept.
+    #[serde(default)]
+    pub learned_tokens: u64,
     /// Tokens per second of this step.
     pub tokens_per_second: f64,
     /// Seconds since the run began, those before a resume included.
@@ -177,6 +180,10 @@ impl MetricsLog {
             return Err(Error::StepOrder { step, last });
         }
         let line = line(row, &self.metrics_path)?;
+        if crate::failpoint::is_next("metrics.torn_row") {
+            let _ = self.metrics.write_all(&line.as_bytes()[..line.len() / 2]);
+        }
+        crate::failpoint::hit("metrics.torn_row");
         self.metrics.write_all(line.as_bytes()).map_err(Error::io(&self.metrics_path))?;
         match row {
             Row::Step(row) => {

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
-use track::{Error, FileHash, Machine, Manifest, Program, Run, RunFolder, Stats, StepRow, TextHash};
+use track::{
+    Error, FileHash, Machine, Manifest, Program, Run, RunFolder, SkippedStep, Stats, StepRow, TextHash,
+};
 
 fn row(step: u64) -> StepRow {
     StepRow {
@@ -13,6 +15,7 @@ fn row(step: u64) -> StepRow {
         grad_norm: 1.25,
         learning_rate: 2e-4,
         tokens: step * 4096,
+        learned_tokens: 2048,
         tokens_per_second: 812.5,
         elapsed_s: step as f64 * 5.04,
     }
@@ -46,6 +49,11 @@ fn a_run_reads_back_as_it_was_written() {
         train_loss: 1.843_04,
         steps: 2,
         epoch: 1.0,
+        eval_loss: Some(1.5),
+        best_step: Some(1),
+        best_eval_loss: Some(1.25),
+        stopped_early: true,
+        skipped_steps: 1,
     };
     {
         let mut run = RunFolder::create(&path).unwrap();
@@ -78,16 +86,7 @@ fn a_run_reads_back_as_it_was_written() {
 fn stats_have_exactly_the_agreed_keys() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunFolder::create(folder.path()).unwrap();
-    let zero = Stats {
-        train_runtime: 0.0,
-        train_samples_per_second: 0.0,
-        train_steps_per_second: 0.0,
-        train_tokens_per_second: 0.0,
-        total_flos: 0.0,
-        train_loss: 0.0,
-        steps: 0,
-        epoch: 0.0,
-    };
+    let zero = Stats::default();
     run.write_stats(&zero).unwrap();
     let text = fs::read_to_string(folder.path().join("stats.json")).unwrap();
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
@@ -198,4 +197,23 @@ proptest! {
         }
         prop_assert_eq!(files(folder.path()), (metrics, csv));
     }
+}
+
+#[test]
+fn a_skipped_step_is_kept_with_its_examples_and_dropped_by_a_resume_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = RunFolder::create(folder.path()).unwrap();
+    let skipped = |step| SkippedStep {
+        step,
+        loss: "NaN".into(),
+        grad_norm: "inf".into(),
+        examples: vec![vec!["a.csv:1".into(), "a.csv:2".into()]],
+    };
+    run.log_skipped(&skipped(2)).unwrap();
+    run.log_skipped(&skipped(5)).unwrap();
+    let lines = || fs::read_to_string(folder.path().join("skipped.jsonl")).unwrap();
+    let read = |line: &str| serde_json::from_str::<SkippedStep>(line).unwrap();
+    assert_eq!(lines().lines().map(read).collect::<Vec<_>>(), [skipped(2), skipped(5)]);
+    run.rewind(4).unwrap();
+    assert_eq!(lines().lines().map(read).collect::<Vec<_>>(), [skipped(2)]);
 }

@@ -13,25 +13,48 @@ use formats::{Dtype, SafetensorsFile, TensorBytes};
 use model::Decoder;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Identity;
 use crate::optimizer::Optimizer;
+use crate::selection::Selection;
 use crate::{Error, Result};
+use track::failpoint;
 
-/// What a resumed run needs besides tensors.
+/// What a resumed run needs besides tensors. Nothing random has a state of its own: start, order and noise follow from
+/// the seed of the recipe (in `identity`) and from the step; so do the place in the data and the learning rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// Steps that are done.
+    /// Steps that are done: the place in the plan.
     pub step: u64,
+    /// The evaluation that is due after this step has been made.
+    pub evaluated: bool,
     /// Steps that reached the weights.
     pub optimizer_steps: u64,
-    /// Hash of all that decides the run: recipe, data, base.
-    pub run_hash: String,
-    /// Sum of the losses of all steps so far.
-    pub loss_sum: f64,
-    /// Tokens so far.
+    /// All that decides the run: recipe, data, base.
+    pub identity: Identity,
+    /// Sums over the steps so far.
+    pub totals: Totals,
+    /// Steps in a row that were skipped.
+    pub skipped_in_row: u32,
+    /// Every parameter has had a gradient.
+    pub gradients_seen: bool,
+    /// Last validation loss per token.
+    pub validation_loss: Option<f64>,
+    /// The best evaluation.
+    pub selection: Selection,
+}
+
+/// Sums over the steps of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Sum of the losses of all steps that were not skipped.
+    pub loss: f64,
+    /// Steps that were skipped because a value was not finite.
+    pub skipped: u64,
+    /// Tokens.
     pub tokens: u64,
-    /// Examples so far.
+    /// Examples.
     pub examples: u64,
-    /// Seconds of training so far.
+    /// Seconds of training.
     pub seconds: f64,
 }
 
@@ -51,12 +74,20 @@ const MANIFEST: &str = "MANIFEST.json";
 const WEIGHTS: &str = "parameters.safetensors";
 const MOMENTS: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
+/// Begins the name of a checkpoint that is being removed.
+const RETIRED: &str = ".tmp-retired-";
 
 fn name(step: u64) -> String {
     format!("step-{step:06}")
 }
 
-/// Writes the checkpoint of `state.step` into `folder` and removes the oldest beyond `keep`.
+/// Where the checkpoint of `step` is in `folder`.
+pub fn place(folder: &Path, step: u64) -> PathBuf {
+    folder.join(name(step))
+}
+
+/// Writes the checkpoint of `state.step` into `folder` and removes the oldest beyond `keep`, but never that of the best
+/// step.
 ///
 /// # Errors
 /// When the system refuses; checkpoints that were there are as they were.
@@ -67,25 +98,46 @@ pub fn save<B: Backend>(
     optimizer: &Optimizer<B>,
     state: &State,
 ) -> Result<PathBuf> {
-    fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    failpoint::hit("checkpoint.begin");
+    if !folder.exists() {
+        fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        sync_folder(folder.parent().unwrap_or(folder))?;
+    }
     let temporary = folder.join(format!(".tmp-{}-{}", std::process::id(), state.step));
     let written = write_all(&temporary, decoder, optimizer, state);
     if let Err(error) = written {
         let _ = fs::remove_dir_all(&temporary);
         return Err(error);
     }
-    let place = folder.join(name(state.step));
-    if place.exists() {
-        fs::remove_dir_all(&place).map_err(|e| Error::io(&place, e))?;
-    }
+    failpoint::hit("checkpoint.complete");
+    let place = place(folder, state.step);
+    retire(&place)?;
     fs::rename(&temporary, &place).map_err(|e| Error::io(&place, e))?;
+    failpoint::hit("checkpoint.renamed");
     sync_folder(folder)?;
-    let mut all = list(folder)?;
-    while all.len() > keep.max(1) {
-        let oldest = all.remove(0);
-        fs::remove_dir_all(&oldest).map_err(|e| Error::io(&oldest, e))?;
+    let best = state.selection.best.map(|best| self::place(folder, best.step));
+    let mut old = list(folder)?;
+    old.retain(|other| *other != place && Some(other) != best.as_ref());
+    while old.len() + 1 > keep.max(1) {
+        retire(&old.remove(0))?;
     }
+    failpoint::hit("checkpoint.end");
     Ok(place)
+}
+
+/// Removes a checkpoint, if it is there: out of the list in one step, then from the disk.
+fn retire(place: &Path) -> Result<()> {
+    if !place.exists() {
+        return Ok(());
+    }
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    let retired = place.with_file_name(format!("{RETIRED}{name}"));
+    if retired.exists() {
+        fs::remove_dir_all(&retired).map_err(|e| Error::io(&retired, e))?;
+    }
+    fs::rename(place, &retired).map_err(|e| Error::io(place, e))?;
+    failpoint::hit("checkpoint.retiring");
+    fs::remove_dir_all(&retired).map_err(|e| Error::io(&retired, e))
 }
 
 fn write_all<B: Backend>(
@@ -98,23 +150,18 @@ fn write_all<B: Backend>(
         fs::remove_dir_all(temporary).map_err(|e| Error::io(temporary, e))?;
     }
     fs::create_dir(temporary).map_err(|e| Error::io(temporary, e))?;
-    let flat = |buffer: &B::Buffer| -> Vec<u8> {
-        let mut values = vec![0.0; decoder.parameters.len()];
-        decoder.backend().read(buffer, 0, &mut values);
-        values.iter().flat_map(|v| v.to_le_bytes()).collect()
-    };
-    let shape = [decoder.parameters.len()];
-    let put = |file: &str, tensors: &[(&str, Vec<u8>)]| -> Result<()> {
-        let views: Vec<TensorBytes<'_>> = tensors
-            .iter()
-            .map(|(name, bytes)| TensorBytes { name, dtype: Dtype::F32, shape: &shape, bytes })
-            .collect();
+    let put = |file: &str, tensors: &[NamedTensor]| -> Result<()> {
+        let views: Vec<TensorBytes<'_>> = tensors.iter().map(NamedTensor::view).collect();
         Ok(formats::safetensors::write(temporary.join(file), &views, &BTreeMap::new())?)
     };
-    put(WEIGHTS, &[("parameters", flat(&decoder.parameters.values))])?;
-    put(MOMENTS, &[("m", flat(&optimizer.first_moment)), ("v", flat(&optimizer.second_moment))])?;
+    let values = NamedTensor::read("parameters", &**decoder.backend(), &decoder.parameters.values);
+    put(WEIGHTS, &[values])?;
+    failpoint::hit("checkpoint.parameters");
+    put(MOMENTS, &optimizer.moments.tensors(&**decoder.backend()))?;
+    failpoint::hit("checkpoint.optimizer");
     let text = serde_json::to_vec_pretty(state).expect("numbers and strings");
     formats::atomic::write_atomic(temporary.join(STATE), &text)?;
+    failpoint::hit("checkpoint.state");
     let mut files = BTreeMap::new();
     for file in [WEIGHTS, MOMENTS, STATE] {
         files.insert(file.to_owned(), record(&temporary.join(file))?);
@@ -132,7 +179,11 @@ fn record(path: &Path) -> Result<FileRecord> {
     Ok(FileRecord { bytes, blake3: hasher.finalize().to_hex().to_string() })
 }
 
+/// Makes names in a folder durable.
 fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(windows) {
+        return Ok(()); // A folder cannot be opened for syncing there.
+    }
     fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io(folder, e))
 }
 
@@ -151,15 +202,22 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// Removes what a killed run left half-written.
+/// Removes what a killed run left half-written. A whole checkpoint that was on its way out comes back: the one that was
+/// to take its place may not be there.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn remove_stale(folder: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.filter_map(|e| e.ok()) {
-        if entry.file_name().to_string_lossy().starts_with(".tmp-") {
-            fs::remove_dir_all(entry.path()).map_err(|e| Error::io(&entry.path(), e))?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        let place = name.strip_prefix(RETIRED).map(|name| folder.join(name));
+        match place.filter(|place| !place.exists() && verify(&path).is_ok()) {
+            Some(place) => fs::rename(&path, &place).map_err(|e| Error::io(&path, e))?,
+            None if name.starts_with(".tmp-") => {
+                fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+            }
+            None => {}
         }
     }
     Ok(())
@@ -202,6 +260,26 @@ fn verify(place: &Path) -> std::result::Result<State, String> {
     serde_json::from_slice(&text).map_err(|e| format!("{STATE}: {e}"))
 }
 
+/// Refuses a resume under another identity than that of the newest checkpoint, before anything is written.
+///
+/// # Errors
+/// [`Error::Changed`] with what differs.
+pub fn refuse_other(folder: &Path, now: &Identity) -> Result<()> {
+    match newest(folder)?.found {
+        Some((place, state)) => same_run(&place, &state, now),
+        None => Ok(()),
+    }
+}
+
+/// As [`refuse_other`], for a checkpoint that has been found.
+pub(crate) fn same_run(place: &Path, state: &State, now: &Identity) -> Result<()> {
+    let differences = state.identity.differences(now);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Changed { path: place.to_owned(), differences }),
+    }
+}
+
 /// Puts the weights and moments of a checkpoint into `decoder` and `optimizer`.
 ///
 /// # Errors
@@ -212,20 +290,62 @@ pub fn load<B: Backend>(
     decoder: &mut Decoder<B>,
     optimizer: &mut Optimizer<B>,
 ) -> Result<()> {
-    let backend = decoder.backend().clone();
-    let fill = |file: &SafetensorsFile, tensor: &str, buffer: &mut B::Buffer| -> Result<()> {
-        let values = file.f32(tensor)?;
-        if values.len() != buffer.len() {
-            let reason = format!("{tensor} has {} values, the model {}", values.len(), buffer.len());
-            return Err(Error::Checkpoint { path: place.to_owned(), reason });
-        }
-        backend.write(buffer, 0, &values);
-        Ok(())
-    };
-    fill(&SafetensorsFile::open(place.join(WEIGHTS))?, "parameters", &mut decoder.parameters.values)?;
+    load_weights(place, decoder)?;
     let moments = SafetensorsFile::open(place.join(MOMENTS))?;
-    fill(&moments, "m", &mut optimizer.first_moment)?;
-    fill(&moments, "v", &mut optimizer.second_moment)?;
+    let restored = optimizer.moments.restore(&**decoder.backend(), &moments)?;
+    restored.map_err(|reason| Error::Checkpoint { path: place.join(MOMENTS), reason })?;
     optimizer.steps = state.optimizer_steps;
     Ok(())
+}
+
+/// Puts the weights of the checkpoint of `step` into `decoder`.
+///
+/// # Errors
+/// When the checkpoint is not whole, or belongs to another model.
+pub fn load_step<B: Backend>(folder: &Path, step: u64, decoder: &mut Decoder<B>) -> Result<()> {
+    let place = place(folder, step);
+    verify(&place).map_err(|reason| Error::Checkpoint { path: place.clone(), reason })?;
+    load_weights(&place, decoder)
+}
+
+fn load_weights<B: Backend>(place: &Path, decoder: &mut Decoder<B>) -> Result<()> {
+    let values = SafetensorsFile::open(place.join(WEIGHTS))?.f32("parameters")?;
+    if values.len() != decoder.parameters.len() {
+        let reason = format!("has {} parameters, the model {}", values.len(), decoder.parameters.len());
+        return Err(Error::Checkpoint { path: place.join(WEIGHTS), reason });
+    }
+    let backend = decoder.backend().clone();
+    backend.write(&mut decoder.parameters.values, 0, &values);
+    Ok(())
+}
+
+/// A flat tensor on its way to a file.
+#[derive(Debug)]
+pub(crate) struct NamedTensor {
+    pub(crate) name: &'static str,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: [usize; 1],
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl NamedTensor {
+    /// Values as they are on the device.
+    pub(crate) fn read<B: Backend>(name: &'static str, backend: &B, buffer: &B::Buffer) -> Self {
+        let mut values = vec![0.0; buffer.len()];
+        backend.read(buffer, 0, &mut values);
+        Self::f32(name, &values)
+    }
+
+    pub(crate) fn f32(name: &'static str, values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        NamedTensor { name, dtype: Dtype::F32, shape: [values.len()], bytes }
+    }
+
+    pub(crate) fn u8(name: &'static str, values: &[u8]) -> Self {
+        NamedTensor { name, dtype: Dtype::U8, shape: [values.len()], bytes: values.to_vec() }
+    }
+
+    fn view(&self) -> TensorBytes<'_> {
+        TensorBytes { name: self.name, dtype: self.dtype, shape: &self.shape, bytes: &self.bytes }
+    }
 }

@@ -33,14 +33,46 @@ pub enum Error {
         steps: u64,
     },
     /// Loss or gradient is not finite several times in a row.
-    #[error("loss or gradient was not finite in {count} steps in a row, the last one step {step}")]
+    #[error(
+        "loss or gradient was not finite in {count} steps in a row, the last one step {step}; skipped.jsonl names \
+         their examples"
+    )]
     NotFinite {
         /// The step.
         step: u64,
         /// How many in a row.
         count: u32,
     },
-    /// A checkpoint that belongs to another run.
+    /// A run that cannot go on from its checkpoint, because something that decides its weights has changed.
+    #[error("{path} was written by another run:\n  {}", differences.join("\n  "))]
+    Changed {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What was, and what is, a line each.
+        differences: Vec<String>,
+    },
+    /// A run that was asked to stop.
+    #[error("stopped after step {step} of {steps}{}", match checkpoint {
+        Some(path) => format!("; {path} holds the state", path = path.display()),
+        None => ", before anything was learned".to_owned(),
+    })]
+    Interrupted {
+        /// Steps that are done.
+        step: u64,
+        /// Steps of the plan.
+        steps: u64,
+        /// The state that `--resume` goes on from; none before the first step.
+        checkpoint: Option<PathBuf>,
+    },
+    /// What the caller measures during training failed.
+    #[error("examination after step {step}: {source}")]
+    Examination {
+        /// The step.
+        step: u64,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A checkpoint that cannot be used.
     #[error("{path}: {reason}")]
     Checkpoint {
         /// The checkpoint.

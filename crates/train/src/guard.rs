@@ -4,27 +4,32 @@ use model::{Parameter, read_range};
 
 use crate::Error;
 
-/// Steps in a row that may be skipped.
-const PATIENCE: u32 = 5;
-
 /// Watches the gradients of the first steps and the finiteness of all of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Guard {
-    not_finite: u32,
+    /// Steps in a row that may be skipped.
+    patience: u32,
+    /// Steps in a row that were skipped.
+    pub(crate) skipped_in_row: u32,
+    /// Every parameter has had a gradient.
+    pub(crate) watched: bool,
     unseen: Option<Vec<Parameter>>,
-    watched: bool,
 }
 
 impl Guard {
+    pub(crate) fn new(patience: u32) -> Self {
+        Guard { patience, skipped_in_row: 0, watched: false, unseen: None }
+    }
+
     /// True when the step may touch the weights; a bad one is skipped and never enters any statistic.
     pub(crate) fn accept(&mut self, step: u64, loss: f64, grad_norm: f64) -> Result<bool, Error> {
         if loss.is_finite() && grad_norm.is_finite() {
-            self.not_finite = 0;
+            self.skipped_in_row = 0;
             return Ok(true);
         }
-        self.not_finite += 1;
-        match self.not_finite >= PATIENCE {
-            true => Err(Error::NotFinite { step, count: self.not_finite }),
+        self.skipped_in_row += 1;
+        match self.skipped_in_row >= self.patience {
+            true => Err(Error::NotFinite { step, count: self.skipped_in_row }),
             false => Ok(false),
         }
     }
@@ -58,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_bad_step_is_skipped_and_five_in_a_row_end_the_run() {
-        let mut guard = Guard::default();
+        let mut guard = Guard::new(5);
         assert!(!guard.accept(1, f64::NAN, 1.0).unwrap());
         assert!(guard.accept(2, 1.0, 1.0).unwrap());
         for step in 3..7 {
@@ -75,7 +80,7 @@ mod tests {
         let list = [parameter("seen", 0), parameter("severed", 2)];
         let mut gradients = backend.zeros("gradients", 4).unwrap();
         backend.write(&mut gradients, 0, &[0.0, 1.0]);
-        let mut guard = Guard::default();
+        let mut guard = Guard::new(5);
         guard.watch((1, false), &backend, &list, &gradients).unwrap();
         let error = guard.watch((2, true), &backend, &list, &gradients).unwrap_err();
         assert!(matches!(error, Error::MissingGradient { parameter, .. } if parameter == "severed"));

@@ -9,20 +9,28 @@
 pub mod checkpoint;
 mod error;
 mod guard;
+mod identity;
+mod moments;
+mod noise;
 mod optimizer;
 mod plan;
 mod recipe;
 mod reference;
 mod run;
 mod schedule;
+mod selection;
+mod session;
 
 pub use error::Error;
+pub use identity::{Identity, MAY_CHANGE};
+pub use noise::Noise;
 pub use optimizer::{Optimizer, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
-pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, Recipe};
+pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
 pub use reference::recipe_reference;
-pub use run::{Job, Observer, Outcome, run, validation_loss};
+pub use run::{Examiner, Job, Observer, Outcome, run, validation_loss};
 pub use schedule::{Decay, Schedule};
+pub use selection::{Best, Selection};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

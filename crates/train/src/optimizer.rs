@@ -1,24 +1,39 @@
 //! AdamW on the flat parameters of a decoder, with token-weighted accumulation and clipping.
 
-use compute::{AdamW, Backend};
-use model::{Activations, Decoder, Labels, Tokens};
+use std::ops::Range;
 
-use crate::Result;
+use compute::{AdamW, Backend};
 use dataset::Batch;
+use model::{Activations, Context, Decoder, Labels, Parameter, Tokens};
+
+use crate::moments::Moments;
+use crate::noise::Noise;
+use crate::{OptimizerKind, Recipe, Result};
 
 /// Settings of AdamW.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Decay of the first moment.
-    pub beta1: f32,
+    pub beta1: f64,
     /// Decay of the second moment.
-    pub beta2: f32,
+    pub beta2: f64,
     /// Added to the root of the second moment.
-    pub eps: f32,
+    pub eps: f64,
     /// Decoupled weight decay, on matrices and vectors alike (as `torch.optim.AdamW`).
-    pub weight_decay: f32,
+    pub weight_decay: f64,
     /// Longest gradient; 0: no clipping.
     pub max_grad_norm: f64,
+    /// Moments in 8 bits.
+    pub eight_bit: bool,
+    /// LoRA+ (Hayou et al. 2024): factor on the learning rate of every `B`.
+    pub loraplus_lr_ratio: Option<f64>,
+}
+
+/// Values that one after another have the same factor on the learning rate.
+#[derive(Debug, Clone, PartialEq)]
+struct Group {
+    range: Range<usize>,
+    factor: f64,
 }
 
 /// Sums over the batches of one step.
@@ -40,10 +55,10 @@ pub struct StepSums {
 #[derive(Debug)]
 pub struct Optimizer<B: Backend> {
     pub(crate) gradients: B::Buffer,
-    pub(crate) first_moment: B::Buffer,
-    pub(crate) second_moment: B::Buffer,
+    pub(crate) moments: Moments<B>,
     pub(crate) steps: u64,
     settings: Settings,
+    groups: Vec<Group>,
     sums: StepSums,
     weights: Vec<f32>,
 }
@@ -54,13 +69,12 @@ impl<B: Backend> Optimizer<B> {
     /// # Errors
     /// When the device has no room.
     pub fn new(decoder: &Decoder<B>, settings: Settings) -> Result<Self> {
-        let zeros = |what| decoder.backend().zeros(what, decoder.parameters.len());
         Ok(Optimizer {
-            gradients: zeros("gradients")?,
-            first_moment: zeros("first moment")?,
-            second_moment: zeros("second moment")?,
+            gradients: decoder.backend().zeros("gradients", decoder.parameters.len())?,
+            moments: Moments::new(decoder, settings.eight_bit)?,
             steps: 0,
             settings,
+            groups: groups(&decoder.parameters.list, settings.loraplus_lr_ratio),
             sums: StepSums::default(),
             weights: Vec::new(),
         })
@@ -68,8 +82,27 @@ impl<B: Backend> Optimizer<B> {
 
     /// Forward and backward of one batch; its gradient is added to those of the step.
     pub fn accumulate(&mut self, decoder: &Decoder<B>, batch: &Batch, activations: &mut Activations<B>) {
+        self.accumulate_noisy(decoder, batch, activations, None);
+    }
+
+    /// As [`Optimizer::accumulate`], with noise on the embeddings.
+    pub fn accumulate_noisy(
+        &mut self,
+        decoder: &Decoder<B>,
+        batch: &Batch,
+        activations: &mut Activations<B>,
+        noise: Option<Noise<'_>>,
+    ) {
         let tokens = Tokens { ids: &batch.ids, positions: &batch.positions };
-        decoder.forward(tokens, model::Context::Segments(&batch.segments), activations, true);
+        let context = Context::Segments(&batch.segments);
+        match noise {
+            None => decoder.forward(tokens, context, activations, true),
+            Some(noise) => {
+                let width = decoder.config().hidden_size;
+                let mut perturb = |embeddings: &mut [f32]| noise.add_to(embeddings, width);
+                decoder.forward_perturbed(tokens, context, activations, &mut perturb);
+            }
+        }
         self.weights.clear();
         self.weights.resize(batch.rows.len(), 1.0);
         let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights: &self.weights };
@@ -100,19 +133,20 @@ impl<B: Backend> Optimizer<B> {
             _ => 1.0,
         };
         self.steps += 1;
-        let step = AdamW {
-            range: 0..decoder.parameters.len(),
-            lr: learning_rate as f32,
-            beta1: s.beta1,
-            beta2: s.beta2,
-            eps: s.eps,
-            weight_decay: s.weight_decay,
-            grad_scale: (clip / self.sums.labels.max(1) as f64) as f32,
-            step: self.steps,
-        };
         let backend = decoder.backend().clone();
-        let values = &mut decoder.parameters.values;
-        backend.adamw(values, &self.gradients, &mut self.first_moment, &mut self.second_moment, &step);
+        for group in &self.groups {
+            let step = AdamW {
+                range: group.range.clone(),
+                lr: learning_rate * group.factor,
+                beta1: s.beta1,
+                beta2: s.beta2,
+                eps: s.eps,
+                weight_decay: s.weight_decay,
+                grad_scale: clip / self.sums.labels.max(1) as f64,
+                step: self.steps,
+            };
+            self.moments.step(&*backend, &mut decoder.parameters.values, &self.gradients, &step);
+        }
     }
 
     /// Forgets the accumulated gradient.
@@ -127,14 +161,30 @@ impl<B: Backend> Optimizer<B> {
     }
 }
 
-impl From<&crate::Recipe> for Settings {
-    fn from(recipe: &crate::Recipe) -> Self {
+/// Neighbours with the same factor make a group; without LoRA+ that is one group of all.
+fn groups(parameters: &[Parameter], loraplus_lr_ratio: Option<f64>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for p in parameters {
+        let factor = loraplus_lr_ratio.filter(|_| p.name.contains(".lora_B.")).unwrap_or(1.0);
+        let range = p.offset..p.offset + p.len();
+        match groups.last_mut() {
+            Some(last) if last.factor == factor => last.range.end = range.end,
+            _ => groups.push(Group { range, factor }),
+        }
+    }
+    groups
+}
+
+impl From<&Recipe> for Settings {
+    fn from(recipe: &Recipe) -> Self {
         Settings {
             beta1: recipe.adam_beta1,
             beta2: recipe.adam_beta2,
             eps: recipe.adam_epsilon,
             weight_decay: recipe.weight_decay,
             max_grad_norm: recipe.max_grad_norm,
+            eight_bit: recipe.optimizer == OptimizerKind::Adamw8bit,
+            loraplus_lr_ratio: recipe.loraplus_lr_ratio,
         }
     }
 }

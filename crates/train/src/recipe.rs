@@ -64,27 +64,45 @@ pub struct Recipe {
     pub max_steps: u64,
     /// Highest learning rate.
     pub learning_rate: f64,
-    /// `cosine`, `linear` or `constant`.
+    /// How the learning rate goes on after the warm-up, as `transformers` defines these names.
     pub lr_scheduler: Decay,
+    /// Share of `learning_rate` at which `cosine` ends.
+    pub cosine_min_lr_ratio: f64,
+    /// LoRA+: the learning rate of every `B` is so many times that of its `A`; 16 is what its authors propose.
+    pub loraplus_lr_ratio: Option<f64>,
+    /// NEFTune: uniform noise of ±alpha/sqrt(tokens × width) on the embeddings of each training example; 5 is usual.
+    pub neftune_noise_alpha: Option<f64>,
     /// Share of the steps that warm up.
     pub warmup_ratio: f64,
     /// Steps that warm up; takes precedence over `warmup_ratio`.
     pub warmup_steps: Option<u64>,
+    /// AdamW, with its moments as 32-bit numbers or as 8-bit ones in blocks of 256.
+    pub optimizer: OptimizerKind,
     /// Decoupled weight decay.
-    pub weight_decay: f32,
+    pub weight_decay: f64,
     /// AdamW's decay of the first moment.
-    pub adam_beta1: f32,
+    pub adam_beta1: f64,
     /// AdamW's decay of the second moment.
-    pub adam_beta2: f32,
+    pub adam_beta2: f64,
     /// AdamW's epsilon.
-    pub adam_epsilon: f32,
+    pub adam_epsilon: f64,
     /// Longest gradient; 0: no clipping.
     pub max_grad_norm: f64,
+    /// Steps in a row that may be skipped because loss or gradient is not finite, before the run stops.
+    pub nonfinite_patience: u32,
     /// Steps between two evaluations of the validation loss; 0: at the end only.
     pub eval_steps: u64,
+    /// Evaluations without a lower validation loss, after which the run stops; needs `eval_steps`.
+    pub early_stopping_patience: Option<u64>,
+    /// Keep the weights with the lowest validation loss instead of the last; needs `eval_steps`.
+    pub load_best_model_at_end: bool,
+    /// Steps between two examinations on multiple-choice items during training; 0: none.
+    pub bench_steps: u64,
+    /// Multiple-choice items of such an examination, a seeded sample; 0: all.
+    pub max_bench_samples: usize,
     /// Steps between two checkpoints; 0: at the end of every epoch.
     pub save_steps: u64,
-    /// Checkpoints that are kept.
+    /// Checkpoints that are kept; the one with the best weights is kept besides.
     pub save_total_limit: usize,
     /// The final comparison of base and tuned model.
     pub evaluation: Evaluation,
@@ -114,6 +132,18 @@ pub enum FourBit {
     Nf4,
     /// A float of four bits.
     Fp4,
+}
+
+/// How AdamW keeps its moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// 32-bit moments: 8 bytes a trained value.
+    #[serde(alias = "adamw")]
+    AdamwTorch,
+    /// 8-bit moments (Dettmers et al. 2022): 2 bytes a trained value.
+    #[serde(rename = "adamw_8bit", alias = "adamw_bnb_8bit")]
+    Adamw8bit,
 }
 
 /// A model that starts from random weights, with a tokenizer learned from the training side of the data.
@@ -190,14 +220,23 @@ impl Default for Recipe {
             max_steps: 0,
             learning_rate: 2e-4,
             lr_scheduler: Decay::Cosine,
+            cosine_min_lr_ratio: 0.0,
+            loraplus_lr_ratio: None,
+            neftune_noise_alpha: None,
             warmup_ratio: 0.03,
             warmup_steps: None,
+            optimizer: OptimizerKind::AdamwTorch,
             weight_decay: 0.0,
             adam_beta1: 0.9,
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
             max_grad_norm: 1.0,
+            nonfinite_patience: 5,
             eval_steps: 0,
+            early_stopping_patience: None,
+            load_best_model_at_end: false,
+            bench_steps: 0,
+            max_bench_samples: 100,
             save_steps: 0,
             save_total_limit: 2,
             evaluation: Evaluation::default(),
@@ -242,7 +281,41 @@ impl Recipe {
         if !share(self.split.test) || !share(self.split.val) || self.split.test + self.split.val >= 1.0 {
             return wrong("split", "test and val must leave rows to train on");
         }
+        if !share(self.cosine_min_lr_ratio) {
+            return wrong("cosine_min_lr_ratio", "is not in 0..1");
+        }
+        if self.cosine_min_lr_ratio > 0.0 && self.lr_scheduler != Decay::Cosine {
+            return wrong("cosine_min_lr_ratio", "needs `lr_scheduler: cosine`");
+        }
+        for (key, value) in
+            [("loraplus_lr_ratio", self.loraplus_lr_ratio), ("neftune_noise_alpha", self.neftune_noise_alpha)]
+        {
+            if value.is_some_and(|v| !(v.is_finite() && v > 0.0)) {
+                return wrong(key, "is not above 0");
+            }
+        }
+        if self.loraplus_lr_ratio.is_some() && self.adapter != Adapter::Lora {
+            return wrong("loraplus_lr_ratio", "needs `adapter: lora`");
+        }
+        for (key, value) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
+            if !share(value) {
+                return wrong(key, "is not in 0..1");
+            }
+        }
+        if self.early_stopping_patience == Some(0) {
+            return wrong("early_stopping_patience", "is 0");
+        }
+        if self.eval_steps == 0 {
+            // With one evaluation, at the end, there is nothing to choose from.
+            if self.early_stopping_patience.is_some() {
+                return wrong("early_stopping_patience", "needs eval_steps above 0");
+            }
+            if self.load_best_model_at_end {
+                return wrong("load_best_model_at_end", "needs eval_steps above 0");
+            }
+        }
         for (key, value) in [
+            ("nonfinite_patience", self.nonfinite_patience as usize),
             ("sequence_len", self.sequence_len),
             ("micro_batch_tokens", self.micro_batch_tokens),
             ("micro_batch_size", self.micro_batch_size),

@@ -1,66 +1,15 @@
 //! What must hold of training, on a small random model.
 
-use std::path::Path;
-use std::sync::Arc;
+mod common;
 
-use compute::{Backend, Cpu};
-use dataset::{Batch, Sample};
-use model::{Activations, Config, Decoder, RandomStart};
+use std::path::Path;
+
+use common::{Silent, decoder, recipe, samples, values};
+use compute::Cpu;
+use dataset::Batch;
+use model::{Activations, Decoder};
 use track::{Run, RunFolder, StepRow};
 use train::{Adapter, Job, Observer, Optimizer, Recipe, Settings};
-
-fn config() -> Config {
-    Config {
-        vocab_size: 61,
-        hidden_size: 24,
-        intermediate_size: 40,
-        layers: 2,
-        heads: 3,
-        kv_heads: 1,
-        head_dim: 8,
-        max_positions: 64,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        tie_word_embeddings: true,
-    }
-}
-
-fn decoder(recipe: &Recipe) -> Decoder<Cpu> {
-    let source = RandomStart::new(config(), 1);
-    Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &recipe.trainable()).unwrap()
-}
-
-fn samples(n: usize) -> Vec<Sample> {
-    (0..n)
-        .map(|i| {
-            let length = 6 + (i * 7) % 20;
-            let ids =
-                model::random::uniform(i as u64, "sample", 30.0, length).map(|u| (u + 30.0) as u32).collect();
-            let learned = (0..length).map(|at| at > 2).collect();
-            Sample { id: format!("{i}"), ids, learned }
-        })
-        .collect()
-}
-
-fn recipe() -> Recipe {
-    Recipe {
-        lora_r: 4,
-        micro_batch_tokens: 64,
-        num_epochs: 2,
-        save_steps: 3,
-        learning_rate: 1e-2,
-        ..Recipe::default()
-    }
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&mut self, _: &StepRow, _: u64) {}
-    fn validated(&mut self, _: u64, _: f64) {}
-    fn note(&mut self, _: &str) {}
-}
 
 /// Ends the process's part in a run after some steps, as a kill would: by unwinding out of the loop.
 struct KilledAfter(u64);
@@ -73,26 +22,20 @@ impl Observer for KilledAfter {
     fn note(&mut self, _: &str) {}
 }
 
-fn values(decoder: &Decoder<Cpu>) -> Vec<u32> {
-    let mut out = vec![0.0; decoder.parameters.len()];
-    decoder.backend().read(&decoder.parameters.values, 0, &mut out);
-    out.iter().map(|v| v.to_bits()).collect()
-}
-
 fn train(recipe: &Recipe, place: &Path, resume: bool, observer: &mut dyn Observer) -> Vec<u32> {
     let mut folder = if resume { RunFolder::resume(place) } else { RunFolder::create(place) }.unwrap();
     let mut decoder = decoder(recipe);
     let samples = samples(40);
-    let job =
-        Job { recipe, samples: &samples[..32], validation: &samples[32..], run_hash: recipe.hash(), resume };
+    let job = Job { resume, ..Job::new(recipe, &samples[..32], &samples[32..]) };
     train::run(&mut decoder, &job, &mut folder, observer).unwrap();
     values(&decoder)
 }
 
 #[test]
 fn a_killed_run_resumes_to_the_same_bits() {
-    for adapter in [Adapter::Lora, Adapter::Full] {
-        let recipe = Recipe { adapter, ..recipe() };
+    let full = Recipe { adapter: Adapter::Full, ..recipe() };
+    let eight_bit = Recipe { optimizer: train::OptimizerKind::Adamw8bit, ..full.clone() };
+    for recipe in [recipe(), full, eight_bit] {
         let dir = tempfile::tempdir().unwrap();
         let whole = train(&recipe, &dir.path().join("whole"), false, &mut Silent);
         let killed = dir.path().join("killed");
@@ -170,8 +113,7 @@ fn training_an_adapter_leaves_the_base_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let mut folder = RunFolder::create(dir.path()).unwrap();
     let samples = samples(32);
-    let job =
-        Job { recipe: &recipe, samples: &samples, validation: &[], run_hash: recipe.hash(), resume: false };
+    let job = Job::new(&recipe, &samples, &[]);
     train::run(&mut decoder, &job, &mut folder, &mut Silent).unwrap();
     assert_eq!(before, base(&decoder));
     assert_ne!(adapter, values(&decoder), "the adapter should have moved");
@@ -196,10 +138,10 @@ fn a_checkpoint_of_another_run_is_refused() {
     let other = Recipe { learning_rate: 3e-3, ..recipe() };
     let mut folder = RunFolder::resume(dir.path()).unwrap();
     let samples = samples(32);
-    let job =
-        Job { recipe: &other, samples: &samples, validation: &[], run_hash: other.hash(), resume: true };
-    let error = train::run(&mut decoder(&other), &job, &mut folder, &mut Silent).unwrap_err();
-    assert!(error.to_string().contains("have changed"), "{error}");
+    let job = Job { resume: true, ..Job::new(&other, &samples, &[]) };
+    let error = train::run(&mut decoder(&other), &job, &mut folder, &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("learning_rate: 0.01 in the checkpoint, 0.003 now"), "{error}");
+    assert!(error.contains("validation samples: other content"), "{error}");
 }
 
 #[test]

@@ -61,7 +61,8 @@ struct Steps {
 /// Five steps; the gradients of the first are compared with `gradients`.
 fn five_steps(mut decoder: Decoder<Cpu>, oracle: &Value, lr: f64, gradients: &Path, peft: bool) -> Steps {
     let batch = batch(oracle);
-    let settings = Settings { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, max_grad_norm: 0.0 };
+    let settings =
+        Settings { weight_decay: 0.01, max_grad_norm: 0.0, ..Settings::from(&train::Recipe::default()) };
     let mut optimizer = Optimizer::new(&decoder, settings).unwrap();
     let mut activations = Activations::for_training(&decoder, batch.ids.len()).unwrap();
     let reference = SafetensorsFile::open(gradients).unwrap();

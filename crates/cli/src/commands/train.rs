@@ -11,7 +11,12 @@ use crate::{output, recipe_file};
 pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
     let recipe = recipe_file::load(&args.recipe, &args.set)?;
     let mut progress = TrainingProgress::new(args.json);
-    let trained = training::train(&recipe, args.resume, &mut progress)?;
+    let trained = training::train(&recipe, args.resume, &mut progress).map_err(|failure| {
+        match failure.by_signal() {
+            true => failure.hint("the same command with `--resume` goes on from there"),
+            false => failure,
+        }
+    })?;
     let compared = evaluation::compare_with_base(&recipe, &trained, args.json)?;
     report::write(&trained, compared.as_ref())?;
     let stats = &trained.outcome.stats;

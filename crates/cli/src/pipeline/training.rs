@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use compute::DType;
-use dataset::Prepared;
-use model::Activations;
-use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash};
-use train::{Adapter, Job, Observer, Plan, Recipe};
+use compute::{Cpu, DType};
+use dataset::{ChoiceItem, Prepared};
+use eval::Subject;
+use model::{Activations, ChatTemplate, Decoder, Tokenizer};
+use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash, failpoint};
+use train::{Adapter, Examiner, Identity, Job, Observer, OptimizerKind, Plan, Recipe};
 
 use super::{base::Model, data, quantization};
 use crate::failure::{Failure, Outcome, io};
+use crate::interrupt::Interrupts;
 use crate::recipe_file;
 
 /// A recipe that has been carried out.
@@ -22,10 +24,19 @@ pub(crate) struct Trained {
     pub(crate) manifest: Manifest,
 }
 
-/// Carries out `recipe`. With `resume` an interrupted run goes on.
+/// Carries out `recipe`. With `resume` an interrupted run goes on, or begins if there is none.
 pub(crate) fn train(recipe: &Recipe, resume: bool, observer: &mut dyn Observer) -> Outcome<Trained> {
     let place = Path::new(&recipe.output_dir);
-    let mut folder = if resume { RunFolder::resume(place)? } else { RunFolder::create(place)? };
+    let resuming = resume && RunFolder::holds_run(place);
+    if resume && !resuming {
+        observer.note(&format!("{} holds no run to go on with; this one begins", place.display()));
+    }
+    let mut folder = if resuming { RunFolder::resume(place)? } else { RunFolder::create(place)? };
+    let inputs = Inputs::of(recipe)?;
+    if resuming {
+        // Before anything is written over what the run has.
+        train::checkpoint::refuse_other(&folder.checkpoints(), &inputs.identify(Identity::new(recipe)))?;
+    }
     folder.write_recipe(&recipe_file::to_yaml(recipe)?)?;
     let prepared = data::prepare(recipe, &place.join("data"))?;
     observer.note(&describe(&prepared));
@@ -48,20 +59,114 @@ pub(crate) fn train(recipe: &Recipe, resume: bool, observer: &mut dyn Observer) 
         r.overlong.len(),
         r.refused.len()
     ));
-    let manifest = manifest(recipe, &model)?;
+    let manifest = manifest(recipe, &model, &inputs);
     folder.write_manifest(&manifest)?;
     let plan = Plan::new(recipe, &samples.samples);
-    observer.note(&memory(&model, plan.largest_batch));
-    let job = Job {
-        recipe,
-        samples: &samples.samples,
-        validation: &validation.samples,
-        run_hash: run_hash(recipe, &manifest),
-        resume,
-    };
-    let outcome = train::run(&mut model.decoder, &job, &mut folder, observer)?;
+    observer.note(&memory(recipe, &model, plan.largest_batch));
+    let examiner = ChoiceExaminer::new(recipe, (&model.tokenizer, &model.template), &prepared)?;
+    let interrupts = Interrupts::watch()?;
+    let mut job = Job::new(recipe, &samples.samples, &validation.samples);
+    job.identity = inputs.identify(job.identity);
+    job.resume = resuming;
+    job.stop = Some(interrupts.flag());
+    job.examiner = examiner.as_ref().map(|examiner| examiner as &dyn Examiner<Cpu>);
+    let outcome =
+        train::run(&mut model.decoder, &job, &mut folder, observer).map_err(|error| match error {
+            train::Error::Interrupted { .. } => Failure::interrupted(interrupts.status(), error.to_string()),
+            error => error.into(),
+        })?;
+    // From here on a signal ends the program at once: the state is on the disk.
+    drop(interrupts);
+    failpoint::hit("adapter.begin");
     save(recipe, &model, &folder)?;
+    failpoint::hit("adapter.end");
     Ok(Trained { model, prepared, outcome, folder, manifest })
+}
+
+/// The files that a run reads, with their hashes.
+#[derive(Debug)]
+struct Inputs {
+    base: Vec<FileHash>,
+    data: Vec<FileHash>,
+}
+
+impl Inputs {
+    fn of(recipe: &Recipe) -> Outcome<Self> {
+        let base = match &recipe.base_model {
+            Some(name) => base_files(&formats::hub::resolve(name)?)?,
+            None => Vec::new(),
+        };
+        let data: track::Result<_> = recipe.datasets.iter().map(|d| FileHash::of(&d.path)).collect();
+        Ok(Inputs { base, data: data? })
+    }
+
+    /// Adds the files to what decides the run: the base's by name, the data by their place in the recipe, so that a
+    /// folder may move.
+    fn identify(&self, mut identity: Identity) -> Identity {
+        for file in &self.base {
+            let name = Path::new(&file.path).file_name().unwrap_or_default().to_string_lossy();
+            identity = identity.with_input(format!("base model {name}"), &file.blake3);
+        }
+        for (i, file) in self.data.iter().enumerate() {
+            identity = identity.with_input(format!("data file {}", i + 1), &file.blake3);
+        }
+        identity
+    }
+}
+
+/// The files that make a model, in the order of their names.
+fn base_files(folder: &Path) -> Outcome<Vec<FileHash>> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .map_err(io(folder))?
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "safetensors" || e == "json" || e == "jinja"))
+        .collect();
+    files.sort();
+    Ok(files.iter().map(FileHash::of).collect::<track::Result<_>>()?)
+}
+
+/// Asks multiple-choice items during training.
+#[derive(Debug)]
+struct ChoiceExaminer<'a> {
+    tokenizer: &'a Tokenizer,
+    template: &'a ChatTemplate,
+    items: Vec<ChoiceItem>,
+}
+
+impl<'a> ChoiceExaminer<'a> {
+    /// A seeded sample of the prepared items, if the recipe wants such examinations.
+    fn new(
+        recipe: &Recipe,
+        (tokenizer, template): (&'a Tokenizer, &'a ChatTemplate),
+        prepared: &Prepared,
+    ) -> Outcome<Option<Self>> {
+        if recipe.bench_steps == 0 {
+            return Ok(None);
+        }
+        if prepared.choices.is_empty() {
+            return Err(Failure::input("recipe: bench_steps: the data sets hold no multiple-choice items")
+                .hint("add a file of items to `datasets`, or leave bench_steps out"));
+        }
+        let most = if recipe.max_bench_samples == 0 { usize::MAX } else { recipe.max_bench_samples };
+        let drawn = dataset::shuffled(prepared.choices.len(), recipe.split.seed, 0);
+        let items = drawn.into_iter().take(most).map(|i| prepared.choices[i].clone()).collect();
+        Ok(Some(ChoiceExaminer { tokenizer, template, items }))
+    }
+}
+
+impl Examiner<Cpu> for ChoiceExaminer<'_> {
+    fn examine(
+        &self,
+        decoder: &Decoder<Cpu>,
+    ) -> Result<Vec<(&'static str, f64)>, Box<dyn std::error::Error + Send + Sync>> {
+        let subject = Subject { decoder, tokenizer: self.tokenizer, template: self.template, adapter: true };
+        let outcomes = subject.choices(&self.items, &mut |_, _, _| {})?;
+        let right = |outcome: &&eval::comparison::Outcome| {
+            outcome.choice.as_ref().is_some_and(|c| c.picked.as_ref() == Some(&c.gold))
+        };
+        let correct = outcomes.iter().filter(right).count();
+        Ok(vec![("choice_accuracy", correct as f64 / outcomes.len().max(1) as f64)])
+    }
 }
 
 fn describe(prepared: &Prepared) -> String {
@@ -100,31 +205,24 @@ fn refuse_leaks(prepared: &Prepared) -> Outcome<()> {
 }
 
 /// What a step will take, before the first one.
-fn memory(model: &Model, tokens: usize) -> String {
+fn memory(recipe: &Recipe, model: &Model, tokens: usize) -> String {
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-    let trained = model.decoder.parameters.len() * 4;
+    let moments = match recipe.optimizer {
+        OptimizerKind::AdamwTorch => 8,
+        OptimizerKind::Adamw8bit => 2,
+    };
+    let trained = model.decoder.parameters.len() * (8 + moments);
     let activations = Activations::plan_training(&model.decoder, tokens).total();
     format!(
         "memory for batches of {tokens} tokens: trainable values with gradients and moments {:.0} MiB, activations \
          {:.0} MiB",
-        mib(4 * trained),
+        mib(trained),
         mib(activations)
     )
 }
 
-fn manifest(recipe: &Recipe, model: &Model) -> Outcome<Manifest> {
-    let hashes = |paths: &[std::path::PathBuf]| -> Outcome<Vec<FileHash>> {
-        paths.iter().map(|p| Ok(FileHash::of(p)?)).collect()
-    };
-    let mut base_files: Vec<_> = std::fs::read_dir(&model.folder)
-        .map_err(io(&model.folder))?
-        .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| p.extension().is_some_and(|e| e == "safetensors" || e == "json" || e == "jinja"))
-        .collect();
-    base_files.sort();
-    let data_files: Vec<_> = recipe.datasets.iter().map(|d| d.path.clone().into()).collect();
-    let base = recipe.base_model.clone().unwrap_or_else(|| "random start".into());
-    Ok(Manifest {
+fn manifest(recipe: &Recipe, model: &Model, inputs: &Inputs) -> Manifest {
+    Manifest {
         program: Program {
             name: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -132,21 +230,12 @@ fn manifest(recipe: &Recipe, model: &Model) -> Outcome<Manifest> {
         },
         created: track::utc_timestamp(),
         seed: recipe.seed,
-        base_model: base,
-        base_files: hashes(&base_files)?,
-        data_files: hashes(&data_files)?,
+        base_model: recipe.base_model.clone().unwrap_or_else(|| "random start".into()),
+        base_files: inputs.base.clone(),
+        data_files: inputs.data.clone(),
         template: Some(TextHash::of("chat_template.jinja", model.template.source())),
         machine: Machine::detect(),
-    })
-}
-
-/// All that decides the weights that come out.
-fn run_hash(recipe: &Recipe, manifest: &Manifest) -> String {
-    let mut text = recipe.hash();
-    for file in manifest.base_files.iter().chain(&manifest.data_files) {
-        text.push_str(&file.blake3);
     }
-    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub(crate) mod runs;
+
 use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
@@ -59,13 +61,18 @@ pub(crate) fn text(path: &Path) -> &str {
 
 /// Writes a model of random weights whose residual stream has the width `hidden`, with a tokenizer of its own.
 pub(crate) fn write_model(folder: &Path, hidden: usize) -> Config {
+    write_model_of(folder, hidden, POSITIONS)
+}
+
+/// As [`write_model`], for longer texts.
+pub(crate) fn write_model_of(folder: &Path, hidden: usize, positions: usize) -> Config {
     std::fs::create_dir_all(folder).unwrap();
     let texts =
         ["What is anemia? Anemia means too little hemoglobin.", "What is asthma? A disease of the lungs."];
     let json = model::train_bpe(texts.iter(), 280, &model::SPECIALS).unwrap();
-    model::write_tokenizer(folder, &json, POSITIONS).unwrap();
+    model::write_tokenizer(folder, &json, positions).unwrap();
     let tokenizer = Tokenizer::from_dir(folder).unwrap();
-    let config = config(tokenizer.vocab_size(), hidden);
+    let config = Config { max_positions: positions, ..config(tokenizer.vocab_size(), hidden) };
     let decoder = decoder(&config, &Trainable::Nothing);
     decoder.save(folder, DType::F32, (tokenizer.bos(), tokenizer.eos())).unwrap();
     config

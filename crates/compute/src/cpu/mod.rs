@@ -31,8 +31,8 @@ pub use threads::Threads;
 use self::buffer::{Rows, RowsMut, Weights};
 use self::gemm::{Gemm, Init, Part, gemm};
 use crate::{
-    AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType, LinearGroup,
-    Matrix, Result, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+    AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType,
+    EightBitMoments, LinearGroup, Matrix, Result, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
 
 /// The processor as a device.
@@ -293,6 +293,17 @@ impl Backend for Cpu {
             v: &mut v[range()],
         };
         optimizer::adamw(&self.threads, self.isa, state, step);
+    }
+
+    fn adamw_8bit(
+        &self,
+        params: &mut CpuBuffer,
+        grads: &CpuBuffer,
+        moments: &mut EightBitMoments,
+        step: &AdamW,
+    ) {
+        let range = || step.range.clone();
+        optimizer::adamw_8bit(&self.threads, &mut params[range()], &grads[range()], moments, step);
     }
 
     fn grad_norm(&self, grads: &CpuBuffer) -> f64 {

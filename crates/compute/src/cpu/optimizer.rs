@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use super::buffer::{RowsMut, by_rows};
 use super::math::{Arithmetic, Kernel, dispatch};
 use super::{Isa, Threads};
-use crate::AdamW;
+use crate::eight_bit::BLOCK;
+use crate::{AdamW, EightBitMoments, Factors};
 
 /// Elements of a task.
 const TASK: usize = 16 * 1024;
@@ -22,37 +23,13 @@ pub(super) struct State<'a> {
 /// gives the same bits.
 pub(super) fn adamw(threads: &Threads, isa: Isa, state: State<'_>, step: &AdamW) {
     let State { params, grads, m, v } = state;
-    let (beta1, beta2) = (f64::from(step.beta1), f64::from(step.beta2));
-    let (lr, steps) = (f64::from(step.lr), step.step as f64);
-    let factors = Factors {
-        decay: (1.0 - lr * f64::from(step.weight_decay)) as f32,
-        one_minus_beta1: (1.0 - beta1) as f32,
-        beta2: step.beta2,
-        one_minus_beta2: (1.0 - beta2) as f32,
-        step_size: (lr / (1.0 - beta1.powf(steps))) as f32,
-        root_correction: (1.0 - beta2.powf(steps)).sqrt() as f32,
-        eps: step.eps,
-        grad_scale: step.grad_scale,
-    };
+    let factors = step.factors();
     let flat = [RowsMut::flat(params), RowsMut::flat(m), RowsMut::flat(v)];
     by_rows(threads, TASK, flat, |first, [params, m, v]| {
         let grads = &grads[first..first + params.rows];
         let state = State { params: params.data, grads, m: m.data, v: v.data };
         dispatch(isa, Update { state, factors });
     });
-}
-
-/// What is the same for all elements of a step.
-#[derive(Clone, Copy)]
-struct Factors {
-    decay: f32,
-    one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
-    step_size: f32,
-    root_correction: f32,
-    eps: f32,
-    grad_scale: f32,
 }
 
 struct Update<'a> {
@@ -75,6 +52,22 @@ impl Kernel for Update<'_> {
             *p = *p * f.decay - f.step_size * (*m / denominator);
         }
     }
+}
+
+/// One step with 8-bit moments; each block is a sum of its own, so threads cannot change the bits.
+pub(super) fn adamw_8bit(
+    threads: &Threads,
+    params: &mut [f32],
+    grads: &[f32],
+    moments: &mut EightBitMoments,
+    step: &AdamW,
+) {
+    let mut blocks = moments.blocks(step.range.clone(), params, grads);
+    let tasks: Vec<_> = blocks.chunks_mut(TASK / BLOCK).map(Mutex::new).collect();
+    threads.run(tasks.len(), |task| {
+        let mut blocks = tasks[task].lock().expect("a task has its blocks alone");
+        blocks.iter_mut().for_each(|block| block.step(step));
+    });
 }
 
 /// Square root of the sum of squares. Blocks of a fixed size are summed in f64 and their sums added in order.

@@ -55,6 +55,7 @@ fn run() -> Run {
                 grad_norm: 0.8,
                 learning_rate: 2e-4 * (1.0 - progress),
                 tokens: step * 4096,
+                learned_tokens: 2048,
                 tokens_per_second: 905.0,
                 elapsed_s: step as f64 * 4.5,
             }
@@ -101,6 +102,7 @@ fn run() -> Run {
             train_loss: 1.567,
             steps: 240,
             epoch: 2.0,
+            ..Stats::default()
         }),
     }
 }

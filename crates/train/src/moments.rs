@@ -1,0 +1,99 @@
+//! The memory of AdamW: 32-bit moments on the device, or 8-bit ones.
+
+use compute::{AdamW, Backend, DeviceBuffer, EightBitMoments};
+use formats::{Dtype, SafetensorsFile};
+use model::Decoder;
+
+use crate::Result;
+use crate::checkpoint::NamedTensor;
+
+/// First and second moment of every trained value.
+#[derive(Debug)]
+pub(crate) enum Moments<B: Backend> {
+    /// 32 bits, on the device.
+    Full {
+        /// First moment.
+        m: B::Buffer,
+        /// Second moment.
+        v: B::Buffer,
+    },
+    /// 8 bits, in blocks.
+    EightBit(EightBitMoments),
+}
+
+impl<B: Backend> Moments<B> {
+    pub(crate) fn new(decoder: &Decoder<B>, eight_bit: bool) -> Result<Self> {
+        if eight_bit {
+            return Ok(Moments::EightBit(EightBitMoments::new(
+                decoder.parameters.list.iter().map(|p| p.len()),
+            )));
+        }
+        let zeros = |what| decoder.backend().zeros(what, decoder.parameters.len());
+        Ok(Moments::Full { m: zeros("first moment")?, v: zeros("second moment")? })
+    }
+
+    /// Moves the range of `step`.
+    pub(crate) fn step(&mut self, backend: &B, values: &mut B::Buffer, gradients: &B::Buffer, step: &AdamW) {
+        match self {
+            Moments::Full { m, v } => backend.adamw(values, gradients, m, v, step),
+            Moments::EightBit(moments) => backend.adamw_8bit(values, gradients, moments, step),
+        }
+    }
+
+    /// What a checkpoint keeps.
+    pub(crate) fn tensors(&self, backend: &B) -> Vec<NamedTensor> {
+        match self {
+            Moments::Full { m, v } => {
+                vec![NamedTensor::read("m", backend, m), NamedTensor::read("v", backend, v)]
+            }
+            Moments::EightBit(e) => vec![
+                NamedTensor::u8("m", &e.m),
+                NamedTensor::f32("m_scale", &e.m_scale),
+                NamedTensor::u8("v", &e.v),
+                NamedTensor::f32("v_scale", &e.v_scale),
+            ],
+        }
+    }
+
+    /// Takes back what [`Moments::tensors`] gave. The inner error says what does not fit.
+    pub(crate) fn restore(
+        &mut self,
+        backend: &B,
+        file: &SafetensorsFile,
+    ) -> Result<std::result::Result<(), String>> {
+        let wrong = |name: &str, got: usize, expected: usize| {
+            Ok(Err(format!("{name} has {got} values, the model {expected}")))
+        };
+        match self {
+            Moments::Full { m, v } => {
+                for (name, buffer) in [("m", m), ("v", v)] {
+                    let values = file.f32(name)?;
+                    if values.len() != buffer.len() {
+                        return wrong(name, values.len(), buffer.len());
+                    }
+                    backend.write(buffer, 0, &values);
+                }
+            }
+            Moments::EightBit(e) => {
+                for (name, codes) in [("m", &mut e.m), ("v", &mut e.v)] {
+                    if file.info(name)?.0 != Dtype::U8 {
+                        return Ok(Err(format!("{name} is not in 8 bits")));
+                    }
+                    let bytes = file.bytes(name)?;
+                    if bytes.len() != codes.len() {
+                        return wrong(name, bytes.len(), codes.len());
+                    }
+                    codes.copy_from_slice(&bytes);
+                }
+                for (name, scales) in [("m_scale", &mut e.m_scale), ("v_scale", &mut e.v_scale)] {
+                    let values = file.f32(name)?;
+                    if values.len() != scales.len() {
+                        return wrong(name, values.len(), scales.len());
+                    }
+                    scales.copy_from_slice(&values);
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+}

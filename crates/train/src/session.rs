@@ -1,0 +1,362 @@
+//! What lives through a run: memory, optimizer, guard, sums, and the place in the plan.
+
+use std::time::Instant;
+
+use compute::Backend;
+use dataset::{Batch, Sample};
+use model::{Activations, Decoder};
+use track::{RunFolder, SkippedStep, Stats, StepRow};
+
+use crate::checkpoint::{self, State, Totals};
+use crate::guard::Guard;
+use crate::noise::Noise;
+use crate::optimizer::{Optimizer, Settings};
+use crate::plan::{Plan, PlannedStep};
+use crate::run::{Job, Observer, Outcome, validation_loss};
+use crate::schedule::Schedule;
+use crate::selection::Selection;
+use crate::{Error, Result};
+
+/// How a part of the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It did what was due.
+    Completed,
+    /// The caller wants the run to stop; nothing of this part has happened.
+    Interrupted,
+}
+
+/// A run between its first step and its last.
+pub(crate) struct Session<'a, B: Backend> {
+    job: &'a Job<'a, B>,
+    plan: &'a Plan,
+    schedule: Schedule,
+    activations: Activations<B>,
+    optimizer: Optimizer<B>,
+    batch: Batch,
+    validation: Vec<Batch>,
+    guard: Guard,
+    /// The weights have moved since this process began.
+    moved: bool,
+    /// Steps that are done.
+    step: u64,
+    /// The evaluation due after `step` has been made.
+    evaluated: bool,
+    /// The checkpoint of `step` is on the disk.
+    saved: bool,
+    /// `step` has the lowest validation loss so far.
+    is_best: bool,
+    validation_loss: Option<f64>,
+    selection: Selection,
+    totals: Totals,
+}
+
+impl<'a, B: Backend> Session<'a, B> {
+    pub(crate) fn new(decoder: &Decoder<B>, job: &'a Job<'a, B>, plan: &'a Plan) -> Result<Self> {
+        let recipe = job.recipe;
+        for (key, wanted) in [
+            ("early_stopping_patience", recipe.early_stopping_patience.is_some()),
+            ("load_best_model_at_end", recipe.load_best_model_at_end),
+        ] {
+            if wanted && job.validation.is_empty() {
+                let reason = "there are no validation rows (split.val)".to_owned();
+                return Err(Error::Recipe { key, reason });
+            }
+        }
+        let validation = batches(job.validation, plan.largest_batch);
+        let capacity = validation.iter().map(|b| b.ids.len()).max().unwrap_or(0).max(plan.largest_batch);
+        let schedule = Schedule {
+            peak: recipe.learning_rate,
+            warmup: recipe.warmup(plan.len()),
+            total: plan.len(),
+            decay: recipe.lr_scheduler,
+            min_ratio: recipe.cosine_min_lr_ratio,
+        };
+        Ok(Session {
+            job,
+            plan,
+            schedule,
+            activations: Activations::for_training(decoder, capacity)?,
+            optimizer: Optimizer::new(decoder, Settings::from(recipe))?,
+            batch: Batch::default(),
+            validation,
+            guard: Guard::new(recipe.nonfinite_patience),
+            moved: false,
+            step: 0,
+            evaluated: true,
+            saved: false,
+            is_best: false,
+            validation_loss: None,
+            selection: Selection::default(),
+            totals: Totals::default(),
+        })
+    }
+
+    /// Goes on from the newest whole checkpoint, if that is wanted.
+    pub(crate) fn resume(
+        &mut self,
+        decoder: &mut Decoder<B>,
+        folder: &mut RunFolder,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        checkpoint::remove_stale(&folder.checkpoints())?;
+        if !self.job.resume {
+            return Ok(());
+        }
+        let newest = checkpoint::newest(&folder.checkpoints())?;
+        for reason in newest.skipped {
+            observer.note(&format!("passed over {reason}"));
+        }
+        let Some((place, state)) = newest.found else {
+            observer.note("there is no checkpoint to go on from; starting anew");
+            return Ok(folder.rewind(0)?);
+        };
+        checkpoint::same_run(&place, &state, &self.job.identity)?;
+        checkpoint::load(&place, &state, decoder, &mut self.optimizer)?;
+        folder.rewind(state.step)?;
+        observer.note(&format!("going on after step {} of {}", state.step, self.plan.len()));
+        (self.step, self.evaluated, self.saved) = (state.step, state.evaluated, state.evaluated);
+        self.guard.skipped_in_row = state.skipped_in_row;
+        self.guard.watched = state.gradients_seen;
+        self.validation_loss = state.validation_loss;
+        self.selection = state.selection;
+        self.totals = state.totals;
+        Ok(())
+    }
+
+    /// The step that was done last; there is none before the first.
+    fn planned(&self) -> Option<&'a PlannedStep> {
+        self.step.checked_sub(1).and_then(|index| self.plan.steps.get(index as usize))
+    }
+
+    fn epoch(&self) -> f64 {
+        self.planned().map_or(0.0, PlannedStep::epochs)
+    }
+
+    /// True when no step is left, or none is worth it.
+    pub(crate) fn ended(&self) -> bool {
+        self.step >= self.plan.len() || self.selection.exhausted(self.job.recipe.early_stopping_patience)
+    }
+
+    /// One step: gradients of all its batches, guard, optimizer, record. Interrupted between two batches, it leaves
+    /// the weights as they were.
+    pub(crate) fn train_step(
+        &mut self,
+        decoder: &mut Decoder<B>,
+        folder: &mut RunFolder,
+        observer: &mut dyn Observer,
+    ) -> Result<Done> {
+        let (job, plan) = (self.job, self.plan);
+        let planned = &plan.steps[self.step as usize];
+        let step = self.step + 1;
+        let clock = Instant::now();
+        self.optimizer.clear(decoder);
+        for batch in &planned.batches {
+            if job.stopping() {
+                return Ok(Done::Interrupted);
+            }
+            self.batch.refill(batch.iter().map(|&i| &job.samples[i]));
+            let noise = job.recipe.neftune_noise_alpha.map(|alpha| Noise {
+                alpha,
+                seed: job.recipe.seed,
+                step,
+                samples: job.samples,
+                batch,
+            });
+            self.optimizer.accumulate_noisy(decoder, &self.batch, &mut self.activations, noise);
+        }
+        let sums = self.optimizer.sums();
+        let loss = sums.loss / sums.labels.max(1) as f64;
+        let grad_norm = self.optimizer.grad_norm(decoder);
+        let rate = self.schedule.rate(step - 1);
+        if !(loss.is_finite() && grad_norm.is_finite()) {
+            let id = |&i: &usize| job.samples[i].id.clone();
+            folder.log_skipped(&SkippedStep {
+                step,
+                loss: loss.to_string(),
+                grad_norm: grad_norm.to_string(),
+                examples: planned.batches.iter().map(|batch| batch.iter().map(id).collect()).collect(),
+            })?;
+        }
+        let accepted = self.guard.accept(step, loss, grad_norm)?;
+        if accepted {
+            let backend = decoder.backend().clone();
+            let parameters = &decoder.parameters.list;
+            self.guard.watch((step, self.moved), &*backend, parameters, self.optimizer.gradients())?;
+            self.optimizer.step(decoder, rate, grad_norm);
+            self.moved |= rate > 0.0;
+            self.totals.loss += loss;
+        } else {
+            self.totals.skipped += 1;
+        }
+        let elapsed = clock.elapsed().as_secs_f64();
+        self.totals.tokens += sums.tokens;
+        self.totals.examples += sums.examples;
+        self.totals.seconds += elapsed;
+        (self.step, self.evaluated, self.saved, self.is_best) = (step, false, false, false);
+        if !accepted {
+            observer.note(&format!("step {step} skipped: loss {loss}, gradient norm {grad_norm}"));
+            return Ok(Done::Completed);
+        }
+        let row = StepRow {
+            step,
+            epoch: planned.epochs(),
+            loss,
+            grad_norm,
+            learning_rate: rate,
+            tokens: self.totals.tokens,
+            learned_tokens: sums.labels,
+            tokens_per_second: sums.tokens as f64 / elapsed.max(1e-9),
+            elapsed_s: self.totals.seconds,
+        };
+        folder.log_step(&row)?;
+        observer.step(&row, plan.len());
+        Ok(Done::Completed)
+    }
+
+    /// What is measured after this step: the validation loss, and what the caller's examiner asks. Interrupted, it
+    /// has recorded nothing.
+    pub(crate) fn evaluate(
+        &mut self,
+        decoder: &Decoder<B>,
+        folder: &mut RunFolder,
+        observer: &mut dyn Observer,
+    ) -> Result<Done> {
+        if self.evaluated {
+            return Ok(Done::Completed);
+        }
+        let (job, step) = (self.job, self.step);
+        let due = |every: u64| every > 0 && step.is_multiple_of(every);
+        let last = step == self.plan.len();
+        let mut values = Vec::new();
+        let mut selection = self.selection;
+        if !self.validation.is_empty() && (last || due(job.recipe.eval_steps)) {
+            let stopping = || job.stopping();
+            let loss = validation_loss(decoder, &self.validation, &mut self.activations, &stopping);
+            let Some(loss) = loss else { return Ok(Done::Interrupted) };
+            if job.recipe.load_best_model_at_end || job.recipe.early_stopping_patience.is_some() {
+                self.is_best = selection.observe(step, loss);
+            }
+            match loss.is_finite() {
+                true => {
+                    self.validation_loss = Some(loss);
+                    values.push(("loss", loss));
+                    observer.validated(step, loss);
+                }
+                false => observer.note(&format!("step {step}: the validation loss is {loss}")),
+            }
+        }
+        if let Some(examiner) = job.examiner.filter(|_| due(job.recipe.bench_steps)) {
+            if job.stopping() {
+                return Ok(Done::Interrupted);
+            }
+            let found = examiner.examine(decoder).map_err(|source| Error::Examination { step, source })?;
+            for (name, value) in found {
+                observer.note(&format!("step {step}: {} {value:.4}", name.replace('_', " ")));
+                values.push((name, value));
+            }
+        }
+        if !values.is_empty() {
+            folder.log_eval(step, self.epoch(), values)?;
+        }
+        self.selection = selection;
+        self.evaluated = true;
+        if self.ended() && !last {
+            observer.note(&format!(
+                "stopped early after step {step}: the validation loss no longer falls (best {:.4} after step {})",
+                selection.best.map_or(f64::NAN, |best| best.loss),
+                selection.best.map_or(0, |best| best.step),
+            ));
+        }
+        track::failpoint::hit("run.evaluated");
+        Ok(Done::Completed)
+    }
+
+    /// Whether this step is one whose state is kept.
+    pub(crate) fn must_save(&self) -> bool {
+        let Some(planned) = self.planned().filter(|_| !self.saved) else { return false };
+        let due = match self.job.recipe.save_steps {
+            0 => planned.ends_epoch(),
+            every => self.step.is_multiple_of(every),
+        };
+        due || self.ended() || (self.is_best && self.job.recipe.load_best_model_at_end)
+    }
+
+    /// Writes the checkpoint of this step.
+    pub(crate) fn save(&mut self, decoder: &Decoder<B>, folder: &RunFolder) -> Result<std::path::PathBuf> {
+        // The record of the steps must not be younger than the state.
+        folder.sync()?;
+        let state = State {
+            step: self.step,
+            evaluated: self.evaluated,
+            optimizer_steps: self.optimizer.steps,
+            identity: self.job.identity.clone(),
+            totals: self.totals,
+            skipped_in_row: self.guard.skipped_in_row,
+            gradients_seen: self.guard.watched,
+            validation_loss: self.validation_loss,
+            selection: self.selection,
+        };
+        let keep = self.job.recipe.save_total_limit;
+        let place = checkpoint::save(&folder.checkpoints(), keep, decoder, &self.optimizer, &state)?;
+        self.saved = true;
+        Ok(place)
+    }
+
+    /// Keeps the state and says so, as an error that ends the run.
+    pub(crate) fn interrupt<T>(&mut self, decoder: &Decoder<B>, folder: &RunFolder) -> Result<T> {
+        let checkpoint = match self.step {
+            0 => None,
+            step if self.saved => Some(checkpoint::place(&folder.checkpoints(), step)),
+            _ => Some(self.save(decoder, folder)?),
+        };
+        Err(Error::Interrupted { step: self.step, steps: self.plan.len(), checkpoint })
+    }
+
+    /// Puts the best weights in the place of the last, if the recipe wants that.
+    pub(crate) fn keep_best(
+        &self,
+        decoder: &mut Decoder<B>,
+        folder: &RunFolder,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let wanted = self.selection.best.filter(|_| self.job.recipe.load_best_model_at_end);
+        let Some(best) = wanted.filter(|best| best.step != self.step) else { return Ok(()) };
+        checkpoint::load_step(&folder.checkpoints(), best.step, decoder)?;
+        observer
+            .note(&format!("the weights of step {} are kept: validation loss {:.4}", best.step, best.loss));
+        Ok(())
+    }
+
+    /// The totals of the run.
+    pub(crate) fn outcome(&self, decoder: &Decoder<B>) -> Outcome {
+        let (totals, steps) = (&self.totals, self.step);
+        let seconds = totals.seconds.max(1e-9);
+        let c = decoder.config();
+        // As transformers counts: 6 operations a token for every parameter that is not an embedding.
+        let weights = c.parameters() - c.vocab_size * c.hidden_size;
+        let best = self.selection.best.filter(|_| self.job.recipe.load_best_model_at_end);
+        let stats = Stats {
+            train_runtime: totals.seconds,
+            train_samples_per_second: totals.examples as f64 / seconds,
+            train_steps_per_second: steps as f64 / seconds,
+            train_tokens_per_second: totals.tokens as f64 / seconds,
+            total_flos: 6.0 * weights as f64 * totals.tokens as f64,
+            train_loss: totals.loss / (steps - totals.skipped).max(1) as f64,
+            steps,
+            epoch: self.epoch(),
+            eval_loss: self.validation_loss,
+            best_step: best.map(|best| best.step),
+            best_eval_loss: best.map(|best| best.loss),
+            stopped_early: steps < self.plan.len(),
+            skipped_steps: totals.skipped,
+        };
+        Outcome { stats, validation_loss: self.validation_loss, best, skipped: totals.skipped }
+    }
+}
+
+/// Samples in their order, packed into batches of at most `tokens` tokens (a longer sample stands alone).
+fn batches(samples: &[Sample], tokens: usize) -> Vec<Batch> {
+    let lengths: Vec<usize> = samples.iter().map(|s| s.ids.len()).collect();
+    dataset::consecutive(&lengths, tokens).into_iter().map(|range| Batch::new(&samples[range])).collect()
+}
