@@ -13,6 +13,7 @@ mod backend;
 pub mod cpu;
 mod error;
 mod layout;
+mod operands;
 
 pub use backend::{
     AdamW, Adapter, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Linear,
@@ -20,7 +21,8 @@ pub use backend::{
 };
 pub use cpu::Cpu;
 pub use error::Error;
-pub use layout::{AttentionShape, DType, Segment};
+pub use layout::{Activation, AttentionShape, DType, Segment};
+pub use operands::{HeadNorm, HeadNormBackward, NormGain, RmsNorm, RmsNormBackward};
 
 /// Result of a compute operation.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use compute::{Backend, Cpu};
 use dataset::{Batch, Sample};
-use model::{Activations, Config, Decoder, RandomStart};
+use model::{Activations, Config, Decoder, Features, RandomStart};
 use track::{Run, RunFolder, StepRow};
 use train::{Adapter, Job, Observer, Optimizer, Recipe, Settings};
 
@@ -23,6 +23,7 @@ fn config() -> Config {
         rope_theta: 10_000.0,
         rope_scaling: None,
         tie_word_embeddings: true,
+        features: Features::default(),
     }
 }
 
