@@ -1,6 +1,6 @@
 //! Shapes of well-known models: to measure without their weights, and to say what a machine can train.
 
-use model::Config;
+use model::{Config, Features};
 
 use crate::args::Shape;
 
@@ -80,6 +80,7 @@ fn smollm2_135m() -> Config {
         rope_theta: 100_000.0,
         rope_scaling: None,
         tie_word_embeddings: true,
+        features: Features::default(),
     }
 }
 

@@ -7,7 +7,8 @@
 
 use formats::quant::QuantizedMatrix;
 
-use crate::{AdamW, AttentionShape, DType, EightBitMoments, Result, Segment};
+use crate::operands::{HeadNorm, HeadNormBackward, RmsNorm, RmsNormBackward};
+use crate::{Activation, AdamW, AttentionShape, DType, EightBitMoments, Result, Segment};
 
 /// Working memory of a backend. It can move to another thread, but two threads never share one.
 pub trait DeviceBuffer: Send {
@@ -240,6 +241,8 @@ pub struct TokenLoss<'a, B: Backend> {
     pub weights: &'a [f32],
     /// Rows projected at once.
     pub chunk: usize,
+    /// Logits become `cap · tanh(logit / cap)` (Gemma 2).
+    pub softcap: Option<f32>,
     /// Gradient of `hidden`, `[T, H]`, overwritten (rows without a label become zero). `None`: loss only.
     pub d_hidden: Option<ViewMut<'a, B::Buffer>>,
     /// Gradient of the head, `[V, H]`, added to. `None`: the head is frozen.
@@ -330,34 +333,36 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         x: View<'_, Self::Buffer>,
     );
 
-    /// Rows of the embedding table: `x[i] = table[ids[i]]`, `x` `[ids.len(), H]`.
-    fn embed(&self, x: ViewMut<'_, Self::Buffer>, ids: &[u32], table: Matrix<'_, Self>);
+    /// `y[t] += bias`: `y` `[T, N]`, `bias` `[1, N]`.
+    fn add_bias(&self, y: ViewMut<'_, Self::Buffer>, bias: View<'_, Self::Buffer>);
 
-    /// `d_table[ids[i]] += dx[i]`, in the order of `i` for each row.
-    fn embed_backward(&self, d_table: ViewMut<'_, Self::Buffer>, ids: &[u32], dx: View<'_, Self::Buffer>);
+    /// `d_bias += Σ_t dy[t]`: `d_bias` `[1, N]`, `dy` `[T, N]`. Reduced over tokens in their order.
+    fn add_bias_backward(&self, d_bias: ViewMut<'_, Self::Buffer>, dy: View<'_, Self::Buffer>);
 
-    /// RMSNorm (Zhang & Sennrich 2019): `y = x · rstd · w` with `rstd = 1 / sqrt(mean(x²) + eps)`. `x`, `y`
-    /// `[T, H]`, `w` `[1, H]`, `rstd` `[T]` kept for the backward.
-    fn rms_norm(
+    /// Rows of the embedding table: `x[i] = scale · table[ids[i]]`, `x` `[ids.len(), H]`.
+    fn embed(&self, x: ViewMut<'_, Self::Buffer>, ids: &[u32], table: Matrix<'_, Self>, scale: f32);
+
+    /// `d_table[ids[i]] += scale · dx[i]`, in the order of `i` for each row.
+    fn embed_backward(
         &self,
-        y: ViewMut<'_, Self::Buffer>,
-        rstd: &mut Self::Buffer,
-        x: View<'_, Self::Buffer>,
-        w: View<'_, Self::Buffer>,
-        eps: f32,
+        d_table: ViewMut<'_, Self::Buffer>,
+        ids: &[u32],
+        dx: View<'_, Self::Buffer>,
+        scale: f32,
     );
 
-    /// Backward of [`Backend::rms_norm`]: `dx += …` (the residual's gradient is already there), `dw += Σ_t …` when
-    /// the gain is trained.
-    fn rms_norm_backward(
-        &self,
-        dx: ViewMut<'_, Self::Buffer>,
-        dw: Option<ViewMut<'_, Self::Buffer>>,
-        dy: View<'_, Self::Buffer>,
-        x: View<'_, Self::Buffer>,
-        w: View<'_, Self::Buffer>,
-        rstd: &Self::Buffer,
-    );
+    /// RMSNorm (Zhang & Sennrich 2019): `y = residual + x · rstd · gain` with `rstd = 1 / sqrt(mean(x²) + eps)`.
+    fn rms_norm(&self, n: RmsNorm<'_, Self::Buffer>);
+
+    /// Backward of [`Backend::rms_norm`]: `dx += …` (the residual's gradient is already there), `d_gain += Σ_t …`
+    /// when the gain is trained.
+    fn rms_norm_backward(&self, n: RmsNormBackward<'_, Self::Buffer>);
+
+    /// RMSNorm of every query and key head on its own (Henry et al. 2020; as Qwen3), in place, before RoPE.
+    fn head_norm(&self, shape: AttentionShape, n: HeadNorm<'_, Self::Buffer>);
+
+    /// Backward of [`Backend::head_norm`], in place, after RoPE's. Reduced over tokens in their order.
+    fn head_norm_backward(&self, shape: AttentionShape, n: HeadNormBackward<'_, Self::Buffer>);
 
     /// Rotary embedding (Su et al. 2021; half-split order as Hugging Face) on the q and k columns of `qkv`
     /// `[T, qkv_width]`, in place. `table` is `[positions, head_dim]`: cosines of the `head_dim / 2` angles, then
@@ -380,8 +385,13 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// Attention of generation: appends keys and values, then attends. The same bits as [`Backend::attention`].
     fn attention_cached(&self, a: CachedAttention<'_, Self::Buffer>);
 
-    /// SwiGLU (Shazeer 2020): `y = silu(gate) · up`, `gate_up` is `[T, 2I]` with the gate first, `y` `[T, I]`.
-    fn gated_activation(&self, y: ViewMut<'_, Self::Buffer>, gate_up: View<'_, Self::Buffer>);
+    /// Gated layer: `y = activation(gate) · up`, `gate_up` is `[T, 2I]` with the gate first, `y` `[T, I]`.
+    fn gated_activation(
+        &self,
+        y: ViewMut<'_, Self::Buffer>,
+        gate_up: View<'_, Self::Buffer>,
+        activation: Activation,
+    );
 
     /// Backward of [`Backend::gated_activation`]: overwrites `gate_up` `[T, 2I]` with its gradient and writes the
     /// activation `y` `[T, I]` again, which the caller need not have kept.
@@ -390,7 +400,12 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         gate_up: ViewMut<'_, Self::Buffer>,
         y: ViewMut<'_, Self::Buffer>,
         dy: View<'_, Self::Buffer>,
+        activation: Activation,
     );
+
+    /// `x = cap · tanh(x / cap)`, in place: what [`TokenLoss::softcap`] does to logits that are not judged but drawn
+    /// from.
+    fn softcap(&self, x: ViewMut<'_, Self::Buffer>, cap: f32);
 
     /// Cross-entropy of labelled tokens with its gradient in one pass.
     fn token_loss(&self, a: TokenLoss<'_, Self>) -> TokenLossOutput;

@@ -52,9 +52,19 @@ pub struct AttentionShape {
     pub head_dim: usize,
     /// Factor on the scores, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
+    /// Scaled scores become `cap · tanh(score / cap)` (Gemma 2).
+    pub softcap: Option<f32>,
+    /// Keys that a query sees, itself included (Beltagy et al. 2020; Mistral, Gemma 2). `None`: all before it.
+    pub window: Option<usize>,
 }
 
 impl AttentionShape {
+    /// Full attention with the usual scale, `1 / sqrt(head_dim)`.
+    pub fn new(heads: usize, kv_heads: usize, head_dim: usize) -> Self {
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        AttentionShape { heads, kv_heads, head_dim, scale, softcap: None, window: None }
+    }
+
     /// Width of the queries, `heads * head_dim`.
     pub fn q_width(&self) -> usize {
         self.heads * self.head_dim
@@ -65,8 +75,22 @@ impl AttentionShape {
         self.kv_heads * self.head_dim
     }
 
+    /// Width of queries and keys.
+    pub fn qk_width(&self) -> usize {
+        self.q_width() + self.kv_width()
+    }
+
     /// Width of a row of the fused projection.
     pub fn qkv_width(&self) -> usize {
         self.q_width() + 2 * self.kv_width()
     }
+}
+
+/// What the gate of a gated layer goes through (Shazeer 2020).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · sigmoid(x)`: SwiGLU.
+    Silu,
+    /// `x · sigmoid(2 sqrt(2 / π) (x + 0.044715 x³))`, the tanh form of GELU (Hendrycks & Gimpel 2016): GeGLU.
+    GeluTanh,
 }

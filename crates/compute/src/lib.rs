@@ -15,6 +15,7 @@ pub mod cpu;
 mod eight_bit;
 mod error;
 mod layout;
+mod operands;
 
 pub use adamw::{AdamW, Factors};
 pub use backend::{
@@ -24,7 +25,8 @@ pub use backend::{
 pub use cpu::Cpu;
 pub use eight_bit::EightBitMoments;
 pub use error::Error;
-pub use layout::{AttentionShape, DType, Segment};
+pub use layout::{Activation, AttentionShape, DType, Segment};
+pub use operands::{HeadNorm, HeadNormBackward, NormGain, RmsNorm, RmsNormBackward};
 
 /// Result of a compute operation.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -6,7 +6,14 @@ use compute::{AttentionBackward, AttentionForward, AttentionShape, Backend, Cach
 use support::*;
 
 fn shape(heads: usize, kv_heads: usize, head_dim: usize) -> AttentionShape {
-    AttentionShape { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() }
+    AttentionShape::new(heads, kv_heads, head_dim)
+}
+
+/// The shape with nothing else, with windows (inside a block, over several, one key) and with capped scores.
+fn variants(shape: AttentionShape) -> Vec<AttentionShape> {
+    let windowed = |window| AttentionShape { window: Some(window), ..shape };
+    let capped = |shape| AttentionShape { softcap: Some(2.5), ..shape };
+    vec![shape, windowed(1), windowed(16), windowed(100), capped(shape), capped(windowed(33))]
 }
 
 fn tokens(segments: &[Segment]) -> usize {
@@ -71,6 +78,10 @@ fn cached(cpu: &Cpu, shape: AttentionShape, rows: &[(u32, u32)], batch: usize, q
     all
 }
 
+fn capped(shape: AttentionShape, score: f64) -> f64 {
+    shape.softcap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
+}
+
 /// Attention as in the textbook, in f64.
 fn naive(shape: AttentionShape, segments: &[Segment], qkv: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let (width, d) = (shape.qkv_width(), shape.head_dim);
@@ -80,7 +91,8 @@ fn naive(shape: AttentionShape, segments: &[Segment], qkv: &[f64]) -> (Vec<f64>,
         for t in segment.start..segment.start + segment.len {
             let prefix =
                 segment.prefix.map_or(0..0, |p| segments[p].start..segments[p].start + segments[p].len);
-            let seen: Vec<usize> = prefix.chain(segment.start..=t).collect();
+            let all: Vec<usize> = prefix.chain(segment.start..=t).collect();
+            let seen = &all[all.len() - shape.window.unwrap_or(all.len()).min(all.len())..];
             for head in 0..shape.heads {
                 let kv_head = head / (shape.heads / shape.kv_heads);
                 let key = shape.q_width() + kv_head * d;
@@ -90,12 +102,12 @@ fn naive(shape: AttentionShape, segments: &[Segment], qkv: &[f64]) -> (Vec<f64>,
                     .map(|j| {
                         let dot: f64 =
                             (0..d).map(|i| qkv[t * width + head * d + i] * qkv[j * width + key + i]).sum();
-                        dot * f64::from(shape.scale)
+                        capped(shape, dot * f64::from(shape.scale))
                     })
                     .collect();
                 let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
-                for (score, j) in scores.iter().zip(&seen) {
+                for (score, j) in scores.iter().zip(seen) {
                     let p = (score - max).exp() / total;
                     for i in 0..d {
                         out[t * shape.q_width() + head * d + i] += p * qkv[j * width + value + i];
@@ -124,14 +136,15 @@ fn attention_agrees_with_the_textbook_for_every_head_width() {
     for (heads, kv_heads, head_dim) in
         [(9, 3, 64), (2, 2, 8), (4, 1, 24), (3, 1, 32), (2, 1, 128), (1, 1, 10)]
     {
-        let shape = shape(heads, kv_heads, head_dim);
-        let segments = mixed_segments();
-        let qkv = random_qkv(1, shape, tokens(&segments));
-        let (expected, expected_log_sum_exp) = naive(shape, &segments, &to_f64(&qkv));
-        for cpu in devices() {
-            let (out, log_sum_exp) = forward(&cpu, shape, &segments, &qkv);
-            assert_close(&out, &expected, 2e-5, &format!("{shape:?} {:?} out", cpu.isa()));
-            assert_close(&log_sum_exp, &expected_log_sum_exp, 1e-5, "log_sum_exp");
+        for shape in variants(shape(heads, kv_heads, head_dim)) {
+            let segments = mixed_segments();
+            let qkv = random_qkv(1, shape, tokens(&segments));
+            let (expected, expected_log_sum_exp) = naive(shape, &segments, &to_f64(&qkv));
+            for cpu in devices() {
+                let (out, log_sum_exp) = forward(&cpu, shape, &segments, &qkv);
+                assert_close(&out, &expected, 2e-5, &format!("{shape:?} {:?} out", cpu.isa()));
+                assert_close(&log_sum_exp, &expected_log_sum_exp, 1e-5, "log_sum_exp");
+            }
         }
     }
 }
@@ -139,20 +152,23 @@ fn attention_agrees_with_the_textbook_for_every_head_width() {
 #[test]
 fn the_gradient_of_attention_agrees_with_finite_differences() {
     for (heads, kv_heads, head_dim) in [(4, 2, 8), (3, 1, 10)] {
-        let shape = shape(heads, kv_heads, head_dim);
-        let segments = [
-            Segment::whole(0, 5),
-            Segment { start: 5, len: 3, prefix: Some(0) },
-            Segment { start: 8, len: 4, prefix: Some(0) },
-            Segment::whole(12, 3),
-        ];
-        let qkv = random(2, tokens(&segments) * shape.qkv_width());
-        let d_out = random(3, tokens(&segments) * shape.q_width());
-        let expected =
-            finite_differences(&to_f64(&qkv), |qkv| inner(&naive(shape, &segments, qkv).0, &d_out));
-        for cpu in devices() {
-            let d_qkv = backward(&cpu, shape, &segments, &qkv, &d_out);
-            assert_close(&d_qkv, &expected, 1e-5, &format!("{:?} d_qkv", cpu.isa()));
+        let full = shape(heads, kv_heads, head_dim);
+        let few = AttentionShape { window: Some(4), ..full };
+        for shape in [full, few, AttentionShape { softcap: Some(0.5), ..few }] {
+            let segments = [
+                Segment::whole(0, 5),
+                Segment { start: 5, len: 3, prefix: Some(0) },
+                Segment { start: 8, len: 4, prefix: Some(0) },
+                Segment::whole(12, 3),
+            ];
+            let qkv = random(2, tokens(&segments) * shape.qkv_width());
+            let d_out = random(3, tokens(&segments) * shape.q_width());
+            let expected =
+                finite_differences(&to_f64(&qkv), |qkv| inner(&naive(shape, &segments, qkv).0, &d_out));
+            for cpu in devices() {
+                let d_qkv = backward(&cpu, shape, &segments, &qkv, &d_out);
+                assert_close(&d_qkv, &expected, 1e-5, &format!("{shape:?} {:?} d_qkv", cpu.isa()));
+            }
         }
     }
 }
@@ -167,7 +183,8 @@ fn naive_backward(shape: AttentionShape, segments: &[Segment], qkv: &[f64], d_ou
         for t in segment.start..segment.start + segment.len {
             let prefix =
                 segment.prefix.map_or(0..0, |p| segments[p].start..segments[p].start + segments[p].len);
-            for j in prefix.chain(segment.start..=t) {
+            let all: Vec<usize> = prefix.chain(segment.start..=t).collect();
+            for &j in &all[all.len() - shape.window.unwrap_or(all.len()).min(all.len())..] {
                 for head in 0..shape.heads {
                     let kv_head = head / (shape.heads / shape.kv_heads);
                     let query = t * width + head * d;
@@ -175,9 +192,11 @@ fn naive_backward(shape: AttentionShape, segments: &[Segment], qkv: &[f64], d_ou
                     let value = key + shape.kv_width();
                     let o = t * shape.q_width() + head * d;
                     let score: f64 = (0..d).map(|i| qkv[query + i] * qkv[key + i]).sum::<f64>() * scale;
-                    let p = (score - log_sum_exp[t * shape.heads + head]).exp();
-                    let d_score: f64 =
-                        (0..d).map(|i| p * d_out[o + i] * (qkv[value + i] - out[o + i])).sum::<f64>() * scale;
+                    let bent = capped(shape, score);
+                    let slope = shape.softcap.map_or(1.0, |cap| 1.0 - (bent / f64::from(cap)).powi(2));
+                    let p = (bent - log_sum_exp[t * shape.heads + head]).exp();
+                    let along: f64 = (0..d).map(|i| d_out[o + i] * (qkv[value + i] - out[o + i])).sum();
+                    let d_score = p * along * slope * scale;
                     for i in 0..d {
                         d_qkv[query + i] += d_score * qkv[key + i];
                         d_qkv[key + i] += d_score * qkv[query + i];
@@ -193,37 +212,41 @@ fn naive_backward(shape: AttentionShape, segments: &[Segment], qkv: &[f64], d_ou
 #[test]
 fn the_gradient_of_long_texts_agrees_with_the_textbook() {
     for (heads, kv_heads, head_dim) in [(9, 3, 64), (2, 2, 24), (8, 1, 32)] {
-        let shape = shape(heads, kv_heads, head_dim);
-        let segments = mixed_segments();
-        let qkv = random_qkv(4, shape, tokens(&segments));
-        let d_out = random(5, tokens(&segments) * shape.q_width());
-        let expected = naive_backward(shape, &segments, &to_f64(&qkv), &to_f64(&d_out));
-        for cpu in devices() {
-            let d_qkv = backward(&cpu, shape, &segments, &qkv, &d_out);
-            assert_close(&d_qkv, &expected, 2e-5, &format!("{shape:?} {:?} d_qkv", cpu.isa()));
+        for shape in variants(shape(heads, kv_heads, head_dim)) {
+            let segments = mixed_segments();
+            let qkv = random_qkv(4, shape, tokens(&segments));
+            let d_out = random(5, tokens(&segments) * shape.q_width());
+            let expected = naive_backward(shape, &segments, &to_f64(&qkv), &to_f64(&d_out));
+            for cpu in devices() {
+                let d_qkv = backward(&cpu, shape, &segments, &qkv, &d_out);
+                assert_close(&d_qkv, &expected, 2e-5, &format!("{shape:?} {:?} d_qkv", cpu.isa()));
+            }
         }
     }
 }
 
 #[test]
 fn instruction_sets_and_threads_agree() {
-    let shape = shape(6, 2, 24);
-    let segments = mixed_segments();
-    let qkv = random_qkv(6, shape, tokens(&segments));
-    let d_out = random(7, tokens(&segments) * shape.q_width());
-    assert_devices_agree(2e-5, true, |cpu| {
-        let (out, log_sum_exp) = forward(cpu, shape, &segments, &qkv);
-        vec![out, log_sum_exp, backward(cpu, shape, &segments, &qkv, &d_out)]
-    });
+    for shape in variants(shape(6, 2, 24)) {
+        let segments = mixed_segments();
+        let qkv = random_qkv(6, shape, tokens(&segments));
+        let d_out = random(7, tokens(&segments) * shape.q_width());
+        assert_devices_agree(2e-5, true, |cpu| {
+            let (out, log_sum_exp) = forward(cpu, shape, &segments, &qkv);
+            vec![out, log_sum_exp, backward(cpu, shape, &segments, &qkv, &d_out)]
+        });
+    }
 }
 
 #[test]
 fn a_text_alone_has_the_bits_that_it_has_in_a_batch() {
-    let shape = shape(9, 3, 64);
     let segments = mixed_segments();
-    let qkv = random_qkv(8, shape, tokens(&segments));
-    let d_out = random(9, tokens(&segments) * shape.q_width());
-    for cpu in devices() {
+    for (shape, cpu) in variants(shape(9, 3, 64))
+        .into_iter()
+        .flat_map(|shape| devices().into_iter().map(move |cpu| (shape, cpu)))
+    {
+        let qkv = random_qkv(8, shape, tokens(&segments));
+        let d_out = random(9, tokens(&segments) * shape.q_width());
         let (out, _) = forward(&cpu, shape, &segments, &qkv);
         let d_qkv = backward(&cpu, shape, &segments, &qkv, &d_out);
         for segment in segments.iter().skip(3) {
@@ -240,7 +263,7 @@ fn a_text_alone_has_the_bits_that_it_has_in_a_batch() {
 
 #[test]
 fn a_text_cut_into_prefix_and_segment_has_the_bits_of_the_whole() {
-    for shape in [shape(9, 3, 64), shape(4, 4, 24)] {
+    for shape in variants(shape(9, 3, 64)).into_iter().chain(variants(shape(4, 4, 24))) {
         let length = 210;
         let qkv = random_qkv(10, shape, length);
         for cpu in devices() {
@@ -258,7 +281,7 @@ fn a_text_cut_into_prefix_and_segment_has_the_bits_of_the_whole() {
 
 #[test]
 fn a_text_read_from_the_cache_has_the_bits_of_the_whole() {
-    for shape in [shape(9, 3, 64), shape(4, 4, 24)] {
+    for shape in variants(shape(9, 3, 64)).into_iter().chain(variants(shape(4, 4, 24))) {
         let length = 150u32;
         let qkv = random_qkv(11, shape, length as usize);
         let rows: Vec<(u32, u32)> = (0..length).map(|position| (1, position)).collect();

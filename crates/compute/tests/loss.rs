@@ -15,6 +15,7 @@ struct Case {
     rows: Vec<u32>,
     labels: Vec<u32>,
     weights: Vec<f32>,
+    softcap: Option<f32>,
 }
 
 fn case() -> Case {
@@ -25,6 +26,7 @@ fn case() -> Case {
         labels: rows.iter().map(|t| t * 31 % VOCABULARY as u32).collect(),
         weights: random(3, rows.len()),
         rows,
+        softcap: None,
     }
 }
 
@@ -40,6 +42,7 @@ fn token_loss(cpu: &Cpu, case: &Case, chunk: usize) -> (TokenLossOutput, Vec<f32
         labels: &case.labels,
         weights: &case.weights,
         chunk,
+        softcap: case.softcap,
         d_hidden: Some(d_hidden.view_mut(0, TOKENS, WIDTH)),
         d_head: Some(d_head.view_mut(0, VOCABULARY, WIDTH)),
     });
@@ -55,6 +58,7 @@ fn loss_only(cpu: &Cpu, case: &Case) -> TokenLossOutput {
         labels: &case.labels,
         weights: &[],
         chunk: 7,
+        softcap: case.softcap,
         d_hidden: None,
         d_head: None,
     })
@@ -65,8 +69,10 @@ fn naive(case: &Case, hidden: &[f64], head: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<
     let mut results = (Vec::new(), Vec::new(), Vec::new());
     for (&row, &label) in case.rows.iter().zip(&case.labels) {
         let h = &hidden[row as usize * WIDTH..][..WIDTH];
+        let capped =
+            |logit: f64| case.softcap.map_or(logit, |cap| f64::from(cap) * (logit / f64::from(cap)).tanh());
         let logits: Vec<f64> =
-            head.chunks(WIDTH).map(|w| w.iter().zip(h).map(|(w, h)| w * h).sum()).collect();
+            head.chunks(WIDTH).map(|w| capped(w.iter().zip(h).map(|(w, h)| w * h).sum())).collect();
         let log_sum = logits.iter().map(|l| l.exp()).sum::<f64>().ln();
         results.0.push(logits[label as usize] - log_sum);
         results.1.push(logits.iter().map(|l| (l - log_sum).exp() * (log_sum - l)).sum());
@@ -75,33 +81,38 @@ fn naive(case: &Case, hidden: &[f64], head: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<
     results
 }
 
+/// Plain logits, and capped ones.
+fn cases() -> [Case; 2] {
+    [case(), Case { softcap: Some(3.0), ..case() }]
+}
+
 #[test]
 fn losses_and_gradients_agree_with_f64() {
-    let case = case();
-    let (hidden, head) = (to_f64(&case.hidden), to_f64(&case.head));
-    let (log_probs, entropies, correct) = naive(&case, &hidden, &head);
-    let loss = |hidden: &[f64], head: &[f64]| -inner(&naive(&case, hidden, head).0, &case.weights);
-    let d_hidden_expected = finite_differences(&hidden, |hidden| loss(hidden, &head));
-    let d_head_expected: Vec<f64> =
-        finite_differences(&head, |head| loss(&hidden, head)).iter().map(|d| d + 1.0).collect();
-    for cpu in devices() {
-        let (output, d_hidden, d_head) = token_loss(&cpu, &case, 8);
-        assert_close(&output.log_probs, &log_probs, 1e-6, "log_probs");
-        assert_close(&output.entropies, &entropies, 1e-6, "entropies");
-        assert_eq!(output.correct, correct);
-        assert_close(&d_hidden, &d_hidden_expected, 2e-6, "d_hidden");
-        assert_close(&d_head, &d_head_expected, 2e-6, "d_head");
-        assert_eq!(loss_only(&cpu, &case), output, "the loss without a gradient");
+    for case in cases() {
+        let (hidden, head) = (to_f64(&case.hidden), to_f64(&case.head));
+        let (log_probs, entropies, correct) = naive(&case, &hidden, &head);
+        let loss = |hidden: &[f64], head: &[f64]| -inner(&naive(&case, hidden, head).0, &case.weights);
+        let d_hidden_expected = finite_differences(&hidden, |hidden| loss(hidden, &head));
+        let d_head_expected: Vec<f64> =
+            finite_differences(&head, |head| loss(&hidden, head)).iter().map(|d| d + 1.0).collect();
+        for cpu in devices() {
+            let (output, d_hidden, d_head) = token_loss(&cpu, &case, 8);
+            assert_close(&output.log_probs, &log_probs, 1e-6, "log_probs");
+            assert_close(&output.entropies, &entropies, 1e-6, "entropies");
+            assert_eq!(output.correct, correct);
+            assert_close(&d_hidden, &d_hidden_expected, 2e-6, "d_hidden");
+            assert_close(&d_head, &d_head_expected, 2e-6, "d_head");
+            assert_eq!(loss_only(&cpu, &case), output, "the loss without a gradient");
+        }
     }
 }
 
 #[test]
 fn the_chunk_changes_no_bit_of_loss_and_hidden_gradient() {
-    let case = case();
-    for cpu in devices() {
-        let (output, d_hidden, d_head) = token_loss(&cpu, &case, 64);
+    for (cpu, case) in devices().iter().flat_map(|cpu| cases().map(|case| (cpu, case))) {
+        let (output, d_hidden, d_head) = token_loss(cpu, &case, 64);
         for chunk in [1, 7] {
-            let (other, d_other, d_head_other) = token_loss(&cpu, &case, chunk);
+            let (other, d_other, d_head_other) = token_loss(cpu, &case, chunk);
             assert_eq!(other, output, "chunks of {chunk}");
             assert_eq!(bits(&d_other), bits(&d_hidden), "chunks of {chunk}");
             // Tokens are summed here, and chunks cut the sum.
@@ -112,10 +123,23 @@ fn the_chunk_changes_no_bit_of_loss_and_hidden_gradient() {
 
 #[test]
 fn devices_agree() {
-    let case = case();
-    assert_devices_agree(1e-5, false, |cpu| {
-        let (output, d_hidden, d_head) = token_loss(cpu, &case, 8);
-        vec![output.log_probs, output.entropies, d_hidden, d_head]
+    for case in cases() {
+        assert_devices_agree(1e-5, false, |cpu| {
+            let (output, d_hidden, d_head) = token_loss(cpu, &case, 8);
+            vec![output.log_probs, output.entropies, d_hidden, d_head]
+        });
+    }
+}
+
+#[test]
+fn logits_to_draw_from_are_capped_as_those_of_the_loss() {
+    let logits = random(4, 400).iter().map(|v| v * 90.0).collect::<Vec<_>>();
+    let expected: Vec<f64> = to_f64(&logits).iter().map(|l| 30.0 * (l / 30.0).tanh()).collect();
+    assert_devices_agree(1e-6, true, |cpu| {
+        let mut x = buffer(cpu, &logits);
+        cpu.softcap(x.view_mut(0, 4, 100), 30.0);
+        assert_close(&x, &expected, 1e-6, "capped");
+        vec![values(&x)]
     });
 }
 

@@ -4,6 +4,13 @@ use compute::{Backend, DeviceBuffer};
 
 use crate::{Decoder, Result};
 
+/// What the backward of a norm needs of its forward, where the input is kept for it alone.
+#[derive(Debug)]
+pub(crate) struct KeptNorm<Buf> {
+    pub(crate) x: Buf,
+    pub(crate) rstd: Buf,
+}
+
 /// What a layer's backward needs of its forward.
 #[derive(Debug)]
 pub(crate) struct LayerActivations<Buf> {
@@ -13,12 +20,18 @@ pub(crate) struct LayerActivations<Buf> {
     pub(crate) mlp_rstd: Buf,
     /// `[T, qkv_width]`, after RoPE.
     pub(crate) qkv: Buf,
+    /// Query and key heads before their norm, `[T, qk_width]`, where they have one.
+    pub(crate) heads: Option<KeptNorm<Buf>>,
     /// `[T, q_width]`.
     pub(crate) attention: Buf,
     /// `[T, heads]`.
     pub(crate) log_sum_exp: Buf,
+    /// What the attention adds to the residual stream before its norm, `[T, H]`, where it has one.
+    pub(crate) attention_branch: Option<KeptNorm<Buf>>,
     /// `[T, 2I]`; the backward turns it into its gradient.
     pub(crate) gate_up: Buf,
+    /// As `attention_branch`, of the gated layer.
+    pub(crate) mlp_branch: Option<KeptNorm<Buf>>,
     /// `s x Aᵀ` of the layer's adapters, group after group `[T, R]`.
     pub(crate) t: Buf,
 }
@@ -27,6 +40,8 @@ pub(crate) struct LayerActivations<Buf> {
 #[derive(Debug)]
 pub(crate) struct BackwardScratch<Buf> {
     pub(crate) dx: Buf,
+    /// Gradient of a branch before its norm; nothing where branches have none.
+    pub(crate) d_branch: Buf,
     pub(crate) d_normed: Buf,
     pub(crate) d_qkv: Buf,
     pub(crate) d_attention: Buf,
@@ -45,7 +60,7 @@ pub struct Activations<B: Backend> {
     /// Output of a norm, `[T, H]`; after the forward the decoder's output.
     pub(crate) normed: B::Buffer,
     pub(crate) final_rstd: B::Buffer,
-    /// `silu(gate) up`, `[T, I]`.
+    /// Activated gate times up, `[T, I]`.
     pub(crate) activation: B::Buffer,
     pub(crate) backward: Option<BackwardScratch<B::Buffer>>,
     /// Embeddings on the host, where something is done to them there.
@@ -96,10 +111,17 @@ impl<B: Backend> Activations<B> {
             + a.q_width()
             + a.heads
             + 2 * c.intermediate_size
-            + decoder.layer_ranks();
+            + decoder.layer_ranks()
+            + if c.features.qk_norm { a.qk_width() + a.heads + a.kv_heads } else { 0 }
+            + if c.features.post_norms { 2 * (c.hidden_size + 1) } else { 0 };
+        let branch = if c.features.post_norms { c.hidden_size } else { 0 };
         let kept = (c.layers + 1) * c.hidden_size + c.layers * layer + 1;
-        let shared =
-            3 * c.hidden_size + 2 * c.intermediate_size + a.qkv_width() + a.q_width() + decoder.layer_ranks();
+        let shared = 3 * c.hidden_size
+            + branch
+            + 2 * c.intermediate_size
+            + a.qkv_width()
+            + a.q_width()
+            + decoder.layer_ranks();
         let rows = crate::backward::loss_chunk(c.vocab_size).min(capacity);
         ActivationPlan {
             kept: kept * capacity * 4,
@@ -113,15 +135,24 @@ impl<B: Backend> Activations<B> {
         let zeros = |what, width: usize| decoder.backend.zeros(what, capacity * width);
         let kept = if training { c.layers } else { 1 };
         let ranks = decoder.layer_ranks();
+        let norm = |present: bool, width: usize, rows: usize| -> Result<_> {
+            let kept =
+                || -> Result<_> { Ok(KeptNorm { x: zeros("norms", width)?, rstd: zeros("norms", rows)? }) };
+            present.then(kept).transpose()
+        };
+        let f = &c.features;
         let layer = || -> Result<_> {
             Ok(LayerActivations {
                 x_mid: zeros("residual stream", c.hidden_size)?,
                 attention_rstd: zeros("norms", 1)?,
                 mlp_rstd: zeros("norms", 1)?,
                 qkv: zeros("q, k, v", a.qkv_width())?,
+                heads: norm(f.qk_norm, a.qk_width(), a.heads + a.kv_heads)?,
                 attention: zeros("attention", a.q_width())?,
                 log_sum_exp: zeros("attention", a.heads)?,
+                attention_branch: norm(f.post_norms, c.hidden_size, 1)?,
                 gate_up: zeros("gate and up", 2 * c.intermediate_size)?,
+                mlp_branch: norm(f.post_norms, c.hidden_size, 1)?,
                 t: zeros("adapter activations", ranks)?,
             })
         };
@@ -129,6 +160,7 @@ impl<B: Backend> Activations<B> {
             false => None,
             true => Some(BackwardScratch {
                 dx: zeros("gradients", c.hidden_size)?,
+                d_branch: zeros("gradients", if f.post_norms { c.hidden_size } else { 0 })?,
                 d_normed: zeros("gradients", c.hidden_size)?,
                 d_qkv: zeros("gradients", a.qkv_width())?,
                 d_attention: zeros("gradients", a.q_width())?,

@@ -1,10 +1,14 @@
 //! Loss and backward pass. A frozen weight costs no weight gradient.
 
-use compute::{AttentionBackward, Backend, DeviceBuffer, Segment, TokenLoss, TokenLossOutput};
+use compute::{
+    AttentionBackward, Backend, DeviceBuffer, HeadNormBackward, RmsNormBackward, Segment, TokenLoss,
+    TokenLossOutput, View,
+};
 
-use crate::activations::{BackwardScratch, LayerActivations};
+use crate::activations::{BackwardScratch, KeptNorm, LayerActivations};
 use crate::forward::Tokens;
-use crate::projection::Backward;
+use crate::projection::{Backward, Projection};
+use crate::vector::Vector;
 use crate::{Activations, Decoder};
 
 /// The labelled positions of a batch.
@@ -36,6 +40,7 @@ impl<B: Backend> Decoder<B> {
             labels: labels.labels,
             weights: labels.weights,
             chunk: loss_chunk(self.config.vocab_size),
+            softcap: self.config.features.logit_softcap,
             d_hidden: None,
             d_head: None,
         })
@@ -64,39 +69,69 @@ impl<B: Backend> Decoder<B> {
             labels: labels.labels,
             weights: labels.weights,
             chunk: loss_chunk(self.config.vocab_size),
+            softcap: self.config.features.logit_softcap,
             d_hidden: Some(scratch.d_normed.view_mut(0, count, h)),
             d_head: head.gradient(gradients),
         });
         self.backend.fill(&mut scratch.dx, 0, count * h, 0.0);
         let last = self.config.layers;
-        self.backend.rms_norm_backward(
-            scratch.dx.view_mut(0, count, h),
-            self.gain_gradient(self.final_norm, gradients),
-            scratch.d_normed.view(0, count, h),
-            activations.x[last].view(0, count, h),
-            self.gain(self.final_norm),
-            &activations.final_rstd,
-        );
+        self.backend.rms_norm_backward(RmsNormBackward {
+            dx: scratch.dx.view_mut(0, count, h),
+            d_gain: self.final_norm.gradient(gradients),
+            dy: scratch.d_normed.view(0, count, h),
+            x: activations.x[last].view(0, count, h),
+            gain: self.gain(self.final_norm),
+            rstd: &activations.final_rstd,
+        });
         for l in (0..self.config.layers).rev() {
             self.layer_backward(l, tokens, segments, activations, &mut scratch, gradients);
         }
         if let Some(d_table) = self.embedding.gradient(gradients) {
-            self.backend.embed_backward(d_table, tokens.ids, scratch.dx.view(0, count, h));
+            let scale = self.config.embedding_scale();
+            self.backend.embed_backward(d_table, tokens.ids, scratch.dx.view(0, count, h), scale);
         }
         activations.backward = Some(scratch);
         output
     }
 
-    fn gain_gradient<'a>(
+    /// Adds to `dx` what comes through the norm of the residual stream before a layer's part.
+    fn pre_norm_backward(
         &self,
-        gain: crate::decoder::Gain,
-        gradients: &'a mut B::Buffer,
-    ) -> Option<compute::ViewMut<'a, B::Buffer>> {
-        match gain {
-            crate::decoder::Gain::Frozen(_) => None,
-            crate::decoder::Gain::Trained(offset) => {
-                Some(gradients.view_mut(offset, 1, self.config.hidden_size))
-            }
+        dx: &mut B::Buffer,
+        (gain, gradients): (Vector, &mut B::Buffer),
+        d_normed: View<'_, B::Buffer>,
+        (x, rstd): (&B::Buffer, &B::Buffer),
+    ) {
+        let (count, h) = (d_normed.rows, d_normed.cols);
+        self.backend.rms_norm_backward(RmsNormBackward {
+            dx: dx.view_mut(0, count, h),
+            d_gain: gain.gradient(gradients),
+            dy: d_normed,
+            x: x.view(0, count, h),
+            gain: self.gain(gain),
+            rstd,
+        });
+    }
+
+    /// Gradient of a branch's projection from `dx`, that of the residual stream: the same where the branch has no
+    /// norm.
+    fn branch_backward<'a>(
+        &self,
+        dx: View<'a, B::Buffer>,
+        (norm, kept): (Option<Vector>, &Option<KeptNorm<B::Buffer>>),
+        d_branch: &'a mut B::Buffer,
+        gradients: &mut B::Buffer,
+    ) -> View<'a, B::Buffer> {
+        let (Some(gain), Some(kept)) = (norm, kept) else { return dx };
+        let (count, h) = (dx.rows, dx.cols);
+        self.backend.fill(d_branch, 0, count * h, 0.0);
+        self.pre_norm_backward(d_branch, (gain, gradients), dx, (&kept.x, &kept.rstd));
+        d_branch.view(0, count, h)
+    }
+
+    fn bias_backward(&self, projection: &Projection<B>, run: &mut Backward<'_, B>) {
+        if let Some(d_bias) = projection.bias.and_then(|bias| bias.gradient(run.gradients)) {
+            self.backend.add_bias_backward(d_bias, run.dy);
         }
     }
 
@@ -110,45 +145,39 @@ impl<B: Backend> Decoder<B> {
         gradients: &mut B::Buffer,
     ) {
         let (layer, backend, values) = (&self.layers[l], &*self.backend, &self.parameters.values);
-        let (c, shape) = (&self.config, self.config.attention());
+        let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
         let (kept, x, _, normed, activation) = activations.layer(l);
-        let LayerActivations { x_mid, attention_rstd, mlp_rstd, qkv, attention, log_sum_exp, gate_up, t } =
-            kept;
-        let BackwardScratch { dx, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
+        let LayerActivations { x_mid, qkv, attention, log_sum_exp, gate_up, t, .. } = kept;
+        let BackwardScratch { dx, d_branch, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
 
-        let mut run = Backward { values, gradients, dy: dx.view(0, count, h) };
+        let branch = (layer.mlp_post_norm, &kept.mlp_branch);
+        let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
+        let mut run = Backward { values, gradients, dy };
         layer.down.backward_input(backend, &mut run, t, dt, Some(d_activation));
         backend.gated_activation_backward(
             gate_up.view_mut(0, count, 2 * i),
             activation.view_mut(0, count, i),
             d_activation.view(0, count, i),
+            c.features.activation,
         );
         layer.down.backward_weight(backend, &mut run, dt, activation.view(0, count, i));
+        self.bias_backward(&layer.down, &mut run);
 
-        let gain = self.gain(layer.mlp_norm);
-        backend.rms_norm(
-            normed.view_mut(0, count, h),
-            mlp_rstd,
-            x_mid.view(0, count, h),
-            gain,
-            c.rms_norm_eps,
-        );
+        self.pre_norm(normed, &mut kept.mlp_rstd, (x_mid, count), layer.mlp_norm);
         let mut run = Backward { values, gradients, dy: gate_up.view(0, count, 2 * i) };
         layer.gate_up.backward_input(backend, &mut run, t, dt, Some(d_normed));
         layer.gate_up.backward_weight(backend, &mut run, dt, normed.view(0, count, h));
-        backend.rms_norm_backward(
-            dx.view_mut(0, count, h),
-            self.gain_gradient(layer.mlp_norm, gradients),
-            d_normed.view(0, count, h),
-            x_mid.view(0, count, h),
-            gain,
-            mlp_rstd,
-        );
+        self.bias_backward(&layer.gate_up, &mut run);
+        let (gain, d_normed_rows) = ((layer.mlp_norm, &mut *gradients), d_normed.view(0, count, h));
+        self.pre_norm_backward(dx, gain, d_normed_rows, (x_mid, &kept.mlp_rstd));
 
-        let mut run = Backward { values, gradients, dy: dx.view(0, count, h) };
+        let branch = (layer.attention_post_norm, &kept.attention_branch);
+        let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
+        let mut run = Backward { values, gradients, dy };
         layer.out.backward_input(backend, &mut run, t, dt, Some(d_attention));
         layer.out.backward_weight(backend, &mut run, dt, attention.view(0, count, shape.q_width()));
+        self.bias_backward(&layer.out, &mut run);
         backend.attention_backward(AttentionBackward {
             shape,
             segments,
@@ -160,29 +189,27 @@ impl<B: Backend> Decoder<B> {
         });
         let rows = d_qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, true);
+        if let (Some(gain), Some(heads)) = (layer.qk_norm, &kept.heads) {
+            let norm = HeadNormBackward {
+                d_heads: d_qkv.view_mut(0, count, shape.qkv_width()),
+                d_gain: gain.gradient(gradients),
+                kept: &heads.x,
+                rstd: &heads.rstd,
+                gain: self.gain(gain),
+            };
+            backend.head_norm_backward(shape, norm);
+        }
 
-        let gain = self.gain(layer.attention_norm);
-        backend.rms_norm(
-            normed.view_mut(0, count, h),
-            attention_rstd,
-            x.view(0, count, h),
-            gain,
-            c.rms_norm_eps,
-        );
+        self.pre_norm(normed, &mut kept.attention_rstd, (x, count), layer.attention_norm);
         // Below the first layer nothing is trained unless everything is.
         let needs_input = l > 0 || self.embedding.gradient(gradients).is_some();
         let mut run = Backward { values, gradients, dy: d_qkv.view(0, count, shape.qkv_width()) };
         layer.qkv.backward_input(backend, &mut run, t, dt, needs_input.then_some(&mut *d_normed));
         layer.qkv.backward_weight(backend, &mut run, dt, normed.view(0, count, h));
+        self.bias_backward(&layer.qkv, &mut run);
         if needs_input {
-            backend.rms_norm_backward(
-                dx.view_mut(0, count, h),
-                self.gain_gradient(layer.attention_norm, gradients),
-                d_normed.view(0, count, h),
-                x.view(0, count, h),
-                gain,
-                attention_rstd,
-            );
+            let (gain, d_normed) = ((layer.attention_norm, gradients), d_normed.view(0, count, h));
+            self.pre_norm_backward(dx, gain, d_normed, (x, &kept.attention_rstd));
         }
     }
 }

@@ -2,33 +2,77 @@
 
 use std::sync::Arc;
 
-use compute::{Backend, DeviceBuffer, View};
+use compute::Backend;
 use formats::quant::QuantizedMatrix;
 
 use crate::lora::{LoraConfig, Trainable};
 use crate::parameters::{Layout, Parameters};
 use crate::projection::{GroupAdapter, Module, ModuleAdapter, Projection, Stored, Table};
+use crate::vector::{Place, Vector};
 use crate::weights::{StoredTensor, TensorSource, expect};
 use crate::{Config, Error, Result};
-
-/// A gain vector of a norm, frozen or trained.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Gain {
-    /// First element in [`Decoder::gains`].
-    Frozen(usize),
-    /// First element among the trainable values.
-    Trained(usize),
-}
 
 /// One layer.
 #[derive(Debug)]
 pub(crate) struct Layer<B: Backend> {
-    pub(crate) attention_norm: Gain,
+    pub(crate) attention_norm: Vector,
     pub(crate) qkv: Projection<B>,
+    /// The gain of the query heads, then that of the key heads, `[2, D]`.
+    pub(crate) qk_norm: Option<Vector>,
     pub(crate) out: Projection<B>,
-    pub(crate) mlp_norm: Gain,
+    /// Norm of the attention's output before it joins the residual stream.
+    pub(crate) attention_post_norm: Option<Vector>,
+    pub(crate) mlp_norm: Vector,
     pub(crate) gate_up: Projection<B>,
     pub(crate) down: Projection<B>,
+    /// As `attention_post_norm`, of the gated layer.
+    pub(crate) mlp_post_norm: Option<Vector>,
+}
+
+impl<B: Backend> Layer<B> {
+    /// The projections, in the order of their computation.
+    pub(crate) fn projections(&self) -> [&Projection<B>; 4] {
+        [&self.qkv, &self.out, &self.gate_up, &self.down]
+    }
+
+    /// The gains, each with its path below the layer.
+    fn gains(&self) -> impl Iterator<Item = (&'static str, Vector)> {
+        let names = NormNames::of(self.mlp_post_norm.is_some());
+        let heads = self.qk_norm.map(|v| (v.slice(0, 1, v.cols), v.slice(v.cols, 1, v.cols)));
+        [
+            Some((names.attention, self.attention_norm)),
+            heads.map(|(q, _)| (Q_NORM, q)),
+            heads.map(|(_, k)| (K_NORM, k)),
+            self.attention_post_norm.map(|v| (names.attention_post, v)),
+            Some((names.mlp, self.mlp_norm)),
+            self.mlp_post_norm.map(|v| (names.mlp_post, v)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+const Q_NORM: &str = "self_attn.q_norm";
+const K_NORM: &str = "self_attn.k_norm";
+
+/// What the norms of a layer are called. The name of the norm between attention and gated layer depends on whether
+/// the outputs of both are normed.
+struct NormNames {
+    attention: &'static str,
+    attention_post: &'static str,
+    mlp: &'static str,
+    mlp_post: &'static str,
+}
+
+impl NormNames {
+    fn of(post_norms: bool) -> Self {
+        NormNames {
+            attention: "input_layernorm",
+            attention_post: "post_attention_layernorm",
+            mlp: if post_norms { "pre_feedforward_layernorm" } else { "post_attention_layernorm" },
+            mlp_post: "post_feedforward_layernorm",
+        }
+    }
 }
 
 /// A decoder on a backend.
@@ -40,8 +84,9 @@ pub struct Decoder<B: Backend> {
     /// `None`: tied to the embedding.
     pub(crate) head: Option<Table<B>>,
     pub(crate) layers: Vec<Layer<B>>,
-    pub(crate) final_norm: Gain,
-    pub(crate) gains: B::Buffer,
+    pub(crate) final_norm: Vector,
+    /// The frozen gains and biases.
+    pub(crate) vectors: B::Buffer,
     pub(crate) rope: B::Buffer,
     pub(crate) positions: usize,
     pub(crate) adapter: Option<LoraConfig>,
@@ -55,7 +100,7 @@ struct Builder<'a, B: Backend> {
     source: &'a dyn TensorSource,
     trainable: &'a Trainable,
     layout: Layout,
-    gains: Vec<f32>,
+    vectors: Vec<f32>,
 }
 
 impl<B: Backend> Builder<'_, B> {
@@ -89,15 +134,21 @@ impl<B: Backend> Builder<'_, B> {
         Ok(Some(matrix))
     }
 
-    fn gain(&mut self, name: &str, width: usize) -> Result<Gain> {
-        let values = expect(self.source, name, &[width])?.to_f32();
-        Ok(match self.trainable {
-            Trainable::Everything => Gain::Trained(self.layout.push_vector(name.to_owned(), values)),
+    fn vector(&mut self, name: &str, cols: usize) -> Result<Vector> {
+        let values = expect(self.source, name, &[cols])?.to_f32();
+        let place = match self.trainable {
+            Trainable::Everything => Place::Trained(self.layout.push_vector(name.to_owned(), values)),
             _ => {
-                self.gains.extend(values);
-                Gain::Frozen(self.gains.len() - width)
+                self.vectors.extend(values);
+                Place::Frozen(self.vectors.len() - cols)
             }
-        })
+        };
+        Ok(Vector { place, rows: 1, cols })
+    }
+
+    /// The gain of layer `layer`'s norm `name`.
+    fn gain(&mut self, layer: usize, name: &str, cols: usize) -> Result<Vector> {
+        self.vector(&format!("model.layers.{layer}.{name}.weight"), cols)
     }
 
     /// The group of `modules` (name, rows) that read the same `input`; `ranks` counts the layer's ranks so far.
@@ -105,14 +156,20 @@ impl<B: Backend> Builder<'_, B> {
         &mut self,
         layer: usize,
         modules: &[(&'static str, usize)],
-        input: usize,
+        (input, bias): (usize, bool),
         ranks: &mut usize,
     ) -> Result<Projection<B>> {
-        let mut group = Projection { modules: Vec::new(), adapter: None, input, output: 0 };
+        let mut group = Projection { modules: Vec::new(), adapter: None, bias: None, input, output: 0 };
         for &(name, rows) in modules {
             let weight = self.table(&format!("model.layers.{layer}.{name}.weight"), rows, input)?;
             group.modules.push(Module { name, weight, column: group.output, adapter: None });
             group.output += rows;
+        }
+        for module in group.modules.iter().filter(|_| bias) {
+            let name = format!("model.layers.{layer}.{}.bias", module.name);
+            let own = self.vector(&name, module.weight.rows)?;
+            // One after another, so that the group's biases are one vector.
+            group.bias.get_or_insert(own.slice(0, 1, group.output));
         }
         if let Trainable::Lora { config, seed } = self.trainable {
             self.adapters(layer, &mut group, config, *seed, ranks);
@@ -171,35 +228,54 @@ impl<B: Backend> Decoder<B> {
             check_lora(lora)?;
         }
         let mut builder =
-            Builder { backend: &*backend, source, trainable, layout: Layout::default(), gains: Vec::new() };
-        let (h, i, a) = (config.hidden_size, config.intermediate_size, config.attention());
+            Builder { backend: &*backend, source, trainable, layout: Layout::default(), vectors: Vec::new() };
+        let (h, i, a, f) =
+            (config.hidden_size, config.intermediate_size, config.attention(), &config.features);
+        let names = NormNames::of(f.post_norms);
         let embedding = builder.table("model.embed_tokens.weight", config.vocab_size, h)?;
         let mut layers = Vec::with_capacity(config.layers);
         for l in 0..config.layers {
-            let name = |part: &str| format!("model.layers.{l}.{part}.weight");
             let ranks = &mut 0;
             let qkv = [
                 ("self_attn.q_proj", a.q_width()),
                 ("self_attn.k_proj", a.kv_width()),
                 ("self_attn.v_proj", a.kv_width()),
             ];
+            let (out, down) = ([("self_attn.o_proj", h)], [("mlp.down_proj", h)]);
+            let gate_up = [("mlp.gate_proj", i), ("mlp.up_proj", i)];
             layers.push(Layer {
-                attention_norm: builder.gain(&name("input_layernorm"), h)?,
-                qkv: builder.projection(l, &qkv, h, ranks)?,
-                out: builder.projection(l, &[("self_attn.o_proj", h)], a.q_width(), ranks)?,
-                mlp_norm: builder.gain(&name("post_attention_layernorm"), h)?,
-                gate_up: builder.projection(l, &[("mlp.gate_proj", i), ("mlp.up_proj", i)], h, ranks)?,
-                down: builder.projection(l, &[("mlp.down_proj", h)], i, ranks)?,
+                attention_norm: builder.gain(l, names.attention, h)?,
+                qkv: builder.projection(l, &qkv, (h, f.qkv_bias), ranks)?,
+                qk_norm: match f.qk_norm {
+                    true => {
+                        let queries = builder.gain(l, Q_NORM, config.head_dim)?;
+                        builder.gain(l, K_NORM, config.head_dim)?;
+                        Some(queries.slice(0, 2, config.head_dim))
+                    }
+                    false => None,
+                },
+                out: builder.projection(l, &out, (a.q_width(), f.out_bias), ranks)?,
+                attention_post_norm: match f.post_norms {
+                    true => Some(builder.gain(l, names.attention_post, h)?),
+                    false => None,
+                },
+                mlp_norm: builder.gain(l, names.mlp, h)?,
+                gate_up: builder.projection(l, &gate_up, (h, f.mlp_bias), ranks)?,
+                down: builder.projection(l, &down, (i, f.mlp_bias), ranks)?,
+                mlp_post_norm: match f.post_norms {
+                    true => Some(builder.gain(l, names.mlp_post, h)?),
+                    false => None,
+                },
             });
         }
-        let final_norm = builder.gain("model.norm.weight", h)?;
+        let final_norm = builder.vector("model.norm.weight", h)?;
         let head = match config.tie_word_embeddings {
             true => None,
             false => Some(builder.table("lm_head.weight", config.vocab_size, h)?),
         };
-        let Builder { layout, gains: gain_values, .. } = builder;
-        let mut gains = backend.zeros("norm gains", gain_values.len())?;
-        backend.write(&mut gains, 0, &gain_values);
+        let Builder { layout, vectors: values, .. } = builder;
+        let mut vectors = backend.zeros("norm gains and biases", values.len())?;
+        backend.write(&mut vectors, 0, &values);
         let positions = config.max_positions.min(MAX_TABLE_POSITIONS);
         let mut rope = backend.zeros("rotary table", positions * config.head_dim)?;
         backend.write(&mut rope, 0, &config.rope_table(positions));
@@ -215,7 +291,7 @@ impl<B: Backend> Decoder<B> {
             head,
             layers,
             final_norm,
-            gains,
+            vectors,
             rope,
             positions,
             adapter,
@@ -243,33 +319,20 @@ impl<B: Backend> Decoder<B> {
         self.positions
     }
 
-    pub(crate) fn gain(&self, gain: Gain) -> View<'_, B::Buffer> {
-        match gain {
-            Gain::Frozen(offset) => self.gains.view(offset, 1, self.config.hidden_size),
-            Gain::Trained(offset) => self.parameters.values.view(offset, 1, self.config.hidden_size),
-        }
-    }
-
     pub(crate) fn head(&self) -> &Table<B> {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
     /// Sum of the ranks of a layer's adapters: the width of its `t`.
     pub(crate) fn layer_ranks(&self) -> usize {
-        self.layers.first().map_or(0, |layer| {
-            [&layer.qkv, &layer.out, &layer.gate_up, &layer.down]
-                .iter()
-                .filter_map(|p| p.adapter.map(|a| a.rank))
-                .sum()
-        })
+        let ranks = |layer: &Layer<B>| layer.projections().iter().filter_map(|p| Some(p.adapter?.rank)).sum();
+        self.layers.first().map_or(0, ranks)
     }
 
     /// Every linear layer of the layers, with its number: for merging and saving.
     pub(crate) fn modules(&self) -> impl Iterator<Item = (usize, &Projection<B>, &Module<B>)> {
         self.layers.iter().enumerate().flat_map(|(l, layer)| {
-            [&layer.qkv, &layer.out, &layer.gate_up, &layer.down]
-                .into_iter()
-                .flat_map(move |p| p.modules.iter().map(move |m| (l, p, m)))
+            layer.projections().into_iter().flat_map(move |p| p.modules.iter().map(move |m| (l, p, m)))
         })
     }
 
@@ -283,13 +346,6 @@ impl<B: Backend> Decoder<B> {
                 out
             }
         }
-    }
-
-    fn gain_values(&self, gain: Gain) -> Vec<f32> {
-        let view = self.gain(gain);
-        let mut out = vec![0.0; view.cols];
-        self.backend.read(view.buffer, view.offset, &mut out);
-        out
     }
 
     /// All weights under their Hugging Face names, adapters merged: `W + s B A`, computed in f64 and rounded once.
@@ -306,14 +362,14 @@ impl<B: Backend> Decoder<B> {
         let table = |name: &str, t: &Table<B>| {
             (name.to_owned(), StoredTensor::from_f32(vec![t.rows, t.cols], &self.table_values(t)))
         };
-        let gain = |name: String, g: Gain| {
-            (name, StoredTensor::from_f32(vec![self.config.hidden_size], &self.gain_values(g)))
-        };
+        let vector =
+            |name: String, v: Vector| (name, StoredTensor::from_f32(vec![v.cols], &self.vector_values(v)));
         let norms = self.layers.iter().enumerate().flat_map(move |(l, layer)| {
-            [
-                gain(format!("model.layers.{l}.input_layernorm.weight"), layer.attention_norm),
-                gain(format!("model.layers.{l}.post_attention_layernorm.weight"), layer.mlp_norm),
-            ]
+            layer.gains().map(move |(name, gain)| vector(format!("model.layers.{l}.{name}.weight"), gain))
+        });
+        let biases = self.modules().filter_map(move |(l, group, module)| {
+            let own = group.bias?.slice(module.column, 1, module.weight.rows);
+            Some(vector(format!("model.layers.{l}.{}.bias", module.name), own))
         });
         let modules = self.modules().map(move |(l, group, module)| {
             let values = match merge {
@@ -326,7 +382,8 @@ impl<B: Backend> Decoder<B> {
         std::iter::once(table("model.embed_tokens.weight", &self.embedding))
             .chain(norms)
             .chain(modules)
-            .chain(std::iter::once_with(move || gain("model.norm.weight".to_owned(), self.final_norm)))
+            .chain(biases)
+            .chain(std::iter::once_with(move || vector("model.norm.weight".to_owned(), self.final_norm)))
             .chain(self.head.iter().map(move |h| table("lm_head.weight", h)))
     }
 

@@ -1,12 +1,13 @@
 //! Decoders from and to disk: Hugging Face folders and PEFT adapters.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use compute::{Backend, DType};
 use formats::peft::{self, Part, TargetModules};
-use formats::quant::Bnb4Options;
+use formats::quant::{Bnb4Options, QuantizedMatrix};
 use formats::{AdapterConfig, Checkpoint, Dtype, TensorBytes};
 
 use crate::lora::{LoraConfig, PROJECTIONS, Trainable};
@@ -36,6 +37,51 @@ impl TensorSource for Checkpoint {
     }
 }
 
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
+
+/// A checkpoint that notes which of its tensors were taken.
+struct Noting<'a> {
+    checkpoint: &'a Checkpoint,
+    used: RefCell<BTreeSet<String>>,
+}
+
+impl TensorSource for Noting<'_> {
+    fn tensor(&self, name: &str) -> Result<StoredTensor> {
+        self.used.borrow_mut().insert(name.to_owned());
+        TensorSource::tensor(self.checkpoint, name)
+    }
+
+    fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
+        let matrix = self.checkpoint.quantized(name)?;
+        if matrix.is_some() {
+            self.used.borrow_mut().insert(name.to_owned());
+        }
+        Ok(matrix)
+    }
+
+    fn origin(&self) -> String {
+        self.checkpoint.origin()
+    }
+}
+
+impl Noting<'_> {
+    /// A tensor that nothing reads belongs to a feature that the config does not name.
+    fn refuse_strays(&self, config: &Config) -> Result<()> {
+        let used = self.used.borrow();
+        let harmless = |name: &str| name == HEAD || name.ends_with(".rotary_emb.inv_freq");
+        let mut strays = self.checkpoint.names().filter(|name| !used.contains(*name) && !harmless(name));
+        let Some(first) = strays.next() else { return Ok(()) };
+        let (count, family) = (1 + strays.count(), config.features.family.model_type());
+        Err(Error::Unsupported {
+            path: self.checkpoint.path().to_owned(),
+            reason: format!(
+                "the {family} decoder of its config has no place for {count} tensors, such as {first}"
+            ),
+        })
+    }
+}
+
 impl<B: Backend> Decoder<B> {
     /// Loads the decoder in the Hugging Face folder `dir`.
     ///
@@ -55,15 +101,23 @@ impl<B: Backend> Decoder<B> {
         trainable: &Trainable,
         quantize: Option<Bnb4Options>,
     ) -> Result<Self> {
-        let config = Config::from_dir(dir)?;
+        let mut config = Config::from_dir(dir)?;
         let checkpoint = Checkpoint::open(dir)?;
-        match quantize {
-            Some(options) => {
-                let source = QuantizeOnLoad { source: &checkpoint, options };
-                Decoder::new(backend, config, &source, trainable)
-            }
-            None => Decoder::new(backend, config, &checkpoint, trainable),
+        // As transformers 5 does: a head that is stored and differs from the embedding is not tied to it.
+        if config.tie_word_embeddings && checkpoint.contains(HEAD) {
+            config.tie_word_embeddings =
+                checkpoint.tensor(HEAD)?.bytes == checkpoint.tensor(EMBEDDING)?.bytes;
         }
+        let source = Noting { checkpoint: &checkpoint, used: RefCell::default() };
+        let decoder = match quantize {
+            Some(options) => {
+                let source = QuantizeOnLoad { source: &source, options };
+                Decoder::new(backend, config, &source, trainable)?
+            }
+            None => Decoder::new(backend, config, &source, trainable)?,
+        };
+        source.refuse_strays(&decoder.config)?;
+        Ok(decoder)
     }
 
     /// Loads the decoder in `dir`, quantized or not, with the PEFT adapter in `adapter`, which can be trained on.

@@ -1,8 +1,10 @@
 //! The forward pass over segments or over a cache of keys and values: one code for training, evaluation and serving.
 
-use compute::{AttentionForward, Backend, CachedAttention, DeviceBuffer, Segment};
+use compute::{AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, RmsNorm, Segment, View};
 
-use crate::activations::LayerActivations;
+use crate::activations::{KeptNorm, LayerActivations};
+use crate::projection::Projection;
+use crate::vector::Vector;
 use crate::{Activations, Cache, Decoder};
 
 /// Tokens of a batch, flat.
@@ -67,7 +69,12 @@ impl<B: Backend> Decoder<B> {
         let h = self.config.hidden_size;
         let values = &self.parameters.values;
         let table = self.embedding.matrix(values);
-        self.backend.embed(activations.x[0].view_mut(0, count, h), tokens.ids, table);
+        self.backend.embed(
+            activations.x[0].view_mut(0, count, h),
+            tokens.ids,
+            table,
+            self.config.embedding_scale(),
+        );
     }
 
     fn forward_embedded(
@@ -82,13 +89,71 @@ impl<B: Backend> Decoder<B> {
             self.layer_forward(l, tokens, &mut context, activations, adapter);
         }
         let last = if activations.layers.len() > 1 { self.config.layers } else { self.config.layers % 2 };
-        self.backend.rms_norm(
-            activations.normed.view_mut(0, count, h),
-            &mut activations.final_rstd,
-            activations.x[last].view(0, count, h),
-            self.gain(self.final_norm),
-            self.config.rms_norm_eps,
-        );
+        self.backend.rms_norm(RmsNorm {
+            y: activations.normed.view_mut(0, count, h),
+            rstd: &mut activations.final_rstd,
+            x: activations.x[last].view(0, count, h),
+            gain: self.gain(self.final_norm),
+            eps: self.config.rms_norm_eps,
+            residual: None,
+        });
+    }
+
+    /// Norm of the residual stream `x` before a layer's part.
+    pub(crate) fn pre_norm(
+        &self,
+        normed: &mut B::Buffer,
+        rstd: &mut B::Buffer,
+        (x, count): (&B::Buffer, usize),
+        gain: Vector,
+    ) {
+        let h = self.config.hidden_size;
+        self.backend.rms_norm(RmsNorm {
+            y: normed.view_mut(0, count, h),
+            rstd,
+            x: x.view(0, count, h),
+            gain: self.gain(gain),
+            eps: self.config.rms_norm_eps,
+            residual: None,
+        });
+    }
+
+    /// `y = residual + projection(x) (+ bias)`.
+    fn project(
+        &self,
+        projection: &Projection<B>,
+        x: View<'_, B::Buffer>,
+        (y, residual): (&mut B::Buffer, Option<&B::Buffer>),
+        t: Option<&mut B::Buffer>,
+    ) {
+        projection.forward(&self.backend, &self.parameters.values, x, (&mut *y, residual), t);
+        if let Some(bias) = projection.bias {
+            self.backend.add_bias(y.view_mut(0, x.rows, projection.output), self.vector(bias));
+        }
+    }
+
+    /// `y = residual + norm(projection(x))`, without the norm where the branch has none.
+    fn branch(
+        &self,
+        (projection, norm): (&Projection<B>, Option<Vector>),
+        x: View<'_, B::Buffer>,
+        (y, residual): (&mut B::Buffer, &B::Buffer),
+        kept: &mut Option<KeptNorm<B::Buffer>>,
+        t: Option<&mut B::Buffer>,
+    ) {
+        let (Some(gain), Some(kept)) = (norm, kept) else {
+            return self.project(projection, x, (y, Some(residual)), t);
+        };
+        self.project(projection, x, (&mut kept.x, None), t);
+        let (count, h) = (x.rows, self.config.hidden_size);
+        self.backend.rms_norm(RmsNorm {
+            y: y.view_mut(0, count, h),
+            rstd: &mut kept.rstd,
+            x: kept.x.view(0, count, h),
+            gain: self.gain(gain),
+            eps: self.config.rms_norm_eps,
+            residual: Some(residual.view(0, count, h)),
+        });
     }
 
     fn layer_forward(
@@ -99,22 +164,24 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
         adapter: bool,
     ) {
-        let (layer, backend, values) = (&self.layers[l], &*self.backend, &self.parameters.values);
-        let (c, shape) = (&self.config, self.config.attention());
-        let (count, h) = (tokens.ids.len(), c.hidden_size);
+        let (layer, backend) = (&self.layers[l], &*self.backend);
+        let (c, shape) = (&self.config, self.config.attention_of(l));
+        let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
         let (kept, x, x_next, normed, activation) = activations.layer(l);
-        let LayerActivations { x_mid, attention_rstd, mlp_rstd, qkv, attention, log_sum_exp, gate_up, t } =
-            kept;
+        let LayerActivations { x_mid, qkv, attention, log_sum_exp, gate_up, t, .. } = kept;
 
-        let gain = self.gain(layer.attention_norm);
-        backend.rms_norm(
-            normed.view_mut(0, count, h),
-            attention_rstd,
-            x.view(0, count, h),
-            gain,
-            c.rms_norm_eps,
-        );
-        layer.qkv.forward(backend, values, normed.view(0, count, h), (qkv, None), adapter.then_some(&mut *t));
+        self.pre_norm(normed, &mut kept.attention_rstd, (x, count), layer.attention_norm);
+        self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(&mut *t));
+        if let (Some(gain), Some(heads)) = (layer.qk_norm, &mut kept.heads) {
+            let norm = HeadNorm {
+                heads: qkv.view_mut(0, count, shape.qkv_width()),
+                kept: &mut heads.x,
+                rstd: &mut heads.rstd,
+                gain: self.gain(gain),
+                eps: c.rms_norm_eps,
+            };
+            backend.head_norm(shape, norm);
+        }
         let rows = qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, false);
         match context {
@@ -137,26 +204,16 @@ impl<B: Backend> Decoder<B> {
             }
         }
         let attended = attention.view(0, count, shape.q_width());
-        layer.out.forward(backend, values, attended, (x_mid, Some(x)), adapter.then_some(&mut *t));
+        let branch = (&layer.out, layer.attention_post_norm);
+        let on = adapter.then_some(&mut *t);
+        self.branch(branch, attended, (x_mid, x), &mut kept.attention_branch, on);
 
-        let gain = self.gain(layer.mlp_norm);
-        backend.rms_norm(
-            normed.view_mut(0, count, h),
-            mlp_rstd,
-            x_mid.view(0, count, h),
-            gain,
-            c.rms_norm_eps,
-        );
-        layer.gate_up.forward(
-            backend,
-            values,
-            normed.view(0, count, h),
-            (gate_up, None),
-            adapter.then_some(&mut *t),
-        );
-        let i = c.intermediate_size;
-        backend.gated_activation(activation.view_mut(0, count, i), gate_up.view(0, count, 2 * i));
+        self.pre_norm(normed, &mut kept.mlp_rstd, (x_mid, count), layer.mlp_norm);
+        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), adapter.then_some(&mut *t));
+        let (activated, gates) = (activation.view_mut(0, count, i), gate_up.view(0, count, 2 * i));
+        backend.gated_activation(activated, gates, c.features.activation);
         let activated = activation.view(0, count, i);
-        layer.down.forward(backend, values, activated, (x_next, Some(x_mid)), adapter.then_some(t));
+        let branch = (&layer.down, layer.mlp_post_norm);
+        self.branch(branch, activated, (x_next, x_mid), &mut kept.mlp_branch, adapter.then_some(t));
     }
 }

@@ -56,12 +56,15 @@ impl<B: Backend> Generator<B> {
         let (h, v) = (decoder.config().hidden_size, decoder.config().vocab_size);
         let backend = decoder.backend();
         let hidden = Matrix::View(self.activations.hidden(tokens));
-        backend.embed(self.last.view_mut(0, rows.len(), h), rows, hidden);
+        backend.embed(self.last.view_mut(0, rows.len(), h), rows, hidden, 1.0);
         backend.matmul(
             self.logits.view_mut(0, rows.len(), v),
             self.last.view(0, rows.len(), h),
             decoder.head().matrix(&decoder.parameters.values),
         );
+        if let Some(cap) = decoder.config().features.logit_softcap {
+            backend.softcap(self.logits.view_mut(0, rows.len(), v), cap);
+        }
     }
 
     fn logits(&mut self, decoder: &Decoder<B>, row: usize) -> &mut [f32] {

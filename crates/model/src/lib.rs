@@ -18,12 +18,13 @@ mod sampling;
 mod template;
 mod tokenizer;
 mod tokenizer_training;
+mod vector;
 mod weights;
 
 pub use activations::{ActivationPlan, Activations};
 pub use backward::Labels;
 pub use cache::Cache;
-pub use config::{Config, RopeScaling};
+pub use config::{Config, Family, Features, RopeScaling};
 pub use decoder::Decoder;
 pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};
 pub use error::Error;

@@ -2,6 +2,8 @@
 
 use compute::{Adapter, Backend, DeviceBuffer, Linear, LinearGroup, Matrix, Start, View, ViewMut};
 
+use crate::vector::Vector;
+
 /// A matrix of the model: frozen in its storage type, or trained.
 #[derive(Debug)]
 pub(crate) enum Stored<B: Backend> {
@@ -71,6 +73,8 @@ pub(crate) struct GroupAdapter {
 pub(crate) struct Projection<B: Backend> {
     pub(crate) modules: Vec<Module<B>>,
     pub(crate) adapter: Option<GroupAdapter>,
+    /// The biases of all modules, side by side, `[1, Σ N]`.
+    pub(crate) bias: Option<Vector>,
     pub(crate) input: usize,
     pub(crate) output: usize,
 }

@@ -108,7 +108,7 @@ impl TensorSource for QuantizeOnLoad<'_> {
 }
 
 /// A random start: matrices normal with deviation 0.02, those that write into the residual stream scaled down by
-/// `sqrt(2 * layers)` (Radford et al. 2019), gains one.
+/// `sqrt(2 * layers)` (Radford et al. 2019), norms multiplying by one, biases zero.
 #[derive(Debug)]
 pub struct RandomStart {
     config: Config,
@@ -123,9 +123,27 @@ impl RandomStart {
 
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let c = &self.config;
+        let (path, kind) = name.rsplit_once('.')?;
+        let last = path.rsplit('.').next()?;
+        let matrix = self.matrix(last);
+        if kind == "bias" {
+            return matrix.map(|shape| vec![shape[0]]);
+        }
+        matrix.or_else(|| {
+            Some(match last {
+                "q_norm" | "k_norm" => vec![c.head_dim],
+                "norm" => vec![c.hidden_size],
+                _ if last.ends_with("_layernorm") => vec![c.hidden_size],
+                _ => return None,
+            })
+        })
+    }
+
+    /// Shape of the matrix called `last`.
+    fn matrix(&self, last: &str) -> Option<Vec<usize>> {
+        let c = &self.config;
         let a = c.attention();
         let (h, i) = (c.hidden_size, c.intermediate_size);
-        let last = name.strip_suffix(".weight")?.rsplit('.').next()?;
         Some(match last {
             "embed_tokens" | "lm_head" => vec![c.vocab_size, h],
             "q_proj" => vec![a.q_width(), h],
@@ -133,7 +151,6 @@ impl RandomStart {
             "o_proj" => vec![h, a.q_width()],
             "gate_proj" | "up_proj" => vec![i, h],
             "down_proj" => vec![h, i],
-            "norm" | "input_layernorm" | "post_attention_layernorm" => vec![h],
             _ => return None,
         })
     }
@@ -145,7 +162,8 @@ impl TensorSource for RandomStart {
         let shape = self.shape(name).ok_or_else(missing)?;
         let n = shape.iter().product();
         if shape.len() == 1 {
-            return Ok(StoredTensor::from_f32(shape, &vec![1.0; n]));
+            let value = if name.ends_with(".bias") { 0.0 } else { self.config.features.neutral_gain() };
+            return Ok(StoredTensor::from_f32(shape, &vec![value; n]));
         }
         let residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
         let deviation = if residual { 0.02 / (2.0 * self.config.layers as f32).sqrt() } else { 0.02 };

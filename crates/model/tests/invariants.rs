@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
 use model::{
-    Activations, Config, Context, Decoder, Generator, Labels, LoraConfig, RandomStart, Sampling, Stop,
-    StoredTensor, TensorSource, Tokens, Trainable, read_range,
+    Activations, Config, Context, Decoder, Features, Generator, Labels, LoraConfig, RandomStart, Sampling,
+    Stop, StoredTensor, TensorSource, Tokens, Trainable, read_range,
 };
 
 fn config() -> Config {
@@ -22,6 +22,7 @@ fn config() -> Config {
         rope_theta: 10_000.0,
         rope_scaling: None,
         tie_word_embeddings: true,
+        features: Features::default(),
     }
 }
 

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use compute::Cpu;
-use model::{Decoder, Generator, Sampling, Stop, Trainable};
+use compute::{Cpu, Segment};
+use model::{Activations, Context, Decoder, Generator, Labels, Sampling, Stop, Tokens, Trainable};
 use serde_json::Value;
 
 fn oracles() -> Option<PathBuf> {
@@ -84,21 +84,51 @@ fn stories260k_has_pytorchs_logits() {
     }
 }
 
+/// Mean loss of every next token of `texts`, in one batch.
+fn mean_loss(decoder: &Decoder<Cpu>, texts: &[Vec<u32>]) -> f64 {
+    let ids = texts.concat();
+    let positions: Vec<u32> = texts.iter().flat_map(|text| 0..text.len() as u32).collect();
+    let (mut segments, mut rows, mut labels, mut start) = (vec![], vec![], vec![], 0);
+    for text in texts {
+        segments.push(Segment::whole(start, text.len()));
+        rows.extend((start..start + text.len() - 1).map(|row| row as u32));
+        labels.extend(&text[1..]);
+        start += text.len();
+    }
+    let mut activations = Activations::for_inference(decoder, ids.len()).unwrap();
+    let tokens = Tokens { ids: &ids, positions: &positions };
+    decoder.forward(tokens, Context::Segments(&segments), &mut activations, true);
+    let labels = Labels { rows: &rows, labels: &labels, weights: &vec![0.0; rows.len()] };
+    let log_probs = decoder.loss(labels, ids.len(), &activations).log_probs;
+    -log_probs.iter().map(|l| f64::from(*l)).sum::<f64>() / log_probs.len() as f64
+}
+
 #[test]
-fn llama_architectures_have_pytorchs_logits_and_continuations() {
+fn every_architecture_has_pytorchs_loss_logits_and_continuation() {
     let Some(data) = oracles() else { return };
     let oracle = read(data.join("numerics/arch/oracle.json"));
-    for name in ["llama2_mha", "llama3_rope_scaled", "smollm2_tied"] {
+    let texts = [ids(&oracle["input_ids"][0]), ids(&oracle["input_ids"][1])];
+    let models = oracle["models"].as_object().unwrap();
+    assert_eq!(models.len(), 9);
+    for (name, expected) in models {
         let decoder = load(data.join("numerics/arch").join(name));
-        let expected = &oracle["models"][name];
-        let row = ids(&oracle["input_ids"][0]);
-        let logits = Generator::new(&decoder, 1, 64).unwrap().next_logits(&decoder, &row, true);
+        let logits =
+            |text: &[u32]| Generator::new(&decoder, 1, 64).unwrap().next_logits(&decoder, text, true);
         let reference = floats(&expected["logits_row0_last"]);
         let largest = reference.iter().fold(0.0f32, |a, l| a.max(l.abs()));
-        assert_close(&logits, &reference, largest, name);
-        let continued = greedy(&decoder, row[..10].to_vec(), 30);
-        let greedy_ids = expected.as_object().unwrap().iter().find(|(k, _)| k.contains("greedy")).unwrap().1;
-        let greedy_ids = ids(greedy_ids);
-        assert!(continued.ends_with(&greedy_ids) || continued == greedy_ids, "{name}");
+        assert_close(&logits(&texts[0]), &reference, largest, name);
+        let middle = floats(&expected["logits_row1_pos20_first32"]);
+        assert_close(&logits(&texts[1][..=20])[..32], &middle, largest, name);
+        let largest_ids = ids(&expected["argmax_row0"]);
+        for (end, largest_id) in (1..).zip(largest_ids) {
+            let logits = logits(&texts[0][..end]);
+            let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+            assert_eq!(best as u32, largest_id, "{name}: after {end} tokens");
+        }
+        let loss = expected["loss"].as_f64().unwrap();
+        let difference = (mean_loss(&decoder, &texts) - loss).abs();
+        assert!(difference < 1e-5 * loss, "{name}: the loss is off by {difference}");
+        let continued = greedy(&decoder, texts[0][..10].to_vec(), 30);
+        assert_eq!(continued, ids(&expected["greedy_from_first10_of_row0"]), "{name}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use compute::Cpu;
 use dataset::Example;
-use model::{ChatTemplate, Config, Decoder, RandomStart, Tokenizer, Trainable};
+use model::{ChatTemplate, Config, Decoder, Features, RandomStart, Tokenizer, Trainable};
 use train::{NewModel, Recipe};
 
 use super::quantization;
@@ -89,6 +89,7 @@ impl Model {
             rope_theta: 10_000.0,
             rope_scaling: None,
             tie_word_embeddings: true,
+            features: Features::default(),
         };
         config.validate().map_err(crate::failure::Failure::input)?;
         let start = RandomStart::new(config.clone(), recipe.seed);

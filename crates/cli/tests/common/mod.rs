@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use assert_cmd::Command;
 use compute::{Cpu, DType};
-use model::{Config, Decoder, LoraConfig, RandomStart, Tokenizer, Trainable};
+use model::{Config, Decoder, Features, LoraConfig, RandomStart, Tokenizer, Trainable};
 use serde_json::Value;
 
 /// Positions of the tiny model.
@@ -98,6 +98,7 @@ fn config(vocab_size: usize, hidden: usize) -> Config {
         rope_theta: 10_000.0,
         rope_scaling: None,
         tie_word_embeddings: true,
+        features: Features::default(),
     }
 }
 

@@ -7,9 +7,11 @@
 //! prefix and segment, and generation from a cache give the same bits.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::buffer::{CpuBuffer, Shared};
 use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
+use super::softcap::cap_all;
 use super::tile::{
     PANEL, Pieces, load, multiply, multiply_rows, pack_column, pack_four_columns, pack_row, store,
 };
@@ -263,8 +265,24 @@ impl<'a> Queries<'a> {
 
     /// Keys of the block from `start` on that query `r` sees.
     #[inline(always)]
-    pub(super) fn seen(&self, r: usize, start: usize) -> usize {
-        (self.position + r / self.group() + 1).saturating_sub(start).min(KEYS)
+    pub(super) fn seen(&self, r: usize, start: usize) -> Range<usize> {
+        let end = self.position + r / self.group() + 1;
+        let first = self.shape.window.map_or(0, |window| end.saturating_sub(window));
+        let in_block = |key: usize| key.saturating_sub(start).min(KEYS);
+        in_block(first)..in_block(end)
+    }
+
+    /// Keys of the block from `start` on that any of queries `from..to` sees.
+    #[inline(always)]
+    pub(super) fn seen_by(&self, from: usize, to: usize, start: usize) -> Range<usize> {
+        self.seen(from, start).start..self.seen(to - 1, start).end
+    }
+
+    /// First keys of the blocks that any query sees.
+    #[inline(always)]
+    pub(super) fn blocks(&self) -> impl Iterator<Item = usize> + use<> {
+        let first = self.shape.window.map_or(0, |window| (self.position + 1).saturating_sub(window));
+        (first / KEYS * KEYS..self.position + self.tokens).step_by(KEYS)
     }
 }
 
@@ -317,7 +335,7 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
     maxima.fill(f32::NEG_INFINITY);
     totals.fill(0.0);
     let end = queries.position + queries.tokens;
-    for start in (0..end).step_by(KEYS) {
+    for start in queries.blocks() {
         let len = KEYS.min(end - start);
         sequence.pack_keys(keys, start, len, width);
         for j in 0..len {
@@ -325,12 +343,15 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
         }
         for group in 0..groups {
             let first = group * R;
-            let seen = queries.seen((first + R).min(count) - 1, start);
-            if seen == 0 {
+            let seen = queries.seen_by(first, (first + R).min(count), start);
+            if seen.is_empty() {
                 continue;
             }
             let q = &q[first * width..][..R * width];
-            let mut scores = scores::<A, R>(q, keys, width, seen);
+            let mut scores = scores::<A, R>(q, keys, width, seen.end);
+            if let Some(cap) = queries.shape.softcap {
+                cap_all::<A>(scores.as_flattened_mut(), cap);
+            }
             let mut rescale = [0.0; R];
             for r in 0..R {
                 let state = (&mut maxima[first + r], &mut totals[first + r]);
@@ -341,7 +362,7 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                 for (sums, factor) in tile.iter_mut().zip(rescale) {
                     *sums = A::mul_lanes(*sums, A::splat(factor));
                 }
-                let (steps, _) = values[..seen * PANEL].as_chunks::<PANEL>();
+                let (steps, _) = values[..seen.end * PANEL].as_chunks::<PANEL>();
                 let tile = multiply_rows::<A, R, KEYS>(tile, &scores, steps);
                 store::<A, R>(tile, sums, first, padded, panel * PANEL);
             }
@@ -398,12 +419,16 @@ pub(super) fn scores<A: Arithmetic, const R: usize>(
 /// Turns the scores of a query with a block into probabilities up to a factor, carries maximum and total on, and
 /// returns the factor on what was summed before.
 #[inline(always)]
-fn softmax_step<A: Arithmetic>(scores: &mut [f32; KEYS], seen: usize, state: (&mut f32, &mut f32)) -> f32 {
+fn softmax_step<A: Arithmetic>(
+    scores: &mut [f32; KEYS],
+    seen: Range<usize>,
+    state: (&mut f32, &mut f32),
+) -> f32 {
     let (maximum, total) = state;
     for (j, score) in scores.iter_mut().enumerate() {
-        *score = if j < seen { *score } else { f32::NEG_INFINITY };
+        *score = if j < seen.end && j >= seen.start { *score } else { f32::NEG_INFINITY };
     }
-    if seen == 0 {
+    if seen.is_empty() {
         scores.fill(0.0);
         return 1.0;
     }

@@ -8,6 +8,7 @@ use super::attention::{
 };
 use super::buffer::Shared;
 use super::math::{Arithmetic, Kernel, dispatch, dot, exp};
+use super::softcap::{cap_all, slope};
 use super::tile::{PANEL, Pieces, load, multiply_columns, multiply_rows, pack_column, pack_row, store};
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
@@ -208,7 +209,7 @@ fn segment_backward<A: Arithmetic, const R: usize>(
         };
         pack_tile::<A, R>(task, &queries, scratch);
         let end = queries.position + queries.tokens;
-        for start in (0..end).step_by(KEYS) {
+        for start in queries.blocks() {
             let (width, len) = (shape.head_dim, KEYS.min(end - start));
             sequence.pack_keys(scratch.keys, start, len, width);
             sequence.values().pack_keys(scratch.values, start, len, width);
@@ -271,13 +272,17 @@ fn queries_backward<A: Arithmetic, const R: usize>(
     let padded = width.next_multiple_of(PANEL);
     let count = queries.count();
     for first in (0..count).step_by(R) {
-        let seen = queries.seen((first + R).min(count) - 1, start);
+        let seen = queries.seen_by(first, (first + R).min(count), start);
         let mut p = [[0.0; KEYS]; R];
         let mut d_scores = [[0.0; KEYS]; R];
-        if seen > 0 {
-            let s = scores::<A, R>(&scratch.q[first * width..][..R * width], scratch.keys, width, seen);
+        if !seen.is_empty() {
+            let end = seen.end;
+            let mut s = scores::<A, R>(&scratch.q[first * width..][..R * width], scratch.keys, width, end);
+            if let Some(cap) = queries.shape.softcap {
+                cap_all::<A>(s.as_flattened_mut(), cap);
+            }
             let d_p =
-                scores::<A, R>(&scratch.d_out[first * width..][..R * width], scratch.values, width, seen);
+                scores::<A, R>(&scratch.d_out[first * width..][..R * width], scratch.values, width, end);
             for r in 0..R.min(count - first) {
                 let (token, head) = queries.place(first + r);
                 let log_sum_exp = task.forward.log_sum_exp[token * queries.shape.heads + head];
@@ -286,13 +291,19 @@ fn queries_backward<A: Arithmetic, const R: usize>(
                 for j in 0..KEYS {
                     let probability = exp::<A>(s[r][j] - log_sum_exp);
                     let d_score = probability * (d_p[r][j] - delta);
-                    p[r][j] = if j < seen { probability } else { 0.0 };
-                    d_scores[r][j] = if j < seen { d_score } else { 0.0 };
+                    let seen = j < seen.end && j >= seen.start;
+                    p[r][j] = if seen { probability } else { 0.0 };
+                    d_scores[r][j] = if seen { d_score } else { 0.0 };
+                }
+                if let Some(cap) = queries.shape.softcap {
+                    for (d_score, &capped) in d_scores[r].iter_mut().zip(&s[r]) {
+                        *d_score *= slope::<A>(capped, cap);
+                    }
                 }
             }
             for (panel, keys) in scratch.key_panels.chunks_exact(KEYS * PANEL).enumerate() {
                 let tile = load::<A, R>(scratch.d_q, first, padded, panel * PANEL);
-                let (steps, _) = keys[..seen * PANEL].as_chunks::<PANEL>();
+                let (steps, _) = keys[..end * PANEL].as_chunks::<PANEL>();
                 let tile = multiply_rows::<A, R, KEYS>(tile, &d_scores, steps);
                 store::<A, R>(tile, scratch.d_q, first, padded, panel * PANEL);
             }
@@ -314,19 +325,21 @@ fn keys_backward<A: Arithmetic, const R: usize>(
     let count = queries.count();
     let (p, _) = scratch.p[..count * KEYS].as_chunks::<KEYS>();
     let (d_scores, _) = scratch.d_scores[..count * KEYS].as_chunks::<KEYS>();
-    let seen = queries.seen(count - 1, start);
-    for j in (0..seen).step_by(R) {
-        // The first token that sees key `j`, and with it all that follow.
+    let seen = queries.seen_by(0, count, start);
+    for j in (seen.start / R * R..seen.end).step_by(R) {
+        // The first token that sees key `j`, and with it all that follow, up to the last one that sees key `j + R - 1`.
         let from = (start + j).saturating_sub(queries.position) * queries.group();
+        let last = |window: usize| (start + j + R - 1 + window).saturating_sub(queries.position);
+        let to = queries.shape.window.map_or(count, |window| (last(window) * queries.group()).min(count));
         for panel in 0..padded / PANEL {
             let rows = panel * count * PANEL..(panel + 1) * count * PANEL;
             let (q, _) = scratch.q_panels[rows.clone()].as_chunks::<PANEL>();
             let (d_out, _) = scratch.d_out_panels[rows].as_chunks::<PANEL>();
             let tile = load::<A, R>(d.keys, start + j, padded, panel * PANEL);
-            let tile = multiply_columns::<A, R, KEYS>(tile, &d_scores[from..], j, &q[from..]);
+            let tile = multiply_columns::<A, R, KEYS>(tile, &d_scores[from..to], j, &q[from..to]);
             store::<A, R>(tile, d.keys, start + j, padded, panel * PANEL);
             let tile = load::<A, R>(d.values, start + j, padded, panel * PANEL);
-            let tile = multiply_columns::<A, R, KEYS>(tile, &p[from..], j, &d_out[from..]);
+            let tile = multiply_columns::<A, R, KEYS>(tile, &p[from..to], j, &d_out[from..to]);
             store::<A, R>(tile, d.values, start + j, padded, panel * PANEL);
         }
     }

@@ -9,19 +9,22 @@ use super::gemm::Elements;
 /// Columns of the table's gradient that a task adds to.
 const TASK_COLS: usize = 64;
 
-/// `x[i] = table[ids[i]]`.
-pub(super) fn forward(threads: &Threads, x: RowsMut<'_>, ids: &[u32], table: Weights<'_>) {
+/// `x[i] = scale · table[ids[i]]`.
+pub(super) fn forward(threads: &Threads, x: RowsMut<'_>, ids: &[u32], table: Weights<'_>, scale: f32) {
     by_rows(threads, task_rows(x.cols), [x], |first, [mut x]| {
         for i in 0..x.rows {
             let id = ids[first + i] as usize;
             assert!(id < table.rows, "token {id} of {}", table.rows);
             decode(table.elements, id * table.stride, x.row(i));
+            if scale != 1.0 {
+                x.row(i).iter_mut().for_each(|x| *x *= scale);
+            }
         }
     });
 }
 
-/// `d_table[ids[i]] += dx[i]`. A task has columns of its own and goes through the tokens in order.
-pub(super) fn backward(threads: &Threads, d_table: RowsMut<'_>, ids: &[u32], dx: Rows<'_>) {
+/// `d_table[ids[i]] += scale · dx[i]`. A task has columns of its own and goes through the tokens in order.
+pub(super) fn backward(threads: &Threads, d_table: RowsMut<'_>, ids: &[u32], dx: Rows<'_>, scale: f32) {
     let RowsMut { data, rows, cols, stride } = d_table;
     let shared = Shared::new(data);
     threads.run(cols.div_ceil(TASK_COLS), |task| {
@@ -33,7 +36,7 @@ pub(super) fn backward(threads: &Threads, d_table: RowsMut<'_>, ids: &[u32], dx:
             #[allow(unsafe_code)]
             let sums = unsafe { shared.range(id as usize * stride + first, width) };
             for (sum, &value) in sums.iter_mut().zip(&dx.row(i)[first..]) {
-                *sum += value;
+                *sum += scale * value;
             }
         }
     });

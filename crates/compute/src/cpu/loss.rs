@@ -3,6 +3,7 @@
 use super::buffer::{CpuBuffer, Rows, RowsMut, Weights, by_rows, task_rows};
 use super::gemm::{Elements, Gemm, Init, Operand, Part, gemm};
 use super::math::{Arithmetic, Kernel, LANES, dispatch, exp, largest, sum_lanes};
+use super::softcap::{cap_all, slope};
 use super::{Isa, Threads};
 use crate::TokenLossOutput;
 
@@ -26,6 +27,7 @@ pub(super) struct Loss<'a> {
     pub(super) labels: &'a [u32],
     pub(super) weights: &'a [f32],
     pub(super) chunk: usize,
+    pub(super) softcap: Option<f32>,
     pub(super) d_hidden: Option<RowsMut<'a>>,
     pub(super) d_head: Option<RowsMut<'a>>,
 }
@@ -79,6 +81,7 @@ pub(super) fn token_loss(
                     logits: logits.row(i),
                     label: labels[first + i] as usize,
                     weight: weights.map(|w| w[first + i]),
+                    softcap: loss.softcap,
                 };
                 let RowStats { log_prob, entropy, correct } = dispatch(isa, row);
                 stats.row(i).copy_from_slice(&[log_prob, entropy, f32::from(u8::from(correct))]);
@@ -135,11 +138,13 @@ fn column_major(data: &[f32], cols: usize) -> Operand<'_> {
     Operand { elements: Elements::F32(data), row_stride: 1, depth_stride: cols }
 }
 
-/// One row of logits. With a weight it becomes the gradient, `(softmax − onehot) · weight`.
+/// One row of logits, before they are capped. With a weight it becomes the gradient, `(softmax − onehot) · weight`,
+/// times the cap's slope.
 struct LossRow<'a> {
     logits: &'a mut [f32],
     label: usize,
     weight: Option<f32>,
+    softcap: Option<f32>,
 }
 
 struct RowStats {
@@ -153,22 +158,35 @@ impl Kernel for LossRow<'_> {
 
     #[inline(always)]
     fn run<A: Arithmetic>(self) -> RowStats {
-        let LossRow { logits, label, weight } = self;
+        let LossRow { logits, label, weight, softcap } = self;
+        if let Some(cap) = softcap {
+            cap_all::<A>(logits, cap);
+        }
         let max = largest(logits);
         let shifted = logits[label] - max;
         // A smaller id with the same logit would be chosen.
         let correct = logits[label] == max && !logits[..label].contains(&max);
         let (sum, weighted) = match weight {
-            Some(_) => exponentials::<A, true>(logits, max),
-            None => exponentials::<A, false>(logits, max),
+            Some(_) if softcap.is_none() => exponentials::<A, true>(logits, max),
+            // The slope of the cap is taken from the logits, so they stay.
+            _ => exponentials::<A, false>(logits, max),
         };
         let log_sum = sum.ln();
         if let Some(weight) = weight {
             let scale = (f64::from(weight) / sum) as f32;
-            for x in logits.iter_mut() {
-                *x *= scale;
+            match softcap {
+                None => {
+                    logits.iter_mut().for_each(|x| *x *= scale);
+                    logits[label] -= weight;
+                }
+                Some(cap) => {
+                    let of_label = slope::<A>(logits[label], cap);
+                    for x in logits.iter_mut() {
+                        *x = exp::<A>(*x - max) * scale * slope::<A>(*x, cap);
+                    }
+                    logits[label] = A::mul_add(-weight, of_label, logits[label]);
+                }
             }
-            logits[label] -= weight;
         }
         RowStats {
             log_prob: (f64::from(shifted) - log_sum) as f32,

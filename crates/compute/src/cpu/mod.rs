@@ -5,9 +5,11 @@
 mod activation;
 mod attention;
 mod attention_backward;
+mod bias;
 mod buffer;
 mod embed;
 mod gemm;
+mod head_norm;
 mod isa;
 mod linear;
 mod loss;
@@ -15,6 +17,7 @@ mod math;
 mod norm;
 mod optimizer;
 mod rope;
+mod softcap;
 mod threads;
 mod tile;
 
@@ -31,8 +34,9 @@ pub use threads::Threads;
 use self::buffer::{Rows, RowsMut, Weights};
 use self::gemm::{Gemm, Init, Part, gemm};
 use crate::{
-    AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType,
-    EightBitMoments, LinearGroup, Matrix, Result, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+    Activation, AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType,
+    DeviceBuffer, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup, Matrix, NormGain, Result,
+    RmsNorm, RmsNormBackward, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
 
 /// The processor as a device.
@@ -162,53 +166,75 @@ impl Backend for Cpu {
         gemm(&self.threads, self.isa, g);
     }
 
-    fn embed(&self, x: ViewMut<'_, CpuBuffer>, ids: &[u32], table: Matrix<'_, Self>) {
+    fn add_bias(&self, y: ViewMut<'_, CpuBuffer>, bias: View<'_, CpuBuffer>) {
+        let (y, bias) = (RowsMut::from(y), Rows::from(bias));
+        assert_eq!((bias.rows, bias.cols), (1, y.cols), "bias [1, N]");
+        bias::forward(&self.threads, y, bias.row(0));
+    }
+
+    fn add_bias_backward(&self, d_bias: ViewMut<'_, CpuBuffer>, dy: View<'_, CpuBuffer>) {
+        let (d_bias, dy) = (RowsMut::from(d_bias), Rows::from(dy));
+        assert_eq!((d_bias.rows, d_bias.cols), (1, dy.cols), "bias [1, N]");
+        bias::backward(&self.threads, d_bias.data, dy);
+    }
+
+    fn embed(&self, x: ViewMut<'_, CpuBuffer>, ids: &[u32], table: Matrix<'_, Self>, scale: f32) {
         let (x, table) = (RowsMut::from(x), Weights::from(table));
         assert_eq!((x.rows, x.cols), (ids.len(), table.cols), "output [T, H]");
-        embed::forward(&self.threads, x, ids, table);
+        embed::forward(&self.threads, x, ids, table, scale);
     }
 
-    fn embed_backward(&self, d_table: ViewMut<'_, CpuBuffer>, ids: &[u32], dx: View<'_, CpuBuffer>) {
+    fn embed_backward(
+        &self,
+        d_table: ViewMut<'_, CpuBuffer>,
+        ids: &[u32],
+        dx: View<'_, CpuBuffer>,
+        scale: f32,
+    ) {
         let (d_table, dx) = (RowsMut::from(d_table), Rows::from(dx));
         assert_eq!((dx.rows, dx.cols), (ids.len(), d_table.cols), "gradient [T, H]");
-        embed::backward(&self.threads, d_table, ids, dx);
+        embed::backward(&self.threads, d_table, ids, dx, scale);
     }
 
-    fn rms_norm(
-        &self,
-        y: ViewMut<'_, CpuBuffer>,
-        rstd: &mut CpuBuffer,
-        x: View<'_, CpuBuffer>,
-        w: View<'_, CpuBuffer>,
-        eps: f32,
-    ) {
-        let (y, x, w) = (RowsMut::from(y), Rows::from(x), Rows::from(w));
+    fn rms_norm(&self, n: RmsNorm<'_, CpuBuffer>) {
+        let (y, x, eps) = (RowsMut::from(n.y), Rows::from(n.x), n.eps);
         assert_eq!((y.rows, y.cols), (x.rows, x.cols), "output [T, H]");
-        assert_eq!((w.rows, w.cols), (1, x.cols), "gain [1, H]");
-        let rstd = &mut rstd[..x.rows];
-        norm::forward(&self.threads, self.isa, norm::Forward { y, rstd, x, w: w.row(0), eps });
+        let residual = n.residual.map(Rows::from);
+        if let Some(residual) = residual {
+            assert_eq!((residual.rows, residual.cols), (x.rows, x.cols), "residual [T, H]");
+        }
+        let (rstd, gain) = (&mut n.rstd[..x.rows], gain(n.gain, 1, x.cols));
+        norm::forward(&self.threads, self.isa, norm::Forward { y, rstd, x, gain, eps, residual });
     }
 
-    fn rms_norm_backward(
-        &self,
-        dx: ViewMut<'_, CpuBuffer>,
-        dw: Option<ViewMut<'_, CpuBuffer>>,
-        dy: View<'_, CpuBuffer>,
-        x: View<'_, CpuBuffer>,
-        w: View<'_, CpuBuffer>,
-        rstd: &CpuBuffer,
-    ) {
-        let (dx, dw) = (RowsMut::from(dx), dw.map(RowsMut::from));
-        let (dy, x, w) = (Rows::from(dy), Rows::from(x), Rows::from(w));
+    fn rms_norm_backward(&self, n: RmsNormBackward<'_, CpuBuffer>) {
+        let (dx, dy, x) = (RowsMut::from(n.dx), Rows::from(n.dy), Rows::from(n.x));
         assert_eq!((dx.rows, dx.cols), (x.rows, x.cols), "gradient [T, H]");
         assert_eq!((dy.rows, dy.cols), (x.rows, x.cols), "gradient [T, H]");
-        assert_eq!((w.rows, w.cols), (1, x.cols), "gain [1, H]");
-        let dw = dw.map(|dw| {
-            assert_eq!((dw.rows, dw.cols), (1, x.cols), "gain [1, H]");
-            dw.data
-        });
-        let rstd = &rstd[..x.rows];
-        norm::backward(&self.threads, self.isa, norm::Backward { dx, dw, dy, x, w: w.row(0), rstd });
+        let d_gain = n.d_gain.map(|d_gain| gain_mut(d_gain, 1, x.cols));
+        let (gain, rstd) = (gain(n.gain, 1, x.cols), &n.rstd[..x.rows]);
+        norm::backward(&self.threads, self.isa, norm::Backward { dx, d_gain, dy, x, gain, rstd });
+    }
+
+    fn head_norm(&self, shape: AttentionShape, n: HeadNorm<'_, CpuBuffer>) {
+        let heads = RowsMut::from(n.heads);
+        let (rows, width, count) = (heads.rows, shape.qk_width(), shape.heads + shape.kv_heads);
+        assert!(heads.cols >= width, "heads [T, {width}]");
+        let (kept, rstd) = (n.kept.view_mut(0, rows, width).into(), n.rstd.view_mut(0, rows, count).into());
+        let (gain, eps) = (gain(n.gain, 2, shape.head_dim), n.eps);
+        let forward = head_norm::Forward { shape, heads, kept, rstd, gain, eps };
+        head_norm::forward(&self.threads, self.isa, forward);
+    }
+
+    fn head_norm_backward(&self, shape: AttentionShape, n: HeadNormBackward<'_, CpuBuffer>) {
+        let d_heads = RowsMut::from(n.d_heads);
+        let (rows, width, count) = (d_heads.rows, shape.qk_width(), shape.heads + shape.kv_heads);
+        assert!(d_heads.cols >= width, "heads [T, {width}]");
+        let (kept, rstd) = (n.kept.view(0, rows, width).into(), n.rstd.view(0, rows, count).into());
+        let d_gain = n.d_gain.map(|d_gain| gain_mut(d_gain, 2, shape.head_dim));
+        let gain = gain(n.gain, 2, shape.head_dim);
+        let backward = head_norm::Backward { shape, d_heads, d_gain, kept, rstd, gain };
+        head_norm::backward(&self.threads, self.isa, backward);
     }
 
     fn rope(
@@ -243,10 +269,15 @@ impl Backend for Cpu {
         attention::cached(&self.threads, self.isa, cached);
     }
 
-    fn gated_activation(&self, y: ViewMut<'_, CpuBuffer>, gate_up: View<'_, CpuBuffer>) {
+    fn gated_activation(
+        &self,
+        y: ViewMut<'_, CpuBuffer>,
+        gate_up: View<'_, CpuBuffer>,
+        activation: Activation,
+    ) {
         let (y, gate_up) = (RowsMut::from(y), Rows::from(gate_up));
         assert_eq!((gate_up.rows, gate_up.cols), (y.rows, 2 * y.cols), "gate | up");
-        activation::forward(&self.threads, self.isa, y, gate_up);
+        activation::forward(&self.threads, self.isa, y, gate_up, activation);
     }
 
     fn gated_activation_backward(
@@ -254,11 +285,16 @@ impl Backend for Cpu {
         gate_up: ViewMut<'_, CpuBuffer>,
         y: ViewMut<'_, CpuBuffer>,
         dy: View<'_, CpuBuffer>,
+        activation: Activation,
     ) {
         let (gate_up, y, dy) = (RowsMut::from(gate_up), RowsMut::from(y), Rows::from(dy));
         assert_eq!((gate_up.rows, gate_up.cols), (dy.rows, 2 * dy.cols), "gate | up");
         assert_eq!((y.rows, y.cols), (dy.rows, dy.cols), "output [T, I]");
-        activation::backward(&self.threads, self.isa, gate_up, y, dy);
+        activation::backward(&self.threads, self.isa, gate_up, y, dy, activation);
+    }
+
+    fn softcap(&self, x: ViewMut<'_, CpuBuffer>, cap: f32) {
+        softcap::softcap(&self.threads, self.isa, x.into(), cap);
     }
 
     fn token_loss(&self, a: TokenLoss<'_, Self>) -> TokenLossOutput {
@@ -269,6 +305,7 @@ impl Backend for Cpu {
             labels: a.labels,
             weights: a.weights,
             chunk: a.chunk,
+            softcap: a.softcap,
             d_hidden: a.d_hidden.map(RowsMut::from),
             d_head: a.d_head.map(RowsMut::from),
         };
@@ -309,4 +346,18 @@ impl Backend for Cpu {
     fn grad_norm(&self, grads: &CpuBuffer) -> f64 {
         optimizer::norm(&self.threads, self.isa, grads)
     }
+}
+
+/// A gain, `[rows, width]`, whose rows lie one after another.
+fn gain(gain: NormGain<'_, CpuBuffer>, rows: usize, width: usize) -> norm::Gain<'_> {
+    let values = Rows::from(gain.values);
+    assert_eq!((values.rows, values.cols, values.stride), (rows, width, width), "gain [rows, width]");
+    norm::Gain { values: values.data, offset: gain.offset }
+}
+
+/// The gradient of a gain.
+fn gain_mut(gain: ViewMut<'_, CpuBuffer>, rows: usize, width: usize) -> &mut [f32] {
+    let gain = RowsMut::from(gain);
+    assert_eq!((gain.rows, gain.cols, gain.stride), (rows, width, width), "gain [rows, width]");
+    gain.data
 }

@@ -11,20 +11,28 @@ const GAIN_TOKENS: usize = 64;
 /// Columns of the gain's gradient that a task sums.
 const GAIN_COLS: usize = 64;
 
+/// A gain: `values + offset`.
+#[derive(Clone, Copy)]
+pub(super) struct Gain<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) offset: f32,
+}
+
 /// Arguments of [`forward`].
 pub(super) struct Forward<'a> {
     pub(super) y: RowsMut<'a>,
     pub(super) rstd: &'a mut [f32],
     pub(super) x: Rows<'a>,
-    pub(super) w: &'a [f32],
+    pub(super) gain: Gain<'a>,
     pub(super) eps: f32,
+    pub(super) residual: Option<Rows<'a>>,
 }
 
-/// `y = x · rstd · w`.
+/// `y = residual + x · rstd · gain`.
 pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
-    let Forward { y, rstd, x, w, eps } = f;
+    let Forward { y, rstd, x, gain, eps, residual } = f;
     by_rows(threads, task_rows(x.cols), [y, RowsMut::flat(rstd)], |first, [y, rstd]| {
-        dispatch(isa, ForwardRows { first, y, rstd, x, w, eps });
+        dispatch(isa, ForwardRows { first, y, rstd, x, gain, eps, residual });
     });
 }
 
@@ -33,8 +41,9 @@ struct ForwardRows<'a> {
     y: RowsMut<'a>,
     rstd: RowsMut<'a>,
     x: Rows<'a>,
-    w: &'a [f32],
+    gain: Gain<'a>,
     eps: f32,
+    residual: Option<Rows<'a>>,
 }
 
 impl Kernel for ForwardRows<'_> {
@@ -43,33 +52,54 @@ impl Kernel for ForwardRows<'_> {
     #[inline(always)]
     fn run<A: Arithmetic>(mut self) {
         for i in 0..self.y.rows {
-            let x = self.x.row(self.first + i);
-            let rstd = 1.0 / (dot::<A>(x, x) / x.len() as f32 + self.eps).sqrt();
-            self.rstd.data[i] = rstd;
-            for ((y, &x), &w) in self.y.row(i).iter_mut().zip(x).zip(self.w) {
-                *y = x * rstd * w;
+            let y = self.y.row(i);
+            self.rstd.data[i] = norm_row::<A>(y, self.x.row(self.first + i), self.gain, self.eps);
+            if let Some(residual) = self.residual {
+                for (y, &residual) in y.iter_mut().zip(residual.row(self.first + i)) {
+                    *y += residual;
+                }
             }
         }
     }
 }
 
+/// `y = x · rstd · gain`; gives back `rstd`.
+#[inline(always)]
+pub(super) fn norm_row<A: Arithmetic>(y: &mut [f32], x: &[f32], gain: Gain<'_>, eps: f32) -> f32 {
+    let rstd = 1.0 / (dot::<A>(x, x) / x.len() as f32 + eps).sqrt();
+    for ((y, &x), &w) in y.iter_mut().zip(x).zip(gain.values) {
+        *y = x * rstd * (w + gain.offset);
+    }
+    rstd
+}
+
+/// Mean of `gradient · gain · x`, times `rstd²`: how much of the gradient lies along the row.
+#[inline(always)]
+pub(super) fn along<A: Arithmetic>(dy: &[f32], gain: Gain<'_>, x: &[f32], rstd: f32) -> f32 {
+    let mut sum = dot3::<A>(dy, gain.values, x);
+    if gain.offset != 0.0 {
+        sum += gain.offset * dot::<A>(dy, x);
+    }
+    rstd * rstd * sum / x.len() as f32
+}
+
 /// Arguments of [`backward`].
 pub(super) struct Backward<'a> {
     pub(super) dx: RowsMut<'a>,
-    pub(super) dw: Option<&'a mut [f32]>,
+    pub(super) d_gain: Option<&'a mut [f32]>,
     pub(super) dy: Rows<'a>,
     pub(super) x: Rows<'a>,
-    pub(super) w: &'a [f32],
+    pub(super) gain: Gain<'a>,
     pub(super) rstd: &'a [f32],
 }
 
-/// `dx += rstd · (dy · w − x̂ · mean(dy · w · x̂))` and `dw += Σ_t dy · x̂`, with `x̂ = x · rstd`.
+/// `dx += rstd · (dy · gain − x̂ · mean(dy · gain · x̂))` and `d_gain += Σ_t dy · x̂`, with `x̂ = x · rstd`.
 pub(super) fn backward(threads: &Threads, isa: Isa, b: Backward<'_>) {
-    let Backward { dx, dw, dy, x, w, rstd } = b;
+    let Backward { dx, d_gain, dy, x, gain, rstd } = b;
     by_rows(threads, task_rows(x.cols), [dx], |first, [dx]| {
-        dispatch(isa, BackwardRows { first, dx, dy, x, w, rstd });
+        dispatch(isa, BackwardRows { first, dx, dy, x, gain, rstd });
     });
-    if let Some(dw) = dw {
+    if let Some(dw) = d_gain {
         by_rows(threads, GAIN_COLS, [RowsMut::flat(dw)], |first, [dw]| {
             dispatch(isa, GainCols { first, dw: dw.data, dy, x, rstd });
         });
@@ -81,7 +111,7 @@ struct BackwardRows<'a> {
     dx: RowsMut<'a>,
     dy: Rows<'a>,
     x: Rows<'a>,
-    w: &'a [f32],
+    gain: Gain<'a>,
     rstd: &'a [f32],
 }
 
@@ -90,12 +120,13 @@ impl Kernel for BackwardRows<'_> {
 
     #[inline(always)]
     fn run<A: Arithmetic>(mut self) {
+        let offset = self.gain.offset;
         for i in 0..self.dx.rows {
             let (dy, x) = (self.dy.row(self.first + i), self.x.row(self.first + i));
             let rstd = self.rstd[self.first + i];
-            let along = rstd * rstd * dot3::<A>(dy, self.w, x) / x.len() as f32;
-            for (((dx, &dy), &x), &w) in self.dx.row(i).iter_mut().zip(dy).zip(x).zip(self.w) {
-                *dx = A::mul_add(rstd, A::mul_add(-x, along, dy * w), *dx);
+            let along = along::<A>(dy, self.gain, x, rstd);
+            for (((dx, &dy), &x), &w) in self.dx.row(i).iter_mut().zip(dy).zip(x).zip(self.gain.values) {
+                *dx = A::mul_add(rstd, A::mul_add(-x, along, dy * (w + offset)), *dx);
             }
         }
     }

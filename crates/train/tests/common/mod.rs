@@ -24,6 +24,7 @@ pub(crate) fn config() -> Config {
         rope_theta: 10_000.0,
         rope_scaling: None,
         tie_word_embeddings: true,
+        features: model::Features::default(),
     }
 }
 
