@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod disk;
 mod failure;
 mod known_models;
 mod output;
