@@ -35,6 +35,8 @@ pub(crate) enum Verb {
     /// Measure speed and memory.
     #[command(subcommand)]
     Bench(Bench),
+    /// Download a model or a data set from the Hugging Face Hub into the local cache; the only verb with a network.
+    Pull(PullArgs),
     /// Check the machine and say what it can do.
     Doctor(DoctorArgs),
 }
@@ -322,6 +324,26 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Arguments of `pull`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PullArgs {
+    /// `org/name`, or `org/name@revision`.
+    pub(crate) name: String,
+    /// A branch, a tag or a commit [default: main].
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
+    /// Only files that fit: `--file '*.gguf'`; may be given several times. Without it: weights in safetensors,
+    /// tokenizer, configuration and template, or the rows of a data set.
+    #[arg(long = "file", value_name = "PATTERN")]
+    pub(crate) files: Vec<String>,
+    /// The name is that of a data set.
+    #[arg(long)]
+    pub(crate) dataset: bool,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `doctor`.

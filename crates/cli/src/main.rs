@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod disk;
 mod failure;
 mod interrupt;
 mod known_models;

@@ -80,3 +80,59 @@ pub(crate) fn counted_bar(total: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
     bar.with_style(style).with_prefix(what.to_owned())
 }
+
+/// Shows a download to a person, on standard error.
+#[cfg(feature = "hub")]
+#[derive(Debug)]
+pub(crate) struct TransferProgress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    total: u64,
+    started: Instant,
+    last_line: Instant,
+    /// Bytes that were there before.
+    first: Option<u64>,
+}
+
+#[cfg(feature = "hub")]
+impl TransferProgress {
+    /// A transfer of `total` bytes; `quiet` shows nothing.
+    pub(crate) fn new(total: u64, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let template = "  {msg:32!} {bar:24} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8)).with_style(style)
+        });
+        let now = Instant::now();
+        TransferProgress { bar, quiet, total, started: now, last_line: now, first: None }
+    }
+
+    /// A line before the transfer.
+    pub(crate) fn heading(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// `done` bytes of all are there.
+    pub(crate) fn at(&mut self, path: &str, done: u64) {
+        let first = *self.first.get_or_insert(done);
+        if let Some(bar) = &self.bar {
+            bar.set_message(path.to_owned());
+            bar.set_position(done);
+        } else if !self.quiet && self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            let rate = done.saturating_sub(first) as f64 / self.started.elapsed().as_secs_f64();
+            let left = self.total.saturating_sub(done) as f64 / rate.max(1.0);
+            let [done, total, rate] = [done, self.total, rate as u64].map(crate::output::bytes);
+            eprintln!("  {done} of {total}  {rate}/s  {left:.0} s left  {path}");
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

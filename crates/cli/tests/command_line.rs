@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 #[test]
 fn every_verb_has_help() {
-    let verbs: [&[&str]; 18] = [
+    let verbs: [&[&str]; 19] = [
         &[],
         &["quickstart"],
         &["prepare"],
@@ -28,6 +28,7 @@ fn every_verb_has_help() {
         &["bench"],
         &["bench", "train"],
         &["bench", "generate"],
+        &["pull"],
         &["doctor"],
     ];
     for verb in verbs {

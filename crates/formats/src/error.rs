@@ -89,6 +89,16 @@ pub enum Error {
         /// What the person can do.
         hint: String,
     },
+    /// A file of a data set that is not in the local cache.
+    #[error("no file {name}{}\n{hint}", looked_in(looked))]
+    DatasetNotFound {
+        /// The name as given.
+        name: String,
+        /// Every place that was tried.
+        looked: Vec<PathBuf>,
+        /// What the person can do.
+        hint: String,
+    },
 }
 
 impl Error {
@@ -107,4 +117,9 @@ impl Error {
 /// One place a line.
 fn list(places: &[PathBuf]) -> String {
     places.iter().map(|place| format!("\n  {}", place.display())).collect()
+}
+
+/// The places that were tried, if there were any.
+fn looked_in(places: &[PathBuf]) -> String {
+    if places.is_empty() { String::new() } else { format!("; looked in:{}", list(places)) }
 }

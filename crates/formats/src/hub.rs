@@ -1,4 +1,9 @@
-//! Finds a model on this machine: a folder, or an entry of the Hugging Face cache. Never the network.
+//! Finds models and data sets on this machine: a folder, or an entry of the Hugging Face cache. Never the network,
+//! but for the module `pull`, which only a build with the feature `hub` has.
+
+#[cfg(feature = "hub")]
+pub mod pull;
+mod repository;
 
 use std::env;
 use std::fs;
@@ -6,6 +11,11 @@ use std::path::{Path, PathBuf};
 
 use crate::hf::is_plain_name;
 use crate::{Error, Result};
+use repository::is_revision;
+pub use repository::{Kind, Repository};
+
+/// What the name of a file in a data set of the Hub begins with.
+const DATASETS: &str = "hf://datasets/";
 
 /// The folder of a model, given as a path or as `org/name` (with `@revision` if not `main`) in the local cache.
 ///
@@ -36,46 +46,92 @@ pub fn resolve_in(name_or_path: &str, cache: Option<&Path>) -> Result<PathBuf> {
     }
     let mut looked = vec![folder.to_owned()];
     let (name, revision) = name_or_path.split_once('@').unwrap_or((name_or_path, "main"));
-    let Some(entry) = entry_name(name).filter(|_| revision.split('/').all(is_plain_name)) else {
+    let repository = Repository::new(Kind::Model, name).filter(|_| is_revision(revision));
+    let Some(repository) = repository else {
         let hint = "hint: give a folder that exists, or a name such as org/model".to_owned();
         return Err(Error::NotFound { name: name_or_path.to_owned(), looked, hint });
     };
-    if let Some(cache) = cache {
-        let entry = cache.join(entry);
-        if let Some(snapshot) = snapshot(&entry, revision, &mut looked) {
-            return Ok(snapshot);
-        }
+    if let Some(snapshot) = cache.and_then(|cache| snapshot(cache, &repository, revision, &mut looked)) {
+        return Ok(snapshot);
     }
-    let revision_flag = if revision == "main" { String::new() } else { format!(" --revision {revision}") };
-    let hint = format!(
-        "hint: nothing is downloaded here; run `hf download {name}{revision_flag}` where there is a network, \
-         or set HF_HOME or HF_HUB_CACHE to the cache that holds it"
-    );
+    let hint = pull_hint(&repository, revision);
     Err(Error::NotFound { name: name_or_path.to_owned(), looked, hint })
+}
+
+/// The file of rows that a recipe names: a path, or `hf://datasets/org/name@revision/file` (`@main` may be left out)
+/// in the local cache, as Hugging Face's `datasets` writes it.
+///
+/// # Errors
+///
+/// [`Error::DatasetNotFound`] with every place that was tried and what to do about it.
+pub fn resolve_rows(path: &str) -> Result<PathBuf> {
+    resolve_rows_in(path, cache().as_deref())
+}
+
+/// As [`resolve_rows`], with the cache given.
+///
+/// # Errors
+///
+/// [`Error::DatasetNotFound`] with every place that was tried and what to do about it.
+pub fn resolve_rows_in(path: &str, cache: Option<&Path>) -> Result<PathBuf> {
+    let Some(address) = path.strip_prefix(DATASETS) else { return Ok(PathBuf::from(path)) };
+    let not_found = |looked, hint| Err(Error::DatasetNotFound { name: path.to_owned(), looked, hint });
+    let parts: Vec<&str> = address.splitn(3, '/').collect();
+    let sound = |file: &str| file.split('/').all(is_plain_name);
+    let [org, name, file] = parts[..] else {
+        return not_found(Vec::new(), format!("hint: a file of a data set is {DATASETS}org/name/file"));
+    };
+    let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
+    // A slash in a revision is written %2F here, as it would end the name.
+    let revision = revision.replace("%2F", "/");
+    let repository = Repository::new(Kind::Dataset, &format!("{org}/{name}"));
+    let Some(repository) = repository.filter(|_| is_revision(&revision) && sound(file)) else {
+        return not_found(Vec::new(), format!("hint: a file of a data set is {DATASETS}org/name/file"));
+    };
+    let mut looked = Vec::new();
+    if let Some(snapshot) = cache.and_then(|cache| snapshot(cache, &repository, &revision, &mut looked)) {
+        let place = snapshot.join(file);
+        if place.is_file() {
+            return Ok(place);
+        }
+        looked.push(place);
+    }
+    not_found(looked, pull_hint(&repository, &revision))
+}
+
+/// What to do about a repository that is not in the cache.
+fn pull_hint(repository: &Repository, revision: &str) -> String {
+    let revision = if revision == "main" { String::new() } else { format!(" --revision {revision}") };
+    let dataset = if repository.kind() == Kind::Dataset { " --dataset" } else { "" };
+    format!(
+        "hint: nothing is downloaded here; run `medtune pull {}{revision}{dataset}` where there is a network, \
+         or set HF_HOME or HF_HUB_CACHE to the cache that holds it",
+        repository.name()
+    )
 }
 
 /// The cache's place, from the variables that Hugging Face's own tools read, in their order.
 fn cache_folder(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let set = |name| variable(name).filter(|value| !value.as_os_str().is_empty());
-    set("HF_HUB_CACHE")
-        .or_else(|| set("HF_HOME").map(|home| home.join("hub")))
-        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("huggingface/hub")))
-        .or_else(|| {
-            set("HOME").or_else(|| set("USERPROFILE")).map(|home| home.join(".cache/huggingface/hub"))
-        })
+    set("HF_HUB_CACHE").or_else(|| home_folder(&variable).map(|home| home.join("hub")))
 }
 
-/// `org/name` or `name` as the cache's folder name, if it can be one.
-fn entry_name(name: &str) -> Option<String> {
-    let parts: Vec<&str> = name.split('/').collect();
-    let allowed = |part: &&str| {
-        is_plain_name(part) && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-    };
-    (parts.len() <= 2 && parts.iter().all(allowed)).then(|| format!("models--{}", parts.join("--")))
+/// Hugging Face's folder, in which the cache and the token are.
+fn home_folder(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let set = |name| variable(name).filter(|value| !value.as_os_str().is_empty());
+    set("HF_HOME")
+        .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("huggingface")))
+        .or_else(|| set("HOME").or_else(|| set("USERPROFILE")).map(|home| home.join(".cache/huggingface")))
 }
 
 /// The snapshot that a revision (a branch, a tag or a commit) names.
-fn snapshot(entry: &Path, revision: &str, looked: &mut Vec<PathBuf>) -> Option<PathBuf> {
+fn snapshot(
+    cache: &Path,
+    repository: &Repository,
+    revision: &str,
+    looked: &mut Vec<PathBuf>,
+) -> Option<PathBuf> {
+    let entry = cache.join(repository.folder());
     let reference = entry.join("refs").join(revision);
     let commit = match fs::read_to_string(&reference) {
         Ok(text) => text.trim().to_owned(),

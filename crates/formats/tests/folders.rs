@@ -69,10 +69,38 @@ fn the_cache_is_resolved_without_a_network() {
     assert_eq!(resolve("org/tiny@abc123").expect("cached"), snapshot);
     assert_eq!(resolve(snapshot.to_str().expect("UTF-8")).expect("a folder"), snapshot);
     let error = resolve("org/other").expect_err("not cached").to_string();
-    assert!(error.contains("models--org--other") && error.contains("hf download org/other"), "{error}");
+    assert!(error.contains("models--org--other") && error.contains("medtune pull org/other`"), "{error}");
     fs::write(entry.join("refs/evil"), "../../..").expect("written");
     for name in ["org/tiny@evil", "org/tiny@../x", "../org/tiny", "a/b/c", "", "org/ti ny"] {
         assert!(matches!(resolve(name), Err(Error::NotFound { .. })), "{name}");
+    }
+}
+
+#[test]
+fn files_of_data_sets_are_found_in_the_cache() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let entry = cache.path().join("datasets--org--questions");
+    let rows = entry.join("snapshots/abc123/data/train.parquet");
+    fs::create_dir_all(rows.parent().expect("a folder")).expect("created");
+    fs::create_dir_all(entry.join("refs/convert")).expect("created");
+    fs::write(&rows, "rows").expect("written");
+    fs::write(entry.join("refs/main"), "abc123").expect("written");
+    fs::write(entry.join("refs/convert/parquet"), "abc123").expect("written");
+    let resolve = |path: &str| hub::resolve_rows_in(path, Some(cache.path()));
+    assert_eq!(resolve("hf://datasets/org/questions/data/train.parquet").expect("cached"), rows);
+    assert_eq!(resolve("hf://datasets/org/questions@abc123/data/train.parquet").expect("cached"), rows);
+    assert_eq!(
+        resolve("hf://datasets/org/questions@convert%2Fparquet/data/train.parquet").expect("cached"),
+        rows
+    );
+    assert_eq!(resolve("rows.csv").expect("a path"), Path::new("rows.csv"));
+    let error = resolve("hf://datasets/org/questions/data/test.parquet").expect_err("not cached").to_string();
+    assert!(error.contains("abc123") && error.contains("medtune pull org/questions --dataset"), "{error}");
+    for wrong in
+        ["org/questions", "org/questions/../../../etc/passwd", "org/questions@../x/a.csv", "../a/b.csv"]
+    {
+        let error = resolve(&format!("hf://datasets/{wrong}")).expect_err(wrong).to_string();
+        assert!(error.contains("hf://datasets/org/name/file"), "{error}");
     }
 }
 

@@ -134,7 +134,7 @@ fn disk(folder: &Path) -> Check {
     let probe = folder.join(format!(".medtune-doctor-{}", std::process::id()));
     let written = std::fs::write(&probe, b"writable?").and_then(|()| std::fs::remove_file(&probe));
     let place = folder.display();
-    let (ok, text) = match (written, free_disk(folder)) {
+    let (ok, text) = match (written, crate::disk::free(folder)) {
         (Err(error), _) => (false, format!("{place} cannot be written: {error}")),
         (Ok(()), None) => (true, format!("{place} is writable")),
         (Ok(()), Some(free)) if free < DISK => {
@@ -143,17 +143,6 @@ fn disk(folder: &Path) -> Check {
         (Ok(()), Some(free)) => (true, format!("{place} is writable, {} free", output::bytes(free))),
     };
     Check { name: "disk", ok, text }
-}
-
-#[cfg(unix)]
-fn free_disk(folder: &Path) -> Option<u64> {
-    let about = rustix::fs::statvfs(folder).ok()?;
-    Some(about.f_bavail.saturating_mul(about.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free_disk(_: &Path) -> Option<u64> {
-    None
 }
 
 /// The cache of Hugging Face's tools, in which models are found by name.

@@ -8,6 +8,7 @@ mod doctor;
 mod eval;
 mod inspect;
 mod prepare;
+mod pull;
 mod quickstart;
 mod train;
 
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Chat(args) => chat::run(&args),
         Verb::Inspect(what) => inspect::run(&what),
         Verb::Bench(what) => bench::run(&what),
+        Verb::Pull(args) => pull::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dataset::{
     Certificate, Cleaning, Input, Layout, PrepareOptions, Prepared, ReadOptions, RowSplitLeak, SplitOptions,
@@ -19,8 +19,11 @@ pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
         columns: args.columns.iter().map(|pair| column(pair)).collect::<Outcome<BTreeMap<_, _>>>()?,
         ..ReadOptions::default()
     };
-    let inputs: Vec<Input> =
-        args.files.iter().map(|path| Input { path: path.clone(), options: read.clone() }).collect();
+    let input = |path: &PathBuf| match path.to_str() {
+        Some(name) => Ok(Input { path: formats::hub::resolve_rows(name)?, options: read.clone() }),
+        None => Ok(Input { path: path.clone(), options: read.clone() }),
+    };
+    let inputs: Vec<Input> = args.files.iter().map(input).collect::<Outcome<_>>()?;
     let options = PrepareOptions {
         cleaning: Cleaning {
             max_answer_words: args.max_answer_words,

@@ -1,6 +1,6 @@
 //! From the files of a recipe to samples.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dataset::{EncodeOptions, EncodedSet, Example, Input, PrepareOptions, Prepared, ReadOptions};
 use model::{ChatTemplate, Tokenizer, TrainOn};
@@ -9,25 +9,23 @@ use train::{DatasetFile, Recipe};
 use crate::failure::Outcome;
 
 /// The files of a recipe, as the reader wants them.
-pub(crate) fn inputs(files: &[DatasetFile]) -> Vec<Input> {
-    files
-        .iter()
-        .map(|file| Input {
-            path: PathBuf::from(&file.path),
-            options: ReadOptions {
-                layout: file.layout,
-                columns: file.columns.clone(),
-                system: file.system.clone(),
-                ..ReadOptions::default()
-            },
-        })
-        .collect()
+pub(crate) fn inputs(files: &[DatasetFile]) -> Outcome<Vec<Input>> {
+    let input = |file: &DatasetFile| {
+        let options = ReadOptions {
+            layout: file.layout,
+            columns: file.columns.clone(),
+            system: file.system.clone(),
+            ..ReadOptions::default()
+        };
+        Ok(Input { path: formats::hub::resolve_rows(&file.path)?, options })
+    };
+    files.iter().map(input).collect()
 }
 
 /// Reads, cleans and splits the data of `recipe` into the folder `out`.
 pub(crate) fn prepare(recipe: &Recipe, out: &Path) -> Outcome<Prepared> {
     let options = PrepareOptions { cleaning: recipe.cleaning.clone(), split: recipe.split.clone() };
-    Ok(dataset::prepare(&inputs(&recipe.datasets), out, &options)?)
+    Ok(dataset::prepare(&inputs(&recipe.datasets)?, out, &options)?)
 }
 
 /// Examples as the recipe wants them encoded.
