@@ -98,6 +98,33 @@ impl Checkpoint {
         self.file_of(name)?.f32(name)
     }
 
+    /// A tensor's elements as 32-bit integers, read now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::tensor`], and [`Error::Dtype`] unless it is I32.
+    pub fn i32(&self, name: &str) -> Result<Vec<i32>> {
+        self.file_of(name)?.i32(name)
+    }
+
+    /// How many bytes a tensor has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingTensor`].
+    pub fn byte_length(&self, name: &str) -> Result<usize> {
+        self.file_of(name)?.byte_length(name)
+    }
+
+    /// Reads a tensor's bytes into memory that is already there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SafetensorsFile::read_into`].
+    pub fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        self.file_of(name)?.read_into(name, into)
+    }
+
     fn file_of(&self, name: &str) -> Result<&SafetensorsFile> {
         self.place.get(name).and_then(|place| self.files.get(*place)).ok_or_else(|| Error::MissingTensor {
             path: self.folder.clone(),

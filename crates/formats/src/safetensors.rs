@@ -4,14 +4,12 @@
 //! truncated while it is open gives an error and not a signal.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::Path;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use crate::positioned::PositionedFile;
 use crate::{Error, Result, atomic};
 
 pub use safetensors::Dtype;
@@ -50,8 +48,7 @@ pub struct TensorBytes<'a> {
 /// An open file: the header in memory, the tensors on disk.
 #[derive(Debug)]
 pub struct SafetensorsFile {
-    path: PathBuf,
-    file: Mutex<File>,
+    file: PositionedFile,
     data_start: u64,
     tensors: BTreeMap<String, TensorInfo>,
     metadata: BTreeMap<String, String>,
@@ -66,15 +63,11 @@ impl SafetensorsFile {
     /// tensor, [`Error::Malformed`] when the header is longer than 16 MiB, is not the JSON it should be, or when
     /// offsets, shapes and types contradict each other.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        let mut file = File::open(&path).map_err(Error::io(&path))?;
-        let about = file.metadata().map_err(Error::io(&path))?;
-        if !about.is_file() {
-            return Err(Error::malformed(&path, "expected a file, got a folder or a device"));
-        }
-        let length = about.len();
+        let path = path.as_ref();
+        let file = PositionedFile::open(path)?;
+        let length = file.length();
         let too_short = |part: &str, expected| Error::Length {
-            path: path.clone(),
+            path: path.to_owned(),
             part: part.to_owned(),
             expected,
             got: length,
@@ -83,11 +76,11 @@ impl SafetensorsFile {
             return Err(too_short("the length of the header", PREFIX));
         }
         let mut prefix = [0; PREFIX as usize];
-        file.read_exact(&mut prefix).map_err(Error::io(&path))?;
+        file.read_into(0, &mut prefix)?;
         let header_length = u64::from_le_bytes(prefix);
         if header_length > HEADER_LIMIT {
             return Err(Error::malformed(
-                &path,
+                path,
                 format!("the header claims {header_length} bytes, expected at most {HEADER_LIMIT}"),
             ));
         }
@@ -95,21 +88,20 @@ impl SafetensorsFile {
         if length < data_start {
             return Err(too_short("the header", data_start));
         }
-        let mut header = vec![0; header_length as usize];
-        file.read_exact(&mut header).map_err(Error::io(&path))?;
+        let header = file.read(PREFIX, header_length as usize)?;
         let header: Metadata = serde_json::from_slice(&header).map_err(|reason| {
-            Error::malformed(&path, format!("the header is not a safetensors header: {reason}"))
+            Error::malformed(path, format!("the header is not a safetensors header: {reason}"))
         })?;
         let tensors: BTreeMap<String, TensorInfo> =
             header.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
-        check_length(&path, &tensors, data_start, length)?;
+        check_length(path, &tensors, data_start, length)?;
         let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-        Ok(SafetensorsFile { path, file: Mutex::new(file), data_start, tensors, metadata })
+        Ok(SafetensorsFile { file, data_start, tensors, metadata })
     }
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The names of the tensors, sorted.
@@ -142,10 +134,31 @@ impl SafetensorsFile {
     ///
     /// [`Error::MissingTensor`], or [`Error::Io`] when the file can no longer be read.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let info = self.entry(name)?;
-        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-        self.read_at(info.data_offsets.0, &mut bytes)?;
-        Ok(bytes)
+        let (start, length) = self.place(name)?;
+        self.file.read(start, length)
+    }
+
+    /// How many bytes a tensor has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingTensor`].
+    pub fn byte_length(&self, name: &str) -> Result<usize> {
+        self.place(name).map(|(_, length)| length)
+    }
+
+    /// Reads a tensor's bytes, as they stand in the file, into memory that is already there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SafetensorsFile::bytes`], and [`Error::Malformed`] when `into` is not as long as the tensor.
+    pub fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        let (start, length) = self.place(name)?;
+        if into.len() != length {
+            let what = format!("tensor {name} has {length} bytes, room for {} was given", into.len());
+            return Err(Error::malformed(self.path(), what));
+        }
+        self.file.read_into(start, into)
     }
 
     /// A tensor with its type and shape.
@@ -164,46 +177,55 @@ impl SafetensorsFile {
     ///
     /// Those of [`SafetensorsFile::bytes`], and [`Error::Dtype`] for any other type.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>> {
-        let info = self.entry(name)?;
-        let decode: fn(&[u8]) -> f32 = match info.dtype {
-            Dtype::F32 => |bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-            Dtype::F16 => |bytes| f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
-            Dtype::BF16 => |bytes| bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
-            other => {
-                return Err(Error::Dtype {
-                    path: self.path.clone(),
-                    tensor: name.to_owned(),
-                    expected: "F32, F16 or BF16",
-                    got: other.to_string(),
-                });
-            }
-        };
-        let width = info.dtype.bitsize() / 8;
-        let (start, end) = info.data_offsets;
-        let mut values = Vec::with_capacity((end - start) / width);
-        let mut chunk = vec![0; CHUNK.min(end - start)];
-        for at in (start..end).step_by(CHUNK) {
-            let part = &mut chunk[..CHUNK.min(end - at)];
-            self.read_at(at, part)?;
-            values.extend(part.chunks_exact(width).map(decode));
+        match self.entry(name)?.dtype {
+            Dtype::F32 => self.elements(name, f32::from_le_bytes),
+            Dtype::F16 => self.elements(name, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            Dtype::BF16 => self.elements(name, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+            other => Err(self.wrong_dtype(name, "F32, F16 or BF16", other)),
+        }
+    }
+
+    /// A tensor's elements as 32-bit integers.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SafetensorsFile::bytes`], and [`Error::Dtype`] unless it is I32.
+    pub fn i32(&self, name: &str) -> Result<Vec<i32>> {
+        match self.entry(name)?.dtype {
+            Dtype::I32 => self.elements(name, i32::from_le_bytes),
+            other => Err(self.wrong_dtype(name, "I32", other)),
+        }
+    }
+
+    /// Decodes a tensor whose elements have `N` bytes, some at a time, so that memory holds little but the result.
+    fn elements<T, const N: usize>(&self, name: &str, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let (start, length) = self.place(name)?;
+        let mut values = Vec::with_capacity(length / N);
+        let mut chunk = vec![0; CHUNK.min(length)];
+        for at in (0..length).step_by(CHUNK) {
+            let part = &mut chunk[..CHUNK.min(length - at)];
+            self.file.read_into(start + at as u64, part)?;
+            values.extend(part.as_chunks().0.iter().map(|bytes| decode(*bytes)));
         }
         Ok(values)
     }
 
+    fn wrong_dtype(&self, name: &str, expected: &'static str, got: Dtype) -> Error {
+        Error::Dtype { path: self.path().to_owned(), tensor: name.to_owned(), expected, got: got.to_string() }
+    }
+
+    /// Where a tensor begins in the file, and how long it is.
+    fn place(&self, name: &str) -> Result<(u64, usize)> {
+        let (start, end) = self.entry(name)?.data_offsets;
+        Ok((self.data_start + start as u64, end - start))
+    }
+
     fn entry(&self, name: &str) -> Result<&TensorInfo> {
         self.tensors.get(name).ok_or_else(|| Error::MissingTensor {
-            path: self.path.clone(),
+            path: self.path().to_owned(),
             tensor: name.to_owned(),
             count: self.tensors.len(),
         })
-    }
-
-    fn read_at(&self, offset: usize, into: &mut [u8]) -> Result<()> {
-        // A thread that panicked while reading has left nothing but a position, and that is set anew here.
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.data_start + offset as u64))
-            .and_then(|_| file.read_exact(into))
-            .map_err(Error::io(&self.path))
     }
 }
 

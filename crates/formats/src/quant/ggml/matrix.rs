@@ -62,6 +62,19 @@ impl BlockMatrix {
         &self.data[row * self.row_bytes..][..self.row_bytes]
     }
 
+    /// The same rows in another order: row `r` of the result is row `source(r)` of this matrix.
+    ///
+    /// # Panics
+    ///
+    /// When `source` gives a row that is not there.
+    pub fn reordered(&self, source: impl Fn(usize) -> usize) -> Self {
+        let mut data = Vec::with_capacity(self.data.len());
+        for row in 0..self.rows {
+            data.extend_from_slice(self.row(source(row)));
+        }
+        BlockMatrix { data, ..*self }
+    }
+
     pub(in crate::quant) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
         let (elements, bytes) = (self.kind.elements(), self.kind.bytes());
         let row = self.row(row);
