@@ -118,9 +118,10 @@ fn a_resume_with_another_recipe_or_other_data_is_refused_with_what_differs() {
     let after = (kept("recipe.yaml"), kept("data/train.jsonl"), kept("manifest.json"));
     assert!(before == after, "a refused resume writes nothing");
 
-    // What decides nothing may change, and so may the place of the data.
-    fs::write(workshop.path("moved.csv"), rows).unwrap();
-    let moved = format!("datasets.0.path={}", text(&workshop.path("moved.csv")));
+    // What decides nothing may change, and so may the folder of the data.
+    fs::create_dir(workshop.path("moved")).unwrap();
+    fs::write(workshop.path("moved/rows.csv"), rows).unwrap();
+    let moved = format!("datasets.0.path={}", text(&workshop.path("moved/rows.csv")));
     workshop.finish("run", &["--set", &moved, "--set", "save_total_limit=7", "--set", "evaluation.max_examples=2"]);
 }
 
