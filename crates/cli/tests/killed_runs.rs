@@ -68,7 +68,7 @@ fn a_run_killed_fifty_times_ends_as_the_one_that_was_not() {
 
     // One run after another is killed at moments that chance chooses, until it ends before its killer comes.
     let mut random = StdRng::seed_from_u64(11);
-    let (mut run, mut ended) = (0, 0);
+    let mut run = 0;
     while kills < KILLS {
         let mut child = workshop.spawn(&format!("killed-{run}"), &[]);
         std::thread::sleep(random.random_range(Duration::ZERO..whole_takes));
@@ -80,11 +80,12 @@ fn a_run_killed_fifty_times_ends_as_the_one_that_was_not() {
         }
         assert!(output.status.success(), "{}", stderr(&output));
         assert_eq!(workshop.result(&format!("killed-{run}")), whole);
-        (run, ended) = (run + 1, ended + 1);
-        assert!(ended < 20 * KILLS, "the runs always end before they are killed");
+        run += 1;
+        assert!(run < 20 * KILLS, "the runs always end before they are killed");
     }
     workshop.finish(&format!("killed-{run}"), &[]);
     assert_eq!(workshop.result(&format!("killed-{run}")), whole);
+    eprintln!("a run of {steps} steps takes {whole_takes:?}; {kills} kills, {} runs", run + 1);
     assert!(workshop.checkpoints("whole").len() <= 2, "the last checkpoint and the best");
 }
 

@@ -1,7 +1,8 @@
 //! AdamW with 8-bit moments (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"), as bitsandbytes'
 //! `AdamW8bit`: blocks of 256 values, each scaled by its largest, in a code book whose steps grow with the value.
 //!
-//! Unlike there, small tensors are kept in 8 bits as well, and the moments live on the host.
+//! Unlike there, small tensors are kept in 8 bits as well, the moments live on the host, and every value gets its nearest
+//! code: bitsandbytes' CPU code does not find it for values below a ten-thousandth of their block's largest.
 
 use std::sync::LazyLock;
 
@@ -149,11 +150,11 @@ impl CodeBook {
         for exponent in 0..7 {
             let steps = if signed { 1usize << exponent } else { 2 << exponent };
             let scale = 10f64.powi(exponent - 6) as f32;
-            // torch.linspace(0.1, 1, steps + 1) counts from both ends.
+            // torch.linspace(0.1, 1, steps + 1) counts from both ends, with fused steps.
             let width = (1.0f32 - 0.1) / steps as f32;
             let boundary = |i: usize| match i < steps.div_ceil(2) {
-                true => 0.1 + width * i as f32,
-                false => 1.0 - width * (steps - i) as f32,
+                true => width.mul_add(i as f32, 0.1),
+                false => (-width).mul_add((steps - i) as f32, 1.0),
             };
             for i in 0..steps {
                 let value = scale * ((boundary(i) + boundary(i + 1)) / 2.0);
@@ -198,6 +199,18 @@ mod tests {
         }
         assert_eq!((CODES.signed.nearest(-2.0), CODES.unsigned.nearest(-2.0)), (0, 0));
         assert_eq!(CODES.unsigned.values[0], 0.0);
+    }
+
+    #[test]
+    fn code_books_are_those_of_bitsandbytes() {
+        let text = include_str!("../tests/data/adamw_8bit.txt");
+        for (name, book) in [("signed ", &CODES.signed), ("unsigned ", &CODES.unsigned)] {
+            let hex = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            for (i, value) in book.values.iter().enumerate() {
+                let bits = u32::from_str_radix(&hex[8 * i..8 * i + 8], 16).unwrap().swap_bytes();
+                assert_eq!(value.to_bits(), bits, "{name}{i}: {value}, expected {}", f32::from_bits(bits));
+            }
+        }
     }
 
     #[test]

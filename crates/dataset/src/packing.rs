@@ -131,6 +131,18 @@ impl Batch {
         batch
     }
 
+    /// An empty batch with room for `tokens` tokens of `examples` examples.
+    pub fn with_capacity(tokens: usize, examples: usize) -> Self {
+        let list = || Vec::with_capacity(tokens);
+        Batch {
+            ids: list(),
+            positions: list(),
+            segments: Vec::with_capacity(examples),
+            rows: list(),
+            labels: list(),
+        }
+    }
+
     /// As [`Batch::new`], in the memory of this one.
     pub fn refill<'a>(&mut self, samples: impl IntoIterator<Item = &'a Sample>) {
         self.ids.clear();

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::Recipe;
 
-/// Keys of a recipe that may change when a run is resumed: where things lie (their contents are hashed), how often
-/// and how many checkpoints are kept, what happens after training.
+/// Keys of a recipe that may change when a run is resumed: in which folders things lie (their contents are hashed, and a
+/// data file's name is part of the ids of its rows), how often and how many checkpoints are kept, how long bad steps are
+/// borne, what happens after training.
 pub const MAY_CHANGE: [&str; 7] = [
     "output_dir",
     "base_model",

@@ -60,6 +60,7 @@ pub struct Optimizer<B: Backend> {
     settings: Settings,
     groups: Vec<Group>,
     sums: StepSums,
+    /// Ones, as many as a batch can have labels.
     weights: Vec<f32>,
 }
 
@@ -103,9 +104,11 @@ impl<B: Backend> Optimizer<B> {
                 decoder.forward_perturbed(tokens, context, activations, &mut perturb);
             }
         }
-        self.weights.clear();
-        self.weights.resize(batch.rows.len(), 1.0);
-        let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights: &self.weights };
+        if self.weights.len() < batch.rows.len() {
+            self.weights.resize(activations.capacity(), 1.0);
+        }
+        let weights = &self.weights[..batch.rows.len()];
+        let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights };
         let output = decoder.backward(tokens, &batch.segments, labels, activations, &mut self.gradients);
         self.sums.loss -= output.log_probs.iter().map(|&l| f64::from(l)).sum::<f64>();
         self.sums.labels += batch.rows.len() as u64;

@@ -62,6 +62,11 @@ impl Plan {
         plan
     }
 
+    /// Examples of the batch that has most of them.
+    pub fn most_examples(&self) -> usize {
+        self.steps.iter().flat_map(|step| &step.batches).map(Vec::len).max().unwrap_or(0)
+    }
+
     /// Number of steps.
     pub fn len(&self) -> u64 {
         self.steps.len() as u64

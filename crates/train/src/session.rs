@@ -78,7 +78,7 @@ impl<'a, B: Backend> Session<'a, B> {
             schedule,
             activations: Activations::for_training(decoder, capacity)?,
             optimizer: Optimizer::new(decoder, Settings::from(recipe))?,
-            batch: Batch::default(),
+            batch: Batch::with_capacity(plan.largest_batch, plan.most_examples()),
             validation,
             guard: Guard::new(recipe.nonfinite_patience),
             moved: false,

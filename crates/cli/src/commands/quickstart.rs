@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use track::RunFolder;
 use train::{DatasetFile, Recipe};
 
 use crate::args::QuickstartArgs;
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &QuickstartArgs) -> Outcome<()> {
 /// Makes room for the run: an earlier quickstart is replaced, anything else is left alone.
 fn claim(out: &Path) -> Outcome<()> {
     if out.join(MARKER).is_file() {
+        if let Err(error @ track::Error::InUse { .. }) = RunFolder::resume(out) {
+            return Err(error.into());
+        }
         std::fs::remove_dir_all(out).map_err(io(out))?;
     }
     if out.exists() && std::fs::read_dir(out).map_err(io(out))?.next().is_some() {

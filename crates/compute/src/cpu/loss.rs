@@ -53,7 +53,12 @@ pub(super) fn token_loss(
             d_hidden.row(i).fill(0.0);
         }
     }
-    let mut output = TokenLossOutput::default();
+    let labelled = loss.rows.len();
+    let mut output = TokenLossOutput {
+        log_probs: Vec::with_capacity(labelled),
+        entropies: Vec::with_capacity(labelled),
+        correct: Vec::with_capacity(labelled),
+    };
     for start in (0..loss.rows.len()).step_by(chunk) {
         let range = start..loss.rows.len().min(start + chunk);
         let rows = &loss.rows[range.clone()];

@@ -24,6 +24,8 @@ pub(super) struct View<'a> {
     curve: Option<String>,
     curve_has_eval: bool,
     totals: Vec<(&'static str, String)>,
+    /// Evaluations during training on multiple-choice items: step, validation loss, accuracy.
+    examinations: Vec<(String, String, String)>,
     split: Option<SplitView<'a>>,
     cleaning: Option<CleaningView<'a>>,
     examples: &'a [Example],
@@ -119,6 +121,7 @@ impl<'a> View<'a> {
             curve: loss_curve(&train, &eval),
             curve_has_eval: !eval.is_empty(),
             totals: run.and_then(|run| run.stats.as_ref()).map(totals).unwrap_or_default(),
+            examinations: run.map(examinations).unwrap_or_default(),
             split: report.split.as_ref().map(split),
             cleaning: report.cleaning.as_ref().map(cleaning),
             examples: &report.examples,
@@ -240,8 +243,19 @@ fn method(comparison: &Comparison) -> String {
     )
 }
 
+/// What was asked on the way, where it was asked.
+fn examinations(run: &track::Run) -> Vec<(String, String, String)> {
+    let losses = run.eval_points("eval_loss");
+    let row = |(step, accuracy): (u64, f64)| {
+        let loss = losses.iter().find(|(s, _)| *s == step);
+        let loss = loss.map_or_else(|| "–".to_string(), |(_, loss)| format!("{loss:.3}"));
+        (count(step), loss, format!("{:.1} %", 100.0 * accuracy))
+    };
+    run.eval_points("eval_choice_accuracy").into_iter().map(row).collect()
+}
+
 fn totals(stats: &track::Stats) -> Vec<(&'static str, String)> {
-    vec![
+    let mut totals = vec![
         ("time", duration(stats.train_runtime)),
         ("steps", count(stats.steps)),
         ("epochs", format!("{:.2}", stats.epoch)),
@@ -249,7 +263,18 @@ fn totals(stats: &track::Stats) -> Vec<(&'static str, String)> {
         ("samples/s", format!("{:.2}", stats.train_samples_per_second)),
         ("tokens/s", count(stats.train_tokens_per_second.max(0.0).round() as u64)),
         ("FLOPs", format!("{:.2e}", stats.total_flos)),
-    ]
+    ];
+    if let (Some(step), Some(loss)) = (stats.best_step, stats.best_eval_loss) {
+        totals.push(("step whose weights are kept", count(step)));
+        totals.push(("its validation loss", format!("{loss:.3}")));
+    }
+    if stats.stopped_early {
+        totals.push(("before its plan", "stopped".to_string()));
+    }
+    if stats.skipped_steps > 0 {
+        totals.push(("steps skipped as not finite", count(stats.skipped_steps)));
+    }
+    totals
 }
 
 fn split(split: &Split) -> SplitView<'_> {
