@@ -1,9 +1,15 @@
 //! A conversation as token ids with the mask of what is learned.
 //!
 //! The ids are those of the rendered template, as Hugging Face's `apply_chat_template(tokenize=True)` gives them, with
-//! one difference: a control token that is *written* in a message stays ordinary text. Where an answer lies is found
-//! by rendering: what the template writes for the messages before it, with the beginning of an answer, is a prefix of
-//! what it writes for the whole.
+//! two differences. A control token that is *written* in a message stays ordinary text. And no token reaches from
+//! what is given into an answer, nor does what is given look different because an answer follows: the vocabulary's
+//! words end where an answer begins. (GPT-2's rules make one token of two line breaks at the end of a text and two
+//! before a word; after a header that ends in two line breaks, as Llama 3's, a model would be trained on a beginning
+//! that it never sees when it answers.) So the ids of a prompt are the first ids of every conversation that goes on
+//! from it.
+//!
+//! Where an answer lies is found by rendering: what the template writes for the messages before it, with the
+//! beginning of an answer, is a prefix of what it writes for the whole.
 
 use std::ops::Range;
 
@@ -92,7 +98,11 @@ pub fn encode_conversation(
         TrainOn::Answers => answers_in(template, &hidden, &rendered)?,
         TrainOn::Everything => Vec::new(),
     };
-    let (text, pieces) = encode_disguised(tokenizer, &disguise, &rendered, &mut answers)?;
+    let cuts = match train_on {
+        TrainOn::Answers => answers.iter().map(|answer| answer.bytes.start).collect(),
+        TrainOn::Everything => beginnings(template, &hidden, &rendered),
+    };
+    let (text, pieces) = encode_disguised(tokenizer, &disguise, &rendered, &cuts, &mut answers)?;
     check_control(tokenizer, template, messages, false, &pieces)?;
     let labels = match train_on {
         TrainOn::Answers => label_answers(tokenizer, &text, &pieces, &answers)?,
@@ -118,10 +128,20 @@ pub fn encode_prompt(
     messages: &[Message],
 ) -> Result<Vec<u32>> {
     let disguise = Disguise::of(tokenizer, template, messages);
-    let rendered = template.render(&disguise.hide_all(messages), true)?;
-    let (_, pieces) = encode_disguised(tokenizer, &disguise, &rendered, &mut [])?;
+    let hidden = disguise.hide_all(messages);
+    let rendered = template.render(&hidden, true)?;
+    let cuts = beginnings(template, &hidden, &rendered);
+    let (_, pieces) = encode_disguised(tokenizer, &disguise, &rendered, &cuts, &mut [])?;
     check_control(tokenizer, template, messages, true, &pieces)?;
     Ok(pieces.into_iter().map(|piece| piece.id).collect())
+}
+
+/// The bytes of `rendered` at which answers begin, as far as they can be found.
+fn beginnings(template: &ChatTemplate, messages: &[Message], rendered: &str) -> Vec<usize> {
+    let turns = messages.iter().enumerate().filter(|(_, message)| message.role == Role::Assistant);
+    // A template may refuse the messages before an answer alone; whether that matters is not decided here.
+    let before = turns.filter_map(|(turn, _)| template.render(&messages[..turn], true).ok());
+    before.filter(|before| rendered.starts_with(before)).map(|before| before.len()).collect()
 }
 
 /// Where an answer lies in the rendered text.
@@ -186,15 +206,16 @@ fn is_blank(text: &str, range: Range<usize>) -> bool {
     text.get(range).is_some_and(|rest| rest.trim().is_empty())
 }
 
-/// Tokens of a rendered text whose messages were disguised: the template's control tokens count, the rest is text.
-/// Returns the text without disguise, and moves `answers` to its bytes.
+/// Tokens of a rendered text whose messages were disguised: the template's control tokens count, the rest is text, and
+/// no word reaches over one of the `cuts`. Returns the text without disguise, and moves `answers` to its bytes.
 fn encode_disguised(
     tokenizer: &Tokenizer,
     disguise: &Disguise,
     rendered: &str,
+    cuts: &[usize],
     answers: &mut [Answer],
 ) -> Result<(String, Vec<Piece>)> {
-    let pieces = tokenizer.pieces_with_control(rendered)?;
+    let pieces = tokenizer.pieces_with_control(rendered, cuts)?;
     if !disguise.is_in(rendered) {
         return Ok((rendered.to_owned(), pieces));
     }
@@ -205,7 +226,8 @@ fn encode_disguised(
     {
         *range = shift.moved(range.start)..shift.moved(range.end);
     }
-    let pieces = tokenizer.pieces_with_control_at(&text, &control)?;
+    let cuts: Vec<usize> = cuts.iter().map(|cut| shift.moved(*cut)).collect();
+    let pieces = tokenizer.pieces_with_control_at(&text, &control, &cuts)?;
     Ok((text, pieces))
 }
 
@@ -224,7 +246,7 @@ fn check_control(
             false => Message::new(message.role, "x"),
         })
         .collect();
-    let expected = tokenizer.pieces_with_control(&template.render(&plain, add_generation_prompt)?)?;
+    let expected = tokenizer.pieces_with_control(&template.render(&plain, add_generation_prompt)?, &[])?;
     let control = |pieces: &[Piece]| -> Vec<u32> {
         pieces.iter().map(|piece| piece.id).filter(|id| tokenizer.is_special(*id)).collect()
     };

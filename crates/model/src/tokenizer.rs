@@ -39,6 +39,8 @@ pub struct Tokenizer {
     ordinary: AddedVocabulary,
     special: Vec<(String, u32)>,
     vocab_size: usize,
+    /// Whether a text can be cut without a trace: not where the rules put a blank before every part.
+    cuttable: bool,
     bos: Option<u32>,
     eos: Vec<u32>,
     pad: Option<u32>,
@@ -98,16 +100,20 @@ impl Tokenizer {
             .collect();
         special.sort_by_key(|(_, id)| *id);
         let vocab_size = *largest as usize + 1;
-        Ok(Tokenizer {
+        let mut tokenizer = Tokenizer {
             origin: path.to_owned(),
             inner,
             ordinary,
             special,
             vocab_size,
+            cuttable: true,
             bos: None,
             eos: Vec::new(),
             pad: None,
-        })
+        };
+        let probe = |cuts: &[usize]| tokenizer.pieces_with_control("x\nx", cuts).ok();
+        tokenizer.cuttable = probe(&[2]) == probe(&[]);
+        Ok(tokenizer)
     }
 
     fn assign_roles(&mut self, folder: &Path) -> Result<()> {
@@ -137,7 +143,7 @@ impl Tokenizer {
     /// [`Error::Tokenizer`] when the vocabulary has no tokens for the text.
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
         let split = self.ordinary.extract_and_normalize(self.inner.get_normalizer(), text);
-        Ok(self.finish(split)?.into_iter().map(|piece| piece.id).collect())
+        Ok(self.finish(split, &[])?.into_iter().map(|piece| piece.id).collect())
     }
 
     /// Ids of text in which control tokens count, such as a rendered template; nothing is added.
@@ -146,17 +152,24 @@ impl Tokenizer {
     ///
     /// [`Error::Tokenizer`] when the vocabulary has no tokens for the text.
     pub fn encode_with_control(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.pieces_with_control(text)?.into_iter().map(|piece| piece.id).collect())
+        Ok(self.pieces_with_control(text, &[])?.into_iter().map(|piece| piece.id).collect())
     }
 
-    /// As [`Tokenizer::encode_with_control`], with the bytes of each token.
-    pub(crate) fn pieces_with_control(&self, text: &str) -> Result<Vec<Piece>> {
+    /// As [`Tokenizer::encode_with_control`], with the bytes of each token. What the vocabulary's rules see as one
+    /// word ends at every byte of `cuts`, so that the tokens before a cut do not depend on the text after it (but for
+    /// vocabularies that put a blank before every part of a text, which are left as they are).
+    pub(crate) fn pieces_with_control(&self, text: &str, cuts: &[usize]) -> Result<Vec<Piece>> {
         let added = self.inner.get_added_vocabulary();
-        self.finish(added.extract_and_normalize(self.inner.get_normalizer(), text))
+        self.finish(added.extract_and_normalize(self.inner.get_normalizer(), text), cuts)
     }
 
-    /// Control tokens exactly where `control` says (in order), ordinary text everywhere else.
-    pub(crate) fn pieces_with_control_at(&self, text: &str, control: &[Piece]) -> Result<Vec<Piece>> {
+    /// Control tokens exactly where `control` says (in order), ordinary text everywhere else; `cuts` as above.
+    pub(crate) fn pieces_with_control_at(
+        &self,
+        text: &str,
+        control: &[Piece],
+        cuts: &[usize],
+    ) -> Result<Vec<Piece>> {
         let failed = |reason: tokenizers::Error| self.failed(reason);
         let mut split = PreTokenizedString::from(text);
         split.split(|_, whole| Ok(cut(&whole, control))).map_err(failed)?;
@@ -170,12 +183,16 @@ impl Tokenizer {
         if let Some(normalizer) = self.inner.get_normalizer() {
             split.normalize(|part| normalizer.normalize(part)).map_err(failed)?;
         }
-        self.finish(split)
+        self.finish(split, cuts)
     }
 
     /// The rest of the library's pipeline: pre-tokenizer and model, and no post-processor.
-    fn finish(&self, mut split: PreTokenizedString) -> Result<Vec<Piece>> {
+    fn finish(&self, mut split: PreTokenizedString, cuts: &[usize]) -> Result<Vec<Piece>> {
         let run = || {
+            // After the normalizer, which would put a blank of its own (as Llama 2's does) before each part.
+            if self.cuttable && !cuts.is_empty() {
+                split.split(|_, part| Ok(cut_at(part, cuts)))?;
+            }
             if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
                 pre_tokenizer.pre_tokenize(&mut split)?;
             }
@@ -271,6 +288,24 @@ fn cut(part: &NormalizedString, tokens: &[Piece]) -> Vec<(NormalizedString, Opti
     }
     take(done..part.get().len(), None);
     parts
+}
+
+/// A part of a text, cut where `cuts` (in bytes of the text) say.
+fn cut_at(part: NormalizedString, cuts: &[usize]) -> Vec<NormalizedString> {
+    let (start, end) = part.offsets_original();
+    let mut inside: Vec<usize> = cuts.iter().filter(|cut| (start + 1..end).contains(cut)).copied().collect();
+    inside.push(end);
+    let mut from = start;
+    let mut slices = Vec::with_capacity(inside.len());
+    for to in inside {
+        match part.slice(normalizer::Range::Original(from - start..to - start)) {
+            Some(slice) => slices.push(slice),
+            // The normalizer has joined what lies on both sides.
+            None => return vec![part],
+        }
+        from = to;
+    }
+    slices
 }
 
 /// The added tokens that were found in a text.

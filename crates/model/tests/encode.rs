@@ -79,15 +79,16 @@ fn answers_are_labelled_with_the_end_of_their_turn() {
 
         // The ids are those of the rendered text, and training sees what generation is given.
         let rendered = template.render(messages, false).expect("it renders");
-        assert_eq!(encoded.ids, tokenizer.encode_with_control(&rendered).expect("it encodes"), "{name}");
+        assert_eq!(tokenizer.decode(&encoded.ids, false).expect("it decodes"), rendered, "{name}");
+        // GPT-2's rules, which this vocabulary has, join two line breaks at the end of a text and not before a word,
+        // so with Llama 3's header (whose own rules do neither) the whole text alone would be cut differently.
+        if name != "llama3" {
+            assert_eq!(encoded.ids, tokenizer.encode_with_control(&rendered).expect("it encodes"), "{name}");
+        }
         let prompt =
             encode_prompt(&tokenizer, &template, &messages[..messages.len() - 1]).expect("it encodes");
-        // GPT-2's rules join two line breaks at the end of a text and not before a word (Llama 3's own do neither),
-        // so with this vocabulary its header ends differently.
-        if name != "llama3" {
-            assert_eq!(encoded.ids[..prompt.len()], prompt, "{name}");
-            assert!(encoded.labels[prompt.len()]);
-        }
+        assert_eq!(encoded.ids[..prompt.len()], prompt, "{name}");
+        assert!(encoded.labels[prompt.len()]);
 
         let all =
             encode_conversation(&tokenizer, &template, messages, TrainOn::Everything).expect("it encodes");
@@ -227,11 +228,6 @@ proptest! {
         let rendered = template.render(&messages, false).expect("it renders");
         prop_assert_eq!(tokenizer.decode(&encoded.ids, false).expect("it decodes"), rendered);
         prop_assert_eq!(encoded.ids.iter().filter(|id| tokenizer.is_special(**id)).count(), 4);
-        let learned = labelled(&tokenizer, &encoded);
-        prop_assert_eq!(learned.len(), 1);
-        // A line break at the start of an answer may share its token with the one before it.
-        let whole = format!("{answer}<|im_end|>");
-        prop_assert!(whole.ends_with(&learned[0]));
-        prop_assert!(whole[..whole.len() - learned[0].len()].trim().is_empty());
+        prop_assert_eq!(labelled(&tokenizer, &encoded), [format!("{answer}<|im_end|>")]);
     }
 }

@@ -6,7 +6,7 @@
 pub enum Isa {
     /// Portable code.
     Plain,
-    /// AVX2 with FMA.
+    /// AVX2 with FMA and F16C (which decodes `f16` weights).
     Avx2,
     /// AVX-512 F, VL, DQ and BW.
     Avx512,
@@ -28,15 +28,17 @@ impl Isa {
     pub fn available() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
             let avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512bw");
-            if fma && avx512 {
+            if avx2 && avx512 {
                 return Isa::Avx512;
             }
-            if fma {
+            if avx2 {
                 return Isa::Avx2;
             }
         }
