@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
 use model::{
-    Activations, Config, Context, Decoder, Features, Generator, Labels, LoraConfig, RandomStart, Sampling,
-    Stop, StoredTensor, TensorSource, Tokens, Trainable, read_range,
+    Activations, Config, Context, Decoder, Family, Features, Generator, Labels, LoraConfig, RandomStart,
+    Sampling, Stop, StoredTensor, TensorSource, Tokens, Trainable, read_range,
 };
 
 fn config() -> Config {
@@ -26,6 +26,25 @@ fn config() -> Config {
     }
 }
 
+/// A model of every family, with what its members may have; windows are shorter than the texts.
+fn families() -> Vec<Config> {
+    let of = |family| Config { features: Features::of(family), ..config() };
+    let mut llama = Config { tie_word_embeddings: false, ..config() };
+    (llama.features.qkv_bias, llama.features.out_bias, llama.features.mlp_bias) = (true, true, true);
+    let mut mistral = of(Family::Mistral);
+    mistral.features.windows = vec![Some(6); 3];
+    let mut qwen2 = of(Family::Qwen2);
+    qwen2.features.windows = vec![None, None, Some(9)];
+    let gemma = Config { kv_heads: 1, head_dim: 12, ..of(Family::Gemma) };
+    let mut gemma2 = Config { head_dim: 12, ..of(Family::Gemma2) };
+    gemma2.features.windows = vec![Some(6), None, Some(6)];
+    gemma2.features.attention_softcap = Some(2.0);
+    gemma2.features.logit_softcap = Some(3.0);
+    gemma2.features.query_scalar = Some(10.0);
+    let qwen3 = Config { head_dim: 12, ..of(Family::Qwen3) };
+    vec![config(), llama, mistral, qwen2, qwen3, gemma, gemma2]
+}
+
 /// A start with larger weights than a training start, so that every part matters.
 struct Loud(RandomStart);
 
@@ -33,7 +52,10 @@ impl TensorSource for Loud {
     fn tensor(&self, name: &str) -> model::Result<StoredTensor> {
         let t = self.0.tensor(name)?;
         let values: Vec<f32> = match t.shape.len() {
-            1 => model::random::normal(1, name, t.shape[0]).map(|z| 1.0 + 0.2 * z).collect(),
+            1 => {
+                let noise = model::random::normal(1, name, t.shape[0]).map(|z| 0.2 * z);
+                noise.zip(t.to_f32()).map(|(noise, value)| value + noise).collect()
+            }
             _ => t.to_f32().iter().map(|v| v * 8.0).collect(),
         };
         Ok(StoredTensor::from_f32(t.shape, &values))
@@ -45,8 +67,12 @@ impl TensorSource for Loud {
 }
 
 fn decoder(trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
-    let source = Loud(RandomStart::new(config(), 3));
-    let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config(), &source, trainable).unwrap();
+    decoder_of(&config(), trainable, threads)
+}
+
+fn decoder_of(config: &Config, trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
+    let source = Loud(RandomStart::new(config.clone(), 3));
+    let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config.clone(), &source, trainable).unwrap();
     if matches!(trainable, Trainable::Lora { .. }) {
         // B starts at zero; a trained adapter does not.
         for p in decoder.parameters.list.clone() {
@@ -62,6 +88,11 @@ fn decoder(trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
 
 fn lora() -> Trainable {
     Trainable::Lora { config: LoraConfig::all(4, 8.0), seed: 7 }
+}
+
+/// Every family, with an adapter and in full.
+fn every_way() -> impl Iterator<Item = (Config, Trainable)> {
+    families().into_iter().flat_map(|config| [(config.clone(), lora()), (config, Trainable::Everything)])
 }
 
 fn text(n: usize, seed: u64) -> Vec<u32> {
@@ -99,36 +130,41 @@ fn run(decoder: &Decoder<Cpu>, texts: &[Vec<u32>]) -> Run {
 
 #[test]
 fn a_text_has_the_same_bits_alone_and_in_a_batch() {
-    let decoder = decoder(&lora(), 2);
-    let texts = [text(17, 1), text(40, 2), text(9, 3)];
-    let together = run(&decoder, &texts).log_probs;
-    let alone: Vec<f32> =
-        texts.iter().flat_map(|t| run(&decoder, std::slice::from_ref(t)).log_probs).collect();
-    assert_eq!(together, alone);
+    for config in families() {
+        let decoder = decoder_of(&config, &lora(), 2);
+        let texts = [text(17, 1), text(40, 2), text(9, 3)];
+        let together = run(&decoder, &texts).log_probs;
+        let alone: Vec<f32> =
+            texts.iter().flat_map(|t| run(&decoder, std::slice::from_ref(t)).log_probs).collect();
+        assert_eq!(together, alone, "{:?}", config.features);
+    }
 }
 
 #[test]
 fn packing_changes_the_gradient_by_rounding_only() {
-    let decoder = decoder(&Trainable::Everything, 2);
-    let texts = [text(17, 1), text(40, 2), text(9, 3)];
-    let together = run(&decoder, &texts).gradients;
-    let mut alone = vec![0.0f64; together.len()];
-    for t in &texts {
-        for (a, g) in alone.iter_mut().zip(run(&decoder, std::slice::from_ref(t)).gradients) {
-            *a += f64::from(g);
+    for config in families() {
+        let decoder = decoder_of(&config, &Trainable::Everything, 2);
+        let texts = [text(17, 1), text(40, 2), text(9, 3)];
+        let together = run(&decoder, &texts).gradients;
+        let mut alone = vec![0.0f64; together.len()];
+        for t in &texts {
+            for (a, g) in alone.iter_mut().zip(run(&decoder, std::slice::from_ref(t)).gradients) {
+                *a += f64::from(g);
+            }
         }
+        let difference: f64 = together.iter().zip(&alone).map(|(t, a)| (f64::from(*t) - a).powi(2)).sum();
+        let norm: f64 = alone.iter().map(|a| a * a).sum();
+        let relative = (difference / norm).sqrt();
+        assert!(relative < 1e-5, "{:?}: {relative}", config.features.family);
     }
-    let difference: f64 = together.iter().zip(&alone).map(|(t, a)| (f64::from(*t) - a).powi(2)).sum();
-    let norm: f64 = alone.iter().map(|a| a * a).sum();
-    assert!((difference / norm).sqrt() < 1e-5, "{}", (difference / norm).sqrt());
 }
 
 #[test]
 fn one_thread_and_two_give_the_same_bits() {
     let texts = [text(33, 1), text(20, 2)];
-    for trainable in [lora(), Trainable::Everything] {
-        let one = run(&decoder(&trainable, 1), &texts);
-        let two = run(&decoder(&trainable, 2), &texts);
+    for (config, trainable) in every_way() {
+        let one = run(&decoder_of(&config, &trainable, 1), &texts);
+        let two = run(&decoder_of(&config, &trainable, 2), &texts);
         assert_eq!(one.log_probs, two.log_probs);
         assert_eq!(one.gradients, two.gradients);
     }
@@ -136,8 +172,8 @@ fn one_thread_and_two_give_the_same_bits() {
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for trainable in [lora(), Trainable::Everything] {
-        let mut decoder = decoder(&trainable, 2);
+    for (config, trainable) in every_way() {
+        let mut decoder = decoder_of(&config, &trainable, 2);
         let texts = [text(12, 4), text(7, 5)];
         let gradients = run(&decoder, &texts).gradients;
         let backend = decoder.backend().clone();
@@ -158,7 +194,9 @@ fn gradients_agree_with_finite_differences() {
             };
             let slope = (loss(1.0) - loss(-1.0)) / (2.0 * step * norm.min(1.0));
             backend.write(&mut decoder.parameters.values, p.offset, &values);
-            assert!((slope - norm).abs() < 0.02 * norm, "{}: slope {slope}, gradient {norm}", p.name);
+            let family = config.features.family;
+            let near = (slope - norm).abs() < 0.02 * norm;
+            assert!(near, "{family:?} {}: slope {slope}, gradient {norm}", p.name);
         }
     }
 }
@@ -191,35 +229,60 @@ fn a_merged_adapter_answers_like_the_unmerged_one() {
             "merged".into()
         }
     }
-    let tuned = decoder(&lora(), 2);
-    let source = Merged(tuned.merged().collect());
-    let merged = Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &Trainable::Nothing).unwrap();
-    let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
-    let (a, b) = (logits(&tuned), logits(&merged));
-    let largest = a.iter().fold(0.0f32, |m, l| m.max(l.abs()));
-    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5 * largest), "rounding only");
+    for config in families() {
+        let tuned = decoder_of(&config, &lora(), 2);
+        let source = Merged(tuned.merged().collect());
+        let device = Arc::new(Cpu::new(2));
+        let merged = Decoder::new(device, config.clone(), &source, &Trainable::Nothing).unwrap();
+        let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+        let (a, b) = (logits(&tuned), logits(&merged));
+        let largest = a.iter().fold(0.0f32, |m, l| m.max(l.abs()));
+        let off = a.iter().zip(&b).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(off < 2e-5 * largest, "{:?}: off by {off} of {largest}", config.features.family);
+    }
+}
+
+/// Log-probabilities of the next tokens of `whole`, read as `segments`.
+fn log_probs(decoder: &Decoder<Cpu>, whole: &[u32], segments: &[Segment]) -> Vec<f32> {
+    let mut activations = Activations::for_inference(decoder, whole.len()).unwrap();
+    let positions: Vec<u32> = (0..whole.len() as u32).collect();
+    let tokens = Tokens { ids: whole, positions: &positions };
+    decoder.forward(tokens, Context::Segments(segments), &mut activations, true);
+    let rows: Vec<u32> = (0..whole.len() as u32 - 1).collect();
+    let weights = vec![0.0; rows.len()];
+    let labels = Labels { rows: &rows, labels: &whole[1..], weights: &weights };
+    decoder.loss(labels, whole.len(), &activations).log_probs
+}
+
+#[test]
+fn a_text_cut_into_prefix_and_segment_gives_the_bits_of_the_whole() {
+    for config in families() {
+        let decoder = decoder_of(&config, &lora(), 2);
+        let whole = text(70, 9);
+        let expected = log_probs(&decoder, &whole, &[Segment::whole(0, 70)]);
+        for cut in [3, 40, 66] {
+            let rest = Segment { start: cut, len: 70 - cut, prefix: Some(0) };
+            let parts = log_probs(&decoder, &whole, &[Segment::whole(0, cut), rest]);
+            assert_eq!(parts, expected, "{:?}, cut at {cut}", config.features.family);
+        }
+    }
 }
 
 #[test]
 fn writing_token_by_token_gives_the_bits_of_the_whole_text() {
-    let decoder = decoder(&lora(), 2);
-    let whole = text(70, 9);
-    let mut activations = Activations::for_inference(&decoder, 70).unwrap();
-    let positions: Vec<u32> = (0..70).collect();
-    let tokens = Tokens { ids: &whole, positions: &positions };
-    decoder.forward(tokens, Context::Segments(&[Segment::whole(0, 70)]), &mut activations, true);
-    let rows: Vec<u32> = (0..69).collect();
-    let weights = vec![0.0; 69];
-    let labels = Labels { rows: &rows, labels: &whole[1..], weights: &weights };
-    let expected = decoder.loss(labels, 70, &activations).log_probs;
-
-    let mut cache = model::Cache::new(&decoder, 2, 80).unwrap();
-    let mut step = Activations::for_inference(&decoder, 8).unwrap();
-    for (i, &expected) in expected.iter().enumerate() {
-        let tokens = Tokens { ids: &whole[i..=i], positions: &positions[i..=i] };
-        decoder.forward(tokens, Context::Cached(&[1], &mut cache), &mut step, true);
-        let labels = Labels { rows: &[0], labels: &whole[i + 1..i + 2], weights: &[0.0] };
-        assert_eq!(decoder.loss(labels, 1, &step).log_probs, [expected], "token {i}");
+    for config in families() {
+        let decoder = decoder_of(&config, &lora(), 2);
+        let whole = text(70, 9);
+        let expected = log_probs(&decoder, &whole, &[Segment::whole(0, 70)]);
+        let mut cache = model::Cache::new(&decoder, 2, 80).unwrap();
+        let mut step = Activations::for_inference(&decoder, 8).unwrap();
+        for (i, &expected) in expected.iter().enumerate() {
+            let tokens = Tokens { ids: &whole[i..=i], positions: &[i as u32] };
+            decoder.forward(tokens, Context::Cached(&[1], &mut cache), &mut step, true);
+            let labels = Labels { rows: &[0], labels: &whole[i + 1..i + 2], weights: &[0.0] };
+            let family = config.features.family;
+            assert_eq!(decoder.loss(labels, 1, &step).log_probs, [expected], "{family:?}, token {i}");
+        }
     }
 }
 
@@ -237,15 +300,24 @@ fn texts_do_not_depend_on_the_prompts_beside_them() {
 }
 
 #[test]
-fn an_adapter_survives_the_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    let tuned = decoder(&lora(), 1);
-    let base = decoder(&Trainable::Nothing, 1);
-    base.save(dir.path(), compute::DType::F32, (None, Some(2))).unwrap();
-    tuned.save_adapter(&dir.path().join("adapter"), "base").unwrap();
-    let loaded =
-        Decoder::load_with_adapter(Arc::new(Cpu::new(1)), dir.path(), &dir.path().join("adapter"), None)
-            .unwrap();
-    let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
-    assert_eq!(logits(&tuned), logits(&loaded));
+fn every_family_survives_the_disk_with_its_adapter() {
+    for config in families() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tuned, base) = (decoder_of(&config, &lora(), 1), decoder_of(&config, &Trainable::Nothing, 1));
+        base.save(dir.path(), compute::DType::F32, (None, Some(2))).unwrap();
+        tuned.save_adapter(&dir.path().join("adapter"), "base").unwrap();
+        let device = Arc::new(Cpu::new(1));
+        let loaded =
+            Decoder::load_with_adapter(device.clone(), dir.path(), &dir.path().join("adapter"), None)
+                .unwrap();
+        assert_eq!(*loaded.config(), config, "the config as it was written");
+        let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+        assert_eq!(logits(&tuned), logits(&loaded), "{:?}", config.features.family);
+        let full = Decoder::load(device, dir.path(), &Trainable::Everything).unwrap();
+        assert_eq!(full.parameters.len(), config.parameters(), "all of it is trained");
+        let saved: Vec<String> = base.merged().map(|(name, _)| name).collect();
+        let mut trained: Vec<String> = full.parameters.list.iter().map(|p| p.name.clone()).collect();
+        trained.sort_by_key(|name| saved.iter().position(|saved| saved == name));
+        assert_eq!(trained, saved);
+    }
 }
