@@ -355,7 +355,9 @@ fn assert_sound(file: &GgufFile, length: usize) {
         total += info.bytes;
         let values = file.f32(name).expect("it is in the file");
         assert_eq!(values.len(), info.shape.iter().product::<usize>());
-        assert_eq!(file.matrix(name).expect("whole blocks").data().len(), info.bytes);
+        if info.bytes > 0 {
+            assert_eq!(file.matrix(name).expect("whole blocks").data().len(), info.bytes);
+        }
     }
     assert!(total <= length, "tensors of {total} bytes in {length}");
 }

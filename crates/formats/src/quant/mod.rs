@@ -14,12 +14,14 @@
 use std::ops::Range;
 
 pub mod bnb;
+mod checkpoint;
 pub mod ggml;
 pub mod gptq;
 
 pub use bnb::{Absmax, Blockwise8, Bnb4Matrix, Bnb4Options, Bnb4Type, Int8Matrix};
+pub use checkpoint::QuantizationConfig;
 pub use ggml::{BlockMatrix, BlockType};
-pub use gptq::{Columns, GptqMatrix, GptqParts};
+pub use gptq::{Columns, GptqConfig, GptqMatrix, GptqParts};
 
 /// Parts of a quantized matrix that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,11 @@ pub struct Mismatch {
 impl Mismatch {
     pub(crate) fn new(part: &'static str, expected: impl ToString, got: impl ToString) -> Self {
         Mismatch { part, expected: expected.to_string(), got: got.to_string() }
+    }
+
+    /// A mismatch without columns: then there could be any number of rows, whatever the size of the data.
+    pub(crate) fn unless_columns(cols: usize) -> Result<(), Mismatch> {
+        if cols == 0 { Err(Mismatch::new("columns", "at least 1", 0)) } else { Ok(()) }
     }
 
     /// A mismatch unless `expected` is there and equals `got`; `None` stands for a size beyond the address space.

@@ -109,6 +109,7 @@ impl Bnb4Matrix {
         if block == 0 {
             return Err(Mismatch::new("block size", "at least 1", block));
         }
+        Mismatch::unless_columns(cols)?;
         let elements = rows.checked_mul(cols);
         Mismatch::unless_equal("bytes of four-bit codes", elements.map(|n| n.div_ceil(2)), packed.len())?;
         Mismatch::unless_equal("scales of blocks", elements.map(|n| n.div_ceil(block)), absmax.len())?;

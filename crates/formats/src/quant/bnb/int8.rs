@@ -25,6 +25,7 @@ impl Int8Matrix {
     /// [`Mismatch`] when the parts are not as long as the shape asks for.
     pub fn new(shape: [usize; 2], codes: Vec<i8>, scales: Vec<f32>) -> Result<Self, Mismatch> {
         let [rows, cols] = shape;
+        Mismatch::unless_columns(cols)?;
         Mismatch::unless_equal("int8 codes", rows.checked_mul(cols), codes.len())?;
         Mismatch::unless_equal("row scales", Some(rows), scales.len())?;
         Ok(Int8Matrix { rows, cols, codes, scales })

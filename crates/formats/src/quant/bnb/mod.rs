@@ -5,11 +5,13 @@
 //! bitsandbytes 0.50.2 on CPU.
 
 mod blockwise;
+mod checkpoint;
 mod code_book;
 mod four_bit;
 mod int8;
 
 pub use blockwise::Blockwise8;
+pub(crate) use checkpoint::{load_four_bit, load_int8, state_of};
 pub use code_book::{Bnb4Type, dynamic_map};
 pub use four_bit::{Absmax, Bnb4Matrix, Bnb4Options};
 pub use int8::Int8Matrix;

@@ -29,6 +29,7 @@ impl BlockMatrix {
                 cols,
             ));
         };
+        Mismatch::unless_columns(cols)?;
         Mismatch::unless_equal("bytes of blocks", row_bytes.checked_mul(rows), data.len())?;
         Ok(BlockMatrix { kind, rows, cols, row_bytes, data })
     }

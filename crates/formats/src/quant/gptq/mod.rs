@@ -3,9 +3,14 @@
 //! Source: Frantar et al. 2022, "GPTQ" (arXiv:2210.17323); the dequantization `scale * (code - zero)` is that of
 //! AutoGPTQ 0.7.1 (`nn_modules/qlinear/qlinear_cuda.py`) and GPTQModel 7.7.0 (`nn_modules/qlinear/__init__.py`).
 
+mod checkpoint;
+
 use std::ops::Range;
 
 use super::Mismatch;
+
+pub use checkpoint::GptqConfig;
+pub(super) use checkpoint::load;
 
 /// Which group each column belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +69,7 @@ impl GptqMatrix {
         if ![2, 4, 8].contains(&bits) {
             return Err(Mismatch::new("bits", "2, 4 or 8", bits));
         }
+        Mismatch::unless_columns(cols)?;
         let row_bytes = cols.checked_mul(bits).map_or(usize::MAX, |bits| bits.div_ceil(8));
         Mismatch::unless_equal("bytes of codes", row_bytes.checked_mul(rows), codes.len())?;
         let groups = match &columns {
