@@ -89,7 +89,8 @@ fn a_second_run_in_the_folder_is_refused_and_the_lock_dies_with_the_first() {
         return; // Only there can a run be held.
     }
     let workshop = Workshop::new("num_epochs: 2");
-    let mut first = workshop.command("run", &[]).env("MEDTUNE_FAILPOINT", "run.step:1:pause").spawn().unwrap();
+    let mut first =
+        workshop.command("run", &[]).env("MEDTUNE_FAILPOINT", "run.step:1:pause").spawn().unwrap();
     wait_until("a step", || !metrics(&workshop.path("run")).is_empty());
     let said = workshop.fail("run", &[], 1);
     assert!(said.contains(&format!("is in use by process {}", first.id())), "{said}");
@@ -122,14 +123,16 @@ fn a_resume_with_another_recipe_or_other_data_is_refused_with_what_differs() {
     fs::create_dir(workshop.path("moved")).unwrap();
     fs::write(workshop.path("moved/rows.csv"), rows).unwrap();
     let moved = format!("datasets.0.path={}", text(&workshop.path("moved/rows.csv")));
-    workshop.finish("run", &["--set", &moved, "--set", "save_total_limit=7", "--set", "evaluation.max_examples=2"]);
+    workshop.finish(
+        "run",
+        &["--set", &moved, "--set", "save_total_limit=7", "--set", "evaluation.max_examples=2"],
+    );
 }
 
 /// A run that was killed after its first checkpoint, with moments of some 80 kB.
 fn with_one_checkpoint() -> Workshop {
     let workshop = Workshop::new("num_epochs: 3\nsave_steps: 2\nlora_r: 20");
-    let killed =
-        workshop.command("run", &[]).env("MEDTUNE_FAILPOINT", "checkpoint.end:1").output().unwrap();
+    let killed = workshop.command("run", &[]).env("MEDTUNE_FAILPOINT", "checkpoint.end:1").output().unwrap();
     assert_eq!(killed.status.code(), None, "{}", stderr(&killed));
     assert_eq!(workshop.checkpoints("run"), ["step-000002"]);
     workshop

@@ -16,7 +16,8 @@ fn items() -> String {
         });
         let letter = ["A", "B", "C", "D"][i % 4];
         let question = format!("Which structure does the atlas show on plate {i}{i}?");
-        serde_json::json!({ "question": question, "options": options, "answer_idx": letter }).to_string() + "\n"
+        serde_json::json!({ "question": question, "options": options, "answer_idx": letter }).to_string()
+            + "\n"
     };
     (0..10).map(item).collect()
 }

@@ -115,7 +115,10 @@ fn eight_bit_steps_follow_bitsandbytes() {
             for (name, codes) in [("m", &mut moments.m), ("v", &mut moments.v)] {
                 let expected = reference(&format!("{name}.{step}"));
                 // A value in the middle between two codes may fall to either side by rounding.
-                assert!(codes.iter().zip(&expected).all(|(a, b)| a.abs_diff(*b) <= 1), "{name} after step {step}");
+                assert!(
+                    codes.iter().zip(&expected).all(|(a, b)| a.abs_diff(*b) <= 1),
+                    "{name} after step {step}"
+                );
                 let other = codes.iter().zip(&expected).filter(|(a, b)| a != b).count();
                 assert!(other <= LEN / 100, "{other} of {LEN} codes of {name} after step {step}");
                 codes.copy_from_slice(&expected);

@@ -55,7 +55,8 @@ const LISTS_A_LAYER: usize = 8;
 
 #[test]
 fn a_step_allocates_nothing_but_the_loss_of_each_label_and_a_few_small_lists() {
-    let recipe = Recipe { micro_batch_tokens: 128, gradient_accumulation_steps: 2, num_epochs: 6, ..recipe() };
+    let recipe =
+        Recipe { micro_batch_tokens: 128, gradient_accumulation_steps: 2, num_epochs: 6, ..recipe() };
     let samples = samples(64);
     let plan = Plan::new(&recipe, &samples);
     // On one thread, so that every scratch has had its largest task when the plan has been gone through once.

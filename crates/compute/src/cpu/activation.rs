@@ -44,7 +44,7 @@ impl<const GELU: bool> Kernel for ForwardRows<'_, GELU> {
 #[inline(always)]
 fn exponent<A: Arithmetic, const GELU: bool>(x: f32) -> (f32, f32) {
     /// `2 sqrt(2 / π)`, and that times 0.044715.
-    const LINEAR: f32 = 1.595_769_1;
+    const LINEAR: f32 = 1.595_769;
     const CUBIC: f32 = 0.071_354_816;
     if !GELU {
         return (x, 1.0);

@@ -50,7 +50,7 @@ fn tanh<A: Arithmetic>(x: f32) -> f32 {
     let x = if x < -LIMIT { -LIMIT } else { x };
     let x = if x > LIMIT { LIMIT } else { x };
     let square = x * x;
-    let p = A::mul_add(square, -2.760_768_5e-16, 2.000_187_9e-13);
+    let p = A::mul_add(square, -2.760_768_5e-16, 2.000_188e-13);
     let p = A::mul_add(square, p, -8.604_672e-11);
     let p = A::mul_add(square, p, 5.122_297_1e-8);
     let p = A::mul_add(square, p, 1.485_722_4e-5);
