@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Training steps of transformers + PEFT on the CPU: the SmolLM2-135M shape, random weights, LoRA on all projections.
+"""Training steps of transformers + PEFT on the CPU: random weights, LoRA on all projections.
 
-Same work as `medtune bench train`: every token of every row is learned, f32, AdamW, gradient clipped at 1.
+Same work as `medtune bench train`: every token of every row is learned, AdamW, gradient clipped at 1. The base is f32,
+bf16 (which is then also what is computed in, beside f32 adapters, as PEFT does), or bitsandbytes' NF4 with f32 or bf16
+computation.
 """
 
 import argparse
@@ -18,7 +20,10 @@ def arguments():
     parser.add_argument("--fused-head", action="store_true", help="TRL's head, which never holds all logits")
     parser.add_argument("--steps", type=int, default=5, help="measured steps")
     parser.add_argument("--warmup", type=int, help="steps before (1; 2 with --compile)")
-    parser.add_argument("--layers", type=int, default=30)
+    parser.add_argument("--shape", default="smollm2135m", choices=list(common.SHAPES))
+    parser.add_argument("--base", default="f32", choices=["f32", "bf16", "nf4", "nf4-double"])
+    parser.add_argument("--compute", default="f32", choices=["f32", "bf16"], help="of a four-bit base")
+    parser.add_argument("--layers", type=int, help="fewer than the shape has, for a try")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
@@ -34,8 +39,11 @@ def build(args):
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    config = common.llama_config(args.layers, use_cache=False, attn_implementation="sdpa")
-    model = LlamaForCausalLM(config).float()
+    config = common.llama_config(args.layers, args.shape, use_cache=False, attn_implementation="sdpa")
+    stored = torch.bfloat16 if args.base == "bf16" else torch.float32
+    model = LlamaForCausalLM(config).to(stored)
+    if args.base.startswith("nf4"):
+        model = four_bit(torch, model, args)
     if args.fused_head:
         from trl.trainer.utils import add_fused_lm_head
 
@@ -44,8 +52,32 @@ def build(args):
     model.train()
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     assert trainable and all("lora_" in name for name, _ in trainable), "the base must be frozen"
-    assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert all(p.dtype == torch.float32 for _, p in trainable)
     return torch, model, [p for _, p in trainable]
+
+
+def four_bit(torch, model, args):
+    """The model with its projections in NF4, as transformers loads it with bitsandbytes."""
+    import tempfile
+
+    from peft import prepare_model_for_kbit_training
+    from transformers import BitsAndBytesConfig, LlamaForCausalLM
+
+    compute = torch.bfloat16 if args.compute == "bf16" else torch.float32
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=args.base == "nf4-double",
+        bnb_4bit_compute_dtype=compute,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        del model
+        loaded = LlamaForCausalLM.from_pretrained(
+            folder, quantization_config=quantization, dtype=compute, attn_implementation="sdpa"
+        )
+    loaded.config.use_cache = False
+    return prepare_model_for_kbit_training(loaded, use_gradient_checkpointing=False)
 
 
 def main():
@@ -80,7 +112,8 @@ def main():
     assert all(not p.requires_grad and p.grad is None for n, p in model.named_parameters() if "lora_" not in n)
     measured = times[warmup:]
     tokens = args.batch * args.length
-    variants = [("compile", args.compile), ("keep-heap", args.keep_heap), ("fused-head", args.fused_head)]
+    variants = [(args.base, args.base != "f32"), (f"{args.compute}-compute", args.compute != "f32")]
+    variants += [("compile", args.compile), ("keep-heap", args.keep_heap), ("fused-head", args.fused_head)]
     middle, best = common.median(measured), min(measured)
     import peft
     import transformers
@@ -89,7 +122,9 @@ def main():
         {
             "program": "peft-" + ("+".join(name for name, on in variants if on) or "eager"),
             "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__},
-            "layers": args.layers,
+            "shape": args.shape,
+            "base": args.base,
+            "layers": model.config.num_hidden_layers,
             "batch": args.batch,
             "length": args.length,
             "threads": torch.get_num_threads(),

@@ -98,7 +98,7 @@ def main():
     if not runs:
         raise SystemExit("no run succeeded")
     is_tuning = any("useful_tokens_per_second" in r["result"] for rounds in runs.values() for r in rounds.values())
-    others = [name for name in runs if name != "medtune"]
+    others = [name for name in runs if not name.startswith("medtune")]
     speed = lambda name: common.median([speeds(r["result"])[0] for r in runs[name].values()])
     first = [name for name in others if name in ("peft-eager", "trl-default")]
     if is_tuning:
@@ -106,7 +106,8 @@ def main():
         tuning(runs, list(dict.fromkeys(first + ([best] if best else []))))
         print(f"\nFastest of TRL: {best}.")
     else:
-        training(runs, list(dict.fromkeys(first + [name for name in others if "compile" in name])))
+        compiled = [name for name in others if "compile" in name]
+        training(runs, list(dict.fromkeys(first + (compiled or sorted(others, key=speed)[-1:]))))
     if failed:
         print(f"\n{failed} runs failed.")
 

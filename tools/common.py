@@ -1,4 +1,4 @@
-"""What the tools share: the SmolLM2 shapes, memory, the JSON line, rows."""
+"""What the tools share: the shapes, memory, the JSON line, rows."""
 
 import ctypes
 import json
@@ -25,16 +25,32 @@ SMOLLM2_135M = dict(
 )
 
 
-def shape(layers=None):
-    """The 135M shape, with fewer layers for a quick try."""
-    return dict(SMOLLM2_135M, num_hidden_layers=layers or SMOLLM2_135M["num_hidden_layers"])
+TINYLLAMA_1100M = dict(
+    vocab_size=32000,
+    hidden_size=2048,
+    intermediate_size=5632,
+    num_hidden_layers=22,
+    num_attention_heads=32,
+    num_key_value_heads=4,
+    max_position_embeddings=2048,
+    rms_norm_eps=1e-5,
+    rope_theta=10000.0,
+    tie_word_embeddings=False,
+)
+
+SHAPES = {"smollm2135m": SMOLLM2_135M, "tinyllama1100m": TINYLLAMA_1100M}
 
 
-def llama_config(layers=None, **more):
+def shape(layers=None, name="smollm2135m"):
+    """A shape by the name that `medtune bench` has for it, with fewer layers for a quick try."""
+    return dict(SHAPES[name], num_hidden_layers=layers or SHAPES[name]["num_hidden_layers"])
+
+
+def llama_config(layers=None, name="smollm2135m", **more):
     """The shape as transformers wants it, with the rope base where this version of it looks."""
     from transformers import LlamaConfig
 
-    wanted = shape(layers)
+    wanted = shape(layers, name)
     theta = wanted.pop("rope_theta")
     config = LlamaConfig(**wanted, rope_parameters={"rope_type": "default", "rope_theta": theta}, **more)
     assert config.rope_parameters["rope_theta"] == theta

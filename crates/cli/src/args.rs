@@ -280,6 +280,25 @@ pub(crate) enum Shape {
     Smollm2135m,
     /// SmolLM2-360M.
     Smollm2360m,
+    /// TinyLlama-1.1B.
+    Tinyllama1100m,
+}
+
+/// How `bench` stores the frozen weights of a base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Storage {
+    /// 32 bits.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// Projections in NF4, the rest in 32 bits.
+    Nf4,
+    /// As `nf4`, with quantized scales.
+    Nf4Double,
+    /// Projections in FP4, the rest in 32 bits.
+    Fp4,
 }
 
 /// What to measure.
@@ -290,6 +309,9 @@ pub(crate) enum Bench {
         /// The shape of the model, with random weights.
         #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
         shape: Shape,
+        /// How the frozen weights are stored.
+        #[arg(long, value_enum, default_value_t = Storage::F32)]
+        base: Storage,
         /// Rank of the adapter; 0 trains every weight.
         #[arg(long, default_value_t = 16)]
         rank: usize,
@@ -311,6 +333,9 @@ pub(crate) enum Bench {
         /// The shape of the model, with random weights.
         #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
         shape: Shape,
+        /// How the weights are stored.
+        #[arg(long, value_enum, default_value_t = Storage::F32)]
+        base: Storage,
         /// Texts at once.
         #[arg(long, default_value_t = 1)]
         batch: usize,

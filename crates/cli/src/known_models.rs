@@ -20,6 +20,17 @@ pub(crate) fn measured(shape: Shape, positions: usize) -> Config {
         },
         Shape::Smollm2135m => smollm2_135m(),
         Shape::Smollm2360m => smollm2_360m(),
+        Shape::Tinyllama1100m => Config {
+            vocab_size: 32_000,
+            hidden_size: 2048,
+            intermediate_size: 5632,
+            layers: 22,
+            heads: 32,
+            kv_heads: 4,
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            ..smollm2_135m()
+        },
     };
     Config { max_positions: positions, ..config }
 }
@@ -96,12 +107,13 @@ mod tests {
     fn the_shapes_have_the_parameters_that_their_makers_state() {
         let counts: Vec<usize> = all().iter().map(|(_, config)| config.parameters()).collect();
         assert_eq!(counts[..2], [134_515_008, 361_821_120]);
+        assert_eq!(measured(Shape::Tinyllama1100m, 2048).parameters(), 1_100_048_384);
         assert_eq!(counts[2..], [1_235_814_400, 1_711_376_384, 3_212_749_824, 8_030_261_248]);
     }
 
     #[test]
     fn the_shapes_are_possible() {
-        for shape in [Shape::Base, Shape::Smollm2135m, Shape::Smollm2360m] {
+        for shape in [Shape::Base, Shape::Smollm2135m, Shape::Smollm2360m, Shape::Tinyllama1100m] {
             assert_eq!(measured(shape, 512).validate(), Ok(()));
         }
         assert!(all().iter().all(|(_, config)| config.validate().is_ok()));

@@ -196,7 +196,7 @@ impl<B: Backend> Decoder<B> {
             DType::Bf16 => ("bfloat16", Dtype::BF16),
         };
         let tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
-            self.merged().map(|(name, t)| (name, t.shape.clone(), encode(&t.to_f32(), dtype))).collect();
+            self.merged().map(|(name, t)| (name, t.shape.clone(), t.to(dtype).bytes)).collect();
         let views: Vec<TensorBytes<'_>> = tensors
             .iter()
             .map(|(name, shape, bytes)| TensorBytes { name, dtype: stored, shape, bytes })
@@ -206,14 +206,6 @@ impl<B: Backend> Decoder<B> {
         let mut text = format!("{:#}", self.config.to_json(name, bos, eos));
         text.push('\n');
         Ok(formats::atomic::write_atomic(dir.join("config.json"), text.as_bytes())?)
-    }
-}
-
-fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
-    match dtype {
-        DType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        DType::F16 => values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect(),
-        DType::Bf16 => values.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect(),
     }
 }
 

@@ -26,6 +26,17 @@ impl StoredTensor {
         }
     }
 
+    /// The same values in `dtype`, rounded to the nearest where it is shorter.
+    pub fn to(&self, dtype: DType) -> Self {
+        let values = self.to_f32();
+        let bytes = match dtype {
+            DType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            DType::F16 => values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect(),
+            DType::Bf16 => values.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect(),
+        };
+        StoredTensor { dtype, shape: self.shape.clone(), bytes }
+    }
+
     /// The values, decoded.
     pub fn to_f32(&self) -> Vec<f32> {
         match self.dtype {

@@ -6,13 +6,17 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use compute::Cpu;
+use compute::{Cpu, DType};
 use dataset::{Batch, Sample};
-use model::{Activations, Config, Decoder, Generator, LoraConfig, RandomStart, Sampling, Stop, Trainable};
+use formats::quant::{Bnb4Options, Bnb4Type};
+use model::{
+    Activations, Config, Decoder, Generator, LoraConfig, QuantizeOnLoad, RandomStart, Sampling, Stop,
+    StoredTensor, TensorSource, Trainable,
+};
 use serde_json::{Value, json};
 use train::{Optimizer, Recipe, Settings};
 
-use crate::args::{Bench, Shape};
+use crate::args::{Bench, Shape, Storage};
 use crate::failure::{Failure, Outcome};
 use crate::pipeline::base;
 use crate::{known_models, output};
@@ -24,13 +28,13 @@ const WRITINGS: usize = 3;
 
 pub(crate) fn run(what: &Bench) -> Outcome<()> {
     match *what {
-        Bench::Train { shape, rank, batch, length, steps, json } => {
+        Bench::Train { shape, base, rank, batch, length, steps, json } => {
             check(&[("--batch", batch, 1), ("--length", length, 2), ("--steps", steps, 1)])?;
-            show(training(shape, rank, (batch, length), steps)?, json)
+            show(training((shape, base), rank, (batch, length), steps)?, json)
         }
-        Bench::Generate { shape, batch, prompt, tokens, json } => {
+        Bench::Generate { shape, base, batch, prompt, tokens, json } => {
             check(&[("--batch", batch, 1), ("--prompt", prompt, 1), ("--tokens", tokens, 2)])?;
-            show(writing(shape, batch, prompt, tokens)?, json)
+            show(writing((shape, base), batch, prompt, tokens)?, json)
         }
     }
 }
@@ -46,12 +50,18 @@ fn check(options: &[(&str, usize, usize)]) -> Outcome<()> {
 
 /// Measures training steps: forward, backward, clipping and AdamW on `batch` sequences of `length` tokens, each
 /// token but the first a label.
-fn training(shape: Shape, rank: usize, (batch, length): (usize, usize), steps: usize) -> Outcome<Value> {
+fn training(
+    (shape, storage): (Shape, Storage),
+    rank: usize,
+    (batch, length): (usize, usize),
+    steps: usize,
+) -> Outcome<Value> {
     let trainable = match rank {
         0 => Trainable::Everything,
         rank => Trainable::Lora { config: LoraConfig::all(rank, 2.0 * rank as f32), seed: SEED },
     };
-    let (device, mut decoder) = random_decoder(known_models::measured(shape, length), &trainable)?;
+    let config = known_models::measured(shape, length);
+    let (device, mut decoder) = random_decoder(config, storage, &trainable)?;
     let recipe = Recipe::default();
     let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe))?;
     let mut activations = Activations::for_training(&decoder, batch * length)?;
@@ -75,7 +85,7 @@ fn training(shape: Shape, rank: usize, (batch, length): (usize, usize), steps: u
         }
         loss = sums.loss / sums.labels as f64;
     }
-    let mut report = about(shape, &device, &decoder);
+    let mut report = about((shape, storage), &device, &decoder);
     report["trainable_parameters"] = decoder.parameters.len().into();
     report["rank"] = rank.into();
     report["batch"] = batch.into();
@@ -89,9 +99,14 @@ fn training(shape: Shape, rank: usize, (batch, length): (usize, usize), steps: u
 }
 
 /// Measures reading `batch` prompts and continuing them by `tokens` tokens each.
-fn writing(shape: Shape, batch: usize, prompt: usize, tokens: usize) -> Outcome<Value> {
+fn writing(
+    (shape, storage): (Shape, Storage),
+    batch: usize,
+    prompt: usize,
+    tokens: usize,
+) -> Outcome<Value> {
     let config = known_models::measured(shape, prompt + tokens);
-    let (device, decoder) = random_decoder(config, &Trainable::Nothing)?;
+    let (device, decoder) = random_decoder(config, storage, &Trainable::Nothing)?;
     let mut generator = Generator::new(&decoder, batch, prompt + tokens)?;
     let prompts = texts(&decoder, batch, prompt, 0);
     let stop = Stop { tokens: Vec::new(), max_tokens: tokens };
@@ -112,7 +127,7 @@ fn writing(shape: Shape, batch: usize, prompt: usize, tokens: usize) -> Outcome<
             writing.push(clock.elapsed().as_secs_f64() - read);
         }
     }
-    let mut report = about(shape, &device, &decoder);
+    let mut report = about((shape, storage), &device, &decoder);
     report["batch"] = batch.into();
     report["prompt"] = prompt.into();
     report["tokens"] = tokens.into();
@@ -124,11 +139,38 @@ fn writing(shape: Shape, batch: usize, prompt: usize, tokens: usize) -> Outcome<
     Ok(report)
 }
 
-fn random_decoder(config: Config, trainable: &Trainable) -> Outcome<(Arc<Cpu>, Decoder<Cpu>)> {
+fn random_decoder(
+    config: Config,
+    storage: Storage,
+    trainable: &Trainable,
+) -> Outcome<(Arc<Cpu>, Decoder<Cpu>)> {
     let device = base::device();
     let start = RandomStart::new(config.clone(), SEED);
-    let decoder = Decoder::new(device.clone(), config, &start, trainable)?;
+    let decoder = match storage {
+        Storage::F32 => Decoder::new(device.clone(), config, &start, trainable)?,
+        Storage::F16 => Decoder::new(device.clone(), config, &Rounded(start, DType::F16), trainable)?,
+        Storage::Bf16 => Decoder::new(device.clone(), config, &Rounded(start, DType::Bf16), trainable)?,
+        Storage::Nf4 | Storage::Nf4Double | Storage::Fp4 => {
+            let kind = if storage == Storage::Fp4 { Bnb4Type::Fp4 } else { Bnb4Type::Nf4 };
+            let options = Bnb4Options { kind, block: 64, double: storage == Storage::Nf4Double };
+            Decoder::new(device.clone(), config, &QuantizeOnLoad { source: &start, options }, trainable)?
+        }
+    };
     Ok((device, decoder))
+}
+
+/// A random start whose matrices are rounded to 16 bits.
+struct Rounded(RandomStart, DType);
+
+impl TensorSource for Rounded {
+    fn tensor(&self, name: &str) -> model::Result<StoredTensor> {
+        let tensor = self.0.tensor(name)?;
+        Ok(if tensor.shape.len() == 2 { tensor.to(self.1) } else { tensor })
+    }
+
+    fn origin(&self) -> String {
+        self.0.origin()
+    }
 }
 
 /// `count` texts of `length` random tokens.
@@ -141,13 +183,18 @@ fn texts(decoder: &Decoder<Cpu>, count: usize, length: usize, step: usize) -> Ve
     ids.chunks(length).map(<[u32]>::to_vec).collect()
 }
 
-fn about(shape: Shape, device: &Cpu, decoder: &Decoder<Cpu>) -> Value {
+fn about((shape, storage): (Shape, Storage), device: &Cpu, decoder: &Decoder<Cpu>) -> Value {
     json!({
-        "shape": clap::ValueEnum::to_possible_value(&shape).map(|value| value.get_name().to_owned()),
+        "shape": name_of(&shape),
+        "base": name_of(&storage),
         "parameters": decoder.config().parameters(),
         "threads": device.threads(),
         "isa": format!("{:?}", device.isa()).to_lowercase(),
     })
+}
+
+fn name_of(value: &impl clap::ValueEnum) -> Option<String> {
+    Some(value.to_possible_value()?.get_name().to_owned())
 }
 
 fn milliseconds(seconds: &[f64]) -> Value {
