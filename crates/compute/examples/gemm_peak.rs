@@ -1,13 +1,14 @@
 //! Measures matrix products of SmolLM2-135M against what the multipliers of this machine can do.
 //!
-//! `cargo run --release -p compute --example gemm_peak [threads]`, with `MEDTUNE_ISA` to lower the instruction set.
+//! `cargo run --release -p compute --example gemm_peak [threads [shapes [bf16]]]`, with `MEDTUNE_ISA` to lower the
+//! instruction set. Shares of the peak are always of that of f32.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use compute::cpu::measure::{Factor, fma_rounds, fmas_per_round, product};
-use compute::cpu::{Isa, Threads};
+use compute::cpu::{Isa, Precision, Threads};
 use half::bf16;
 
 /// A product: rows, columns, depth, and which sides have contiguous depth.
@@ -35,9 +36,14 @@ fn main() {
         "", "M", "N", "K", "µs", "GFLOP/s", "%", "GB/s"
     );
     let only = std::env::args().nth(2).unwrap_or_default();
+    let precision = match std::env::args().nth(3).as_deref() {
+        Some("bf16") => Precision::Bf16,
+        _ => Precision::F32,
+    };
+    println!("{precision:?}{}", if precision.available() { "" } else { ", which this machine has not: f32" });
     for shape in shapes().into_iter().filter(|shape| shape.name.contains(&only)) {
         let [m, n, k] = shape.size;
-        let best = measure(&threads, isa, &shape).as_secs_f64();
+        let best = measure(&threads, (isa, precision), &shape).as_secs_f64();
         let rate = 2.0 * (m * n * k) as f64 / best / 1e9;
         let weight = (n * k * if shape.bf16 { 2 } else { 4 }) as f64 / best / 1e9;
         println!(
@@ -92,7 +98,7 @@ fn best(mut run: impl FnMut()) -> Duration {
     best
 }
 
-fn measure(threads: &Threads, isa: Isa, shape: &Shape) -> Duration {
+fn measure(threads: &Threads, how: (Isa, Precision), shape: &Shape) -> Duration {
     let [m, n, k] = shape.size;
     let fill = |len: usize| (0..len).map(|i| (i % 31) as f32 / 31.0 - 0.5).collect::<Vec<f32>>();
     let (left, right, mut c) = (fill(m * k), fill(n * k), vec![0.0; m * n]);
@@ -100,7 +106,7 @@ fn measure(threads: &Threads, isa: Isa, shape: &Shape) -> Duration {
         if shape.bf16 { right.iter().map(|x| bf16::from_f32(*x)).collect() } else { Vec::new() };
     let left = Factor { f32: &left, bf16: &[], depth_contiguous: shape.contiguous[0] };
     let right = Factor { f32: &right, bf16: &halves, depth_contiguous: shape.contiguous[1] };
-    best(|| product(threads, isa, shape.size, left, right, black_box(&mut c)))
+    best(|| product(threads, how, shape.size, left, right, black_box(&mut c)))
 }
 
 /// GFLOP/s of fused multiply-adds on registers, on all threads at once.

@@ -99,12 +99,7 @@ fn training(
 }
 
 /// Measures reading `batch` prompts and continuing them by `tokens` tokens each.
-fn writing(
-    (shape, storage): (Shape, Storage),
-    batch: usize,
-    prompt: usize,
-    tokens: usize,
-) -> Outcome<Value> {
+fn writing((shape, storage): (Shape, Storage), batch: usize, prompt: usize, tokens: usize) -> Outcome<Value> {
     let config = known_models::measured(shape, prompt + tokens);
     let (device, decoder) = random_decoder(config, storage, &Trainable::Nothing)?;
     let mut generator = Generator::new(&decoder, batch, prompt + tokens)?;

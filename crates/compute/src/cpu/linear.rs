@@ -1,8 +1,8 @@
 //! Groups of linear layers with their adapters, as products that share their left side.
 
 use super::buffer::{Rows, RowsMut, Weights};
-use super::gemm::{Gemm, Init, Low, MAX_PARTS, Operand, Part, Tail, gemm};
-use super::{Cpu, CpuBuffer, Isa, Threads};
+use super::gemm::{Gemm, Init, Low, MAX_PARTS, Method, Operand, Part, Tail, gemm};
+use super::{Cpu, CpuBuffer, Threads};
 use crate::{Adapter, LinearGroup, Start};
 
 /// Operands of [`forward`].
@@ -14,7 +14,7 @@ pub(super) struct Forward<'a> {
 }
 
 /// `y = start + x Wᵀ + t Bᵀ` with `t = scale · x Aᵀ`; see [`crate::Backend::linear`].
-pub(super) fn forward(threads: &Threads, isa: Isa, group: &LinearGroup<'_, Cpu>, f: Forward<'_>) {
+pub(super) fn forward(threads: &Threads, method: Method, group: &LinearGroup<'_, Cpu>, f: Forward<'_>) {
     let Forward { y, t, x, start } = f;
     let (rows, depth) = (x.rows, x.cols);
     let column = |layer: usize| -> usize {
@@ -42,7 +42,7 @@ pub(super) fn forward(threads: &Threads, isa: Isa, group: &LinearGroup<'_, Cpu>,
         Low { parts: &downs, c: t.data, stride: t.stride }
     });
     let (left, parts) = (x.operand(), &parts[..]);
-    gemm(threads, isa, Gemm { rows, depth, left, low, parts, c: y.data, stride: y.stride });
+    gemm(threads, method, Gemm { rows, depth, left, low, parts, c: y.data, stride: y.stride });
 }
 
 impl Adapter<'_, Cpu> {
@@ -105,7 +105,12 @@ pub(super) struct Backward<'a> {
 }
 
 /// `dt = scale · dy B`, `dx = Σ dy W + dt A`; see [`crate::Backend::linear_backward_input`].
-pub(super) fn backward_input(threads: &Threads, isa: Isa, group: &LinearGroup<'_, Cpu>, b: Backward<'_>) {
+pub(super) fn backward_input(
+    threads: &Threads,
+    method: Method,
+    group: &LinearGroup<'_, Cpu>,
+    b: Backward<'_>,
+) {
     let Backward { mut dx, mut dt, dy } = b;
     if let Some(dt) = &dt {
         assert_eq!((dt.rows, dt.cols), (dy.rows, group.rank), "dt [T, Σ R]");
@@ -133,7 +138,7 @@ pub(super) fn backward_input(threads: &Threads, isa: Isa, group: &LinearGroup<'_
             Some(dx) => (&mut *dx.data, dx.stride),
             None => (&mut [][..], 0),
         };
-        gemm(threads, isa, Gemm { rows, depth, left, low, parts: part.as_slice(), c, stride });
+        gemm(threads, method, Gemm { rows, depth, left, low, parts: part.as_slice(), c, stride });
     }
     assert_eq!(column, dy.cols, "gradient [T, Σ N]");
 }

@@ -1,10 +1,10 @@
 //! Cross-entropy of labelled tokens, a chunk of rows at a time.
 
+use super::Threads;
 use super::buffer::{CpuBuffer, Rows, RowsMut, Weights, by_rows, task_rows};
-use super::gemm::{Elements, Gemm, Init, Operand, Part, gemm};
+use super::gemm::{Elements, Gemm, Init, Method, Operand, Part, gemm};
 use super::math::{Arithmetic, Kernel, LANES, dispatch, exp, largest, sum_lanes};
 use super::softcap::{cap_all, slope};
-use super::{Isa, Threads};
 use crate::TokenLossOutput;
 
 /// Values that are summed in f32 before the sum goes on in f64: a vocabulary is too long for f32 alone.
@@ -38,7 +38,7 @@ const STATS: usize = 3;
 /// Loss, entropy and gradients of the labelled rows.
 pub(super) fn token_loss(
     threads: &Threads,
-    isa: Isa,
+    method: Method,
     scratch: &mut Scratch,
     mut loss: Loss<'_>,
 ) -> TokenLossOutput {
@@ -75,7 +75,7 @@ pub(super) fn token_loss(
             c: &mut *logits,
             stride: vocabulary,
         };
-        gemm(threads, isa, product);
+        gemm(threads, method, product);
 
         let labels = &loss.labels[range.clone()];
         let weights = with_gradient.then(|| &loss.weights[range.clone()]);
@@ -88,7 +88,7 @@ pub(super) fn token_loss(
                     weight: weights.map(|w| w[first + i]),
                     softcap: loss.softcap,
                 };
-                let RowStats { log_prob, entropy, correct } = dispatch(isa, row);
+                let RowStats { log_prob, entropy, correct } = dispatch(method.isa, row);
                 stats.row(i).copy_from_slice(&[log_prob, entropy, f32::from(u8::from(correct))]);
             }
         });
@@ -109,7 +109,7 @@ pub(super) fn token_loss(
                 c: &mut *d_hidden,
                 stride: width,
             };
-            gemm(threads, isa, product);
+            gemm(threads, method, product);
             for (from, &row) in d_hidden.chunks_exact(width).zip(rows) {
                 to.row(row as usize).copy_from_slice(from);
             }
@@ -124,7 +124,7 @@ pub(super) fn token_loss(
                 c: &mut *to.data,
                 stride: to.stride,
             };
-            gemm(threads, isa, product);
+            gemm(threads, method, product);
         }
     }
     output

@@ -28,11 +28,11 @@ use formats::quant::QuantizedMatrix;
 pub use buffer::{CpuBuffer, CpuWeight};
 #[doc(hidden)]
 pub use gemm::measure;
-pub use isa::Isa;
+pub use isa::{Isa, Precision};
 pub use threads::Threads;
 
 use self::buffer::{Rows, RowsMut, Weights};
-use self::gemm::{Gemm, Init, Part, gemm};
+use self::gemm::{Gemm, Init, Method, Part, gemm};
 use crate::{
     Activation, AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType,
     DeviceBuffer, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup, Matrix, NormGain, Result,
@@ -44,6 +44,7 @@ use crate::{
 pub struct Cpu {
     threads: Threads,
     isa: Isa,
+    precision: Precision,
     loss: Mutex<loss::Scratch>,
 }
 
@@ -55,12 +56,32 @@ impl Cpu {
 
     /// `threads` threads and `isa`, or the best that the machine has if that is less.
     pub fn with_isa(threads: usize, isa: Isa) -> Self {
-        Cpu { threads: Threads::new(threads), isa: isa.min(Isa::available()), loss: Mutex::default() }
+        Cpu {
+            threads: Threads::new(threads),
+            isa: isa.min(Isa::available()),
+            precision: Precision::F32,
+            loss: Mutex::default(),
+        }
+    }
+
+    /// The same, with matrix products in `precision` if the machine has instructions for it; all else stays f32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Cpu { precision: if precision.available() { precision } else { Precision::F32 }, ..self }
     }
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
         self.threads.count()
+    }
+
+    /// What the factors of matrix products are rounded to.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn method(&self) -> Method {
+        Method { isa: self.isa, precision: self.precision }
     }
 
     /// Instruction set in use.
@@ -118,7 +139,7 @@ impl Backend for Cpu {
             c: y.data,
             stride: y.stride,
         };
-        gemm(&self.threads, self.isa, g);
+        gemm(&self.threads, self.method(), g);
     }
 
     fn linear(
@@ -130,7 +151,7 @@ impl Backend for Cpu {
         start: Start<'_, CpuBuffer>,
     ) {
         let forward = linear::Forward { y: y.into(), t: t.map(RowsMut::from), x: x.into(), start };
-        linear::forward(&self.threads, self.isa, group, forward);
+        linear::forward(&self.threads, self.method(), group, forward);
     }
 
     fn linear_backward_input(
@@ -142,7 +163,7 @@ impl Backend for Cpu {
     ) {
         let backward =
             linear::Backward { dx: dx.map(RowsMut::from), dt: dt.map(RowsMut::from), dy: dy.into() };
-        linear::backward_input(&self.threads, self.isa, group, backward);
+        linear::backward_input(&self.threads, self.method(), group, backward);
     }
 
     fn matmul_backward_weight(
@@ -163,7 +184,7 @@ impl Backend for Cpu {
             c: dw.data,
             stride: dw.stride,
         };
-        gemm(&self.threads, self.isa, g);
+        gemm(&self.threads, self.method(), g);
     }
 
     fn add_bias(&self, y: ViewMut<'_, CpuBuffer>, bias: View<'_, CpuBuffer>) {
@@ -311,7 +332,7 @@ impl Backend for Cpu {
         };
         // A panic of an earlier call leaves nothing in the scratch that this one reads.
         let mut scratch = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-        loss::token_loss(&self.threads, self.isa, &mut scratch, loss)
+        loss::token_loss(&self.threads, self.method(), &mut scratch, loss)
     }
 
     fn adamw(

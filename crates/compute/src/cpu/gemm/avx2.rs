@@ -22,6 +22,12 @@ kernels! {
 // elements.
 impl Simd<8> for Avx2 {
     type Vector = __m256;
+    const STEPS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn join(_first: __m256, _second: __m256) -> __m256 {
+        unreachable!("one step of depth a lane")
+    }
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m256 {

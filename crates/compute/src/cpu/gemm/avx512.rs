@@ -21,6 +21,12 @@ kernels! {
 // SAFETY of every block here: the trait's callers run on a CPU with AVX-512 and hand in pointers to 16 elements.
 impl Simd<16> for Avx512 {
     type Vector = __m512;
+    const STEPS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn join(_first: __m512, _second: __m512) -> __m512 {
+        unreachable!("one step of depth a lane")
+    }
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {

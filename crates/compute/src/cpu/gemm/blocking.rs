@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::kernels::Kernels;
 
-/// Longest block of depth that one accumulator sums. Two panels of it fit in 128 KiB, and the widths 576 and 768 of
+/// Longest block of packed depth that one accumulator sums. Two panels of it fit in 128 KiB, and the widths 576 and 768 of
 /// small models stay whole.
 const MAX_BLOCK: usize = 768;
 /// Floats of packed right panels that stay in the second-level cache while a task goes over the rows.
@@ -35,8 +35,8 @@ pub(super) struct Block {
 }
 
 impl Depth {
-    pub(super) fn new(depth: usize) -> Self {
-        let blocks = depth.div_ceil(MAX_BLOCK).max(1);
+    pub(super) fn new(kernels: &Kernels, depth: usize) -> Self {
+        let blocks = depth.div_ceil(MAX_BLOCK * kernels.steps).max(1);
         let length = depth.div_ceil(blocks).next_multiple_of(16);
         Depth { depth, length, blocks }
     }

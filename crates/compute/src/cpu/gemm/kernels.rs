@@ -11,6 +11,8 @@ use super::tile::Tile;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kernels {
     pub(super) lanes: usize,
+    /// Steps of depth in a packed lane.
+    pub(super) steps: usize,
     pub(super) max_rows: usize,
     pub(super) max_rows_wide: usize,
     /// Needs the instruction set on this CPU and what [`Pack::run`] asks for.
@@ -19,6 +21,13 @@ pub(super) struct Kernels {
     pub(super) tile: fn(usize, usize) -> unsafe fn(&Tile),
     /// The kernel of so many rows for a right side that is not packed. It needs the instruction set and what [`Thin::run`] asks for.
     pub(super) thin: fn(usize) -> unsafe fn(&Thin<'_>),
+}
+
+impl Kernels {
+    /// Lanes that hold `depth` steps.
+    pub(super) fn packed(&self, depth: usize) -> usize {
+        depth.div_ceil(self.steps)
+    }
 }
 
 /// Instantiates packing and micro-kernels for an instruction set, in functions that enable it.
@@ -32,6 +41,7 @@ macro_rules! kernels {
     ) => {
         pub(super) const KERNELS: Kernels = Kernels {
             lanes: $lanes,
+            steps: <$isa as super::simd::Simd<$lanes>>::STEPS,
             max_rows: [$($rows),*].len(),
             max_rows_wide: [$($wide),*].len(),
             pack,

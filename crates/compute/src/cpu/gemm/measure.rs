@@ -3,7 +3,7 @@
 use half::bf16;
 
 use super::simd::Simd;
-use super::{Elements, Gemm, Init, Isa, Operand, Part, Threads, gemm};
+use super::{Elements, Gemm, Init, Isa, Method, Operand, Part, Precision, Threads, gemm};
 
 /// One factor: its values, and whether its depth axis is the contiguous one.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Factor<'a> {
 /// `c = left rightᵀ` over `[rows, cols, depth]`.
 pub fn product(
     threads: &Threads,
-    isa: Isa,
+    (isa, precision): (Isa, Precision),
     [rows, cols, depth]: [usize; 3],
     left: Factor<'_>,
     right: Factor<'_>,
@@ -34,7 +34,7 @@ pub fn product(
         c,
         stride: cols,
     };
-    gemm(threads, isa, g);
+    gemm(threads, Method { isa, precision }, g);
 }
 
 fn operand(factor: Factor<'_>, rows: usize, depth: usize) -> Operand<'_> {

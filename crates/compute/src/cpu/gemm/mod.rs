@@ -3,7 +3,8 @@
 //!
 //! Every output element is one chain of fused multiply-adds per block of depth, in ascending order, and the blocks
 //! are added in order. Blocks follow from the depth alone, so an element's bits depend neither on the rows and columns
-//! computed with it nor on the threads; AVX2 and AVX-512 agree bit for bit.
+//! computed with it nor on the threads; AVX2 and AVX-512 agree bit for bit. In [`Precision::Bf16`] a packed lane holds
+//! two steps of depth, and one instruction multiplies and adds both.
 
 // Panels and tiles are raw pointers: tasks write disjoint tiles of one output, which slices cannot say.
 #![allow(unsafe_code)]
@@ -12,6 +13,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16;
 mod blocking;
 mod kernels;
 pub mod measure;
@@ -33,7 +36,7 @@ use self::blocking::{Depth, Grid};
 use self::kernels::Kernels;
 use self::output::Target;
 use self::stretch::{LowSide, Product};
-use super::{Isa, Threads};
+use super::{Isa, Precision, Threads};
 
 /// Stored elements of an operand, decoded to f32 in the packing step.
 #[derive(Debug, Clone, Copy)]
@@ -184,13 +187,21 @@ impl Gemm<'_> {
     }
 }
 
+/// How products are computed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Method {
+    pub isa: Isa,
+    pub precision: Precision,
+}
+
 /// Computes the products. Each element is reduced in an order that depends on `depth` alone.
-pub(crate) fn gemm(threads: &Threads, isa: Isa, g: Gemm<'_>) {
+pub(crate) fn gemm(threads: &Threads, method: Method, g: Gemm<'_>) {
     if g.rows == 0 {
         return;
     }
     g.check();
-    let depth = Depth::new(g.depth);
+    let kernels = kernels_of(method);
+    let depth = Depth::new(&kernels, g.depth);
     let height = Grid::max_rows(&depth);
     let low = g.low.map(|low| LowSide {
         parts: low.parts,
@@ -198,7 +209,7 @@ pub(crate) fn gemm(threads: &Threads, isa: Isa, g: Gemm<'_>) {
         target: Target { c: low.c.as_mut_ptr(), stride: low.stride },
     });
     let product = Product {
-        kernels: kernels_of(isa),
+        kernels,
         depth,
         left: g.left,
         low,
@@ -210,13 +221,14 @@ pub(crate) fn gemm(threads: &Threads, isa: Isa, g: Gemm<'_>) {
     }
 }
 
-fn kernels_of(isa: Isa) -> Kernels {
-    match isa {
+fn kernels_of(method: Method) -> Kernels {
+    match method.isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if method.precision == Precision::Bf16 => avx512_bf16::KERNELS,
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => avx512::KERNELS,
-        // Every CPU with AVX2 has F16C; a virtual machine may hide it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 if is_x86_feature_detected!("f16c") => avx2::KERNELS,
+        Isa::Avx2 => avx2::KERNELS,
         _ => plain::KERNELS,
     }
 }

@@ -72,8 +72,9 @@ pub(super) struct Output<'a> {
 unsafe impl Sync for Output<'_> {}
 
 impl Output<'_> {
+    /// Packed steps of the tail after a block.
     fn tail_of(&self, block: Block) -> usize {
-        self.tail.map_or(0, |(depth, _)| if block.last { depth } else { 0 })
+        self.tail.map_or(0, |(depth, _)| if block.last { self.kernels.packed(depth) } else { 0 })
     }
 
     /// Computes one task's part of the output over some blocks of depth.
@@ -82,15 +83,15 @@ impl Output<'_> {
         if let (true, Left::Packed { .. }) = (self.thin, left) {
             return self.thin_task(col_panels, row_panels, blocks, left);
         }
-        let room = self.depth.room();
-        let tail = self.tail.map_or(0, |(depth, _)| depth);
+        let room = self.kernels.packed(self.depth.room());
+        let tail = self.tail.map_or(0, |(depth, _)| self.kernels.packed(depth));
         let right_room = self.grid.group_panels() * self.grid.width * (room + tail) + self.kernels.lanes;
         let left_room = (self.kernels.max_rows * room + self.kernels.lanes).next_multiple_of(16);
         scratch::with_task(left_room + right_room, |memory| {
             let (own, right) = memory.split_at_mut(left_room);
             for (index, number) in blocks.enumerate() {
                 let block = self.depth.block(number);
-                let steps = block.depth + self.tail_of(block);
+                let steps = self.kernels.packed(block.depth) + self.tail_of(block);
                 for (i, panel) in col_panels.clone().enumerate() {
                     let to = right[i * self.grid.width * steps..].as_mut_ptr();
                     self.pack_right(panel, block, to);
@@ -168,14 +169,11 @@ impl Output<'_> {
             (self.start.wrapping_add(row * self.start_stride + cols.start), self.start_stride)
         };
         let block = self.depth.block(number);
-        let tail = self.tail_of(block);
+        let (depth, tail) = (self.kernels.packed(block.depth), self.tail_of(block));
         let (left, tail_left) = match left {
             Left::Packed { main, room, tail: tails } => {
                 let offset = |steps| self.grid.left_offset(rows.start, row_panel, steps);
-                (
-                    main.at(index * room + offset(block.depth)).cast_const(),
-                    tails.at(offset(tail)).cast_const(),
-                )
+                (main.at(index * room + offset(depth)).cast_const(), tails.at(offset(tail)).cast_const())
             }
             Left::Stored(_) => (std::ptr::null(), std::ptr::null()),
         };
@@ -183,7 +181,7 @@ impl Output<'_> {
             left,
             tail_left,
             right: std::ptr::null(),
-            depth: block.depth,
+            depth,
             tail,
             alpha: self.alpha,
             cols: cols.len(),
@@ -204,7 +202,8 @@ impl Output<'_> {
         unsafe {
             pack(&self.kernels, self.right, strip, (block.from, block.depth), to);
             if let (Some((depth, right)), true) = (self.tail, block.last) {
-                pack(&self.kernels, right, strip, (0, depth), to.wrapping_add(block.depth * width));
+                let to = to.wrapping_add(self.kernels.packed(block.depth) * width);
+                pack(&self.kernels, right, strip, (0, depth), to);
             }
         }
     }
@@ -236,21 +235,28 @@ pub(super) unsafe fn pack(
         // SAFETY: the caller's promise is the same.
         return unsafe { (kernels.pack)(&plain) };
     };
-    if operand.depth_stride == 1 {
-        scratch::with_decoded(rows * depth, |decoded| {
-            for (row, out) in (row..row + rows).zip(decoded.chunks_exact_mut(depth.max(1))) {
-                matrix.decode(row, from..from + depth, out);
-            }
-            let elements = Elements::F32(&decoded[..rows * depth]);
-            let operand = Operand { elements, row_stride: depth, depth_stride: 1 };
-            // SAFETY: as above, with the strip at the beginning of the operand.
-            unsafe { (kernels.pack)(&Pack { operand, row: 0, from: 0, ..plain }) }
-        });
-    } else {
+    if kernels.steps == 1 && operand.depth_stride != 1 {
         for step in 0..depth {
             // SAFETY: a step of the panel has room for `width` values, at least `rows`.
             let out = unsafe { std::slice::from_raw_parts_mut(to.add(step * width), rows) };
             matrix.decode(from + step, row..row + rows, out);
         }
+        return;
     }
+    scratch::with_decoded(rows * depth, |decoded| {
+        let decoded = &mut decoded[..rows * depth];
+        let (row_stride, depth_stride) = if operand.depth_stride == 1 { (depth, 1) } else { (1, rows) };
+        if depth_stride == 1 {
+            for (row, out) in (row..).zip(decoded.chunks_exact_mut(depth.max(1))) {
+                matrix.decode(row, from..from + depth, out);
+            }
+        } else {
+            for (step, out) in (from..).zip(decoded.chunks_exact_mut(rows.max(1))) {
+                matrix.decode(step, row..row + rows, out);
+            }
+        }
+        let operand = Operand { elements: Elements::F32(decoded), row_stride, depth_stride };
+        // SAFETY: as above, with the strip at the beginning of the operand.
+        unsafe { (kernels.pack)(&Pack { operand, row: 0, from: 0, ..plain }) }
+    });
 }

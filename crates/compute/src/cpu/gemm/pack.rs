@@ -3,7 +3,8 @@
 use super::simd::{Simd, Stored};
 use super::{Elements, Operand};
 
-/// Rows `row..row + rows` of an operand over `from..from + depth`, to be laid out as `[depth, width]`.
+/// Rows `row..row + rows` of an operand over `from..from + depth`, to be laid out as `[packed depth, width]`: a packed
+/// lane holds one step of depth, or two.
 #[derive(Debug)]
 pub(super) struct Pack<'a> {
     pub(super) operand: Operand<'a>,
@@ -12,7 +13,7 @@ pub(super) struct Pack<'a> {
     pub(super) from: usize,
     pub(super) depth: usize,
     pub(super) to: *mut f32,
-    /// Floats from one step of depth to the next: at least `rows`. What lies between them is left undefined.
+    /// Floats from one packed step of depth to the next: at least `rows`. What lies between them is left undefined.
     pub(super) width: usize,
 }
 
@@ -24,7 +25,7 @@ impl Pack<'_> {
     /// Packs the strip, decoding it.
     ///
     /// # Safety
-    /// The instruction set must be there. `to` needs room for `depth * width + L` floats (whole vectors are written,
+    /// The instruction set must be there. `to` needs room for `packed depth * width + L` floats (whole vectors are written,
     /// the excess of a step is overwritten by the next one), and `width` must be a multiple of `L` where `rows` is
     /// above `L`. The strip must lie inside the operand.
     #[inline(always)]
@@ -46,7 +47,7 @@ impl Pack<'_> {
         let strip = &elements[self.row * row_stride + self.from * depth_stride..];
         // SAFETY: the caller's promise is the same.
         unsafe {
-            if self.rows == 1 && self.width == 1 && depth_stride == 1 {
+            if S::STEPS == 1 && self.rows == 1 && self.width == 1 && depth_stride == 1 {
                 // One row is in order already.
                 for p in (0..self.depth).step_by(L) {
                     S::store(self.to.add(p), load::<S, T, L>(&strip[p..], self.depth - p));
@@ -63,14 +64,23 @@ impl Pack<'_> {
     /// The strip has the order of the panel: only decode it.
     #[inline(always)]
     unsafe fn copy<S: Simd<L>, T: Stored, const L: usize>(&self, strip: &[T]) {
-        for p in 0..self.depth {
-            let step = &strip[p * self.operand.depth_stride..];
+        let stride = self.operand.depth_stride;
+        for p in (0..self.depth).step_by(S::STEPS) {
+            let step = &strip[p * stride..];
             for i in (0..self.rows).step_by(L) {
-                S::prefetch(step.as_ptr().wrapping_add(i + STEPS_AHEAD * self.operand.depth_stride));
+                S::prefetch(step.as_ptr().wrapping_add(i + STEPS_AHEAD * stride));
                 // SAFETY: the elements are inside `step` or replaced; `to` has the room, says the caller.
                 unsafe {
-                    let values = load::<S, T, L>(&step[i..], self.rows - i);
-                    S::store(self.to.add(p * self.width + i), values);
+                    let mut values = load::<S, T, L>(&step[i..], self.rows - i);
+                    if S::STEPS == 2 {
+                        S::prefetch(step.as_ptr().wrapping_add(i + (STEPS_AHEAD + 1) * stride));
+                        let second = match p + 1 < self.depth {
+                            true => load::<S, T, L>(&step[stride + i..], self.rows - i),
+                            false => S::splat(0.0),
+                        };
+                        values = S::join(values, second);
+                    }
+                    S::store(self.to.add(p / S::STEPS * self.width + i), values);
                 }
             }
         }
@@ -89,18 +99,21 @@ impl Pack<'_> {
             unsafe {
                 for p in (0..whole).step_by(step) {
                     let square = square::<S, T, L>(strip, self.operand.row_stride, rows, p);
-                    for (k, lanes) in square.iter().enumerate() {
-                        for index in 0..T::PER_LANE {
-                            let p = p + k * T::PER_LANE + index;
-                            S::store(self.to.add(p * self.width + i), T::decode::<S, L>(*lanes, index));
-                        }
+                    for index in 0..step / S::STEPS {
+                        let to = self.to.add((p / S::STEPS + index) * self.width + i);
+                        S::store(to, T::packed::<S, L>(&square, index));
                     }
                 }
                 for p in (whole..self.depth).step_by(L) {
                     let steps = (self.depth - p).min(L);
                     let square = edge::<S, T, L>(strip, self.operand.row_stride, rows, p, steps);
-                    for (k, vector) in square[..steps].iter().enumerate() {
-                        S::store(self.to.add((p + k) * self.width + i), *vector);
+                    for k in (0..steps).step_by(S::STEPS) {
+                        let mut values = square[k];
+                        if S::STEPS == 2 {
+                            let second = if k + 1 < steps { square[k + 1] } else { S::splat(0.0) };
+                            values = S::join(values, second);
+                        }
+                        S::store(self.to.add((p + k) / S::STEPS * self.width + i), values);
                     }
                 }
             }

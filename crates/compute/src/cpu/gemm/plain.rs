@@ -17,6 +17,12 @@ kernels! {
 // SAFETY of every block here: the trait's callers hand in pointers to 8 elements.
 impl Simd<8> for Plain {
     type Vector = [f32; 8];
+    const STEPS: usize = 1;
+
+    #[inline(always)]
+    unsafe fn join(_first: [f32; 8], _second: [f32; 8]) -> [f32; 8] {
+        unreachable!("one step of depth a lane")
+    }
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> [f32; 8] {

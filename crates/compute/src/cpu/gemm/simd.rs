@@ -12,7 +12,11 @@ use half::{bf16, f16};
 /// writable) elements there. No alignment is required.
 pub(super) trait Simd<const L: usize> {
     type Vector: Copy;
+    /// Steps of depth in a packed lane, 1 or 2, which are multiplied and added at once.
+    const STEPS: usize;
 
+    /// Packed lanes of two steps; never called where `STEPS` is 1.
+    unsafe fn join(first: Self::Vector, second: Self::Vector) -> Self::Vector;
     unsafe fn splat(x: f32) -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn load_f16(from: *const f16) -> Self::Vector;
@@ -24,7 +28,7 @@ pub(super) trait Simd<const L: usize> {
     unsafe fn store(to: *mut f32, x: Self::Vector);
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// `a * b + c`, rounded once where the instruction set can.
+    /// `a * b + c` for packed lanes `a` and `b`, rounded once where the instruction set can.
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Asks for the cache line of an address, which need not be valid.
     fn prefetch<T>(line: *const T);
@@ -61,6 +65,20 @@ pub(super) trait Stored: Copy {
     #[inline(always)]
     unsafe fn decode<S: Simd<L>, const L: usize>(lanes: S::Vector, _index: usize) -> S::Vector {
         lanes
+    }
+
+    /// The `index`-th packed lanes out of `L` vectors of [`Stored::load_lanes`].
+    ///
+    /// # Safety
+    /// The instruction set must be there.
+    #[inline(always)]
+    unsafe fn packed<S: Simd<L>, const L: usize>(lanes: &[S::Vector; L], index: usize) -> S::Vector {
+        // SAFETY: the caller's promise is the same.
+        unsafe {
+            let step =
+                |step: usize| Self::decode::<S, L>(lanes[step / Self::PER_LANE], step % Self::PER_LANE);
+            if S::STEPS == 1 { step(index) } else { S::join(step(2 * index), step(2 * index + 1)) }
+        }
     }
 }
 
@@ -107,5 +125,15 @@ impl Stored for bf16 {
     unsafe fn decode<S: Simd<L>, const L: usize>(lanes: S::Vector, index: usize) -> S::Vector {
         // SAFETY: the caller's promise is the same.
         unsafe { if index == 0 { S::first_bf16(lanes) } else { S::second_bf16(lanes) } }
+    }
+
+    #[inline(always)]
+    unsafe fn packed<S: Simd<L>, const L: usize>(lanes: &[S::Vector; L], index: usize) -> S::Vector {
+        if S::STEPS == 2 {
+            // Two steps in a lane is how they are stored.
+            return lanes[index];
+        }
+        // SAFETY: the caller's promise is the same.
+        unsafe { Self::decode::<S, L>(lanes[index / 2], index % 2) }
     }
 }

@@ -70,9 +70,10 @@ impl<'a> Product<'a> {
         // All outputs cut their rows alike.
         let Some(grid) = low.iter().chain(parts).flatten().map(|output| output.grid).next() else { return };
         let room = |steps| grid.left_offset(rows.count, grid.row_panels, steps);
-        let block_room = room(self.depth.room());
+        let packed = |depth| self.kernels.packed(depth);
+        let block_room = room(packed(self.depth.room()));
         let tails: [usize; MAX_PARTS] =
-            std::array::from_fn(|i| self.tail(i).map_or(0, |tail| room(tail.depth)));
+            std::array::from_fn(|i| self.tail(i).map_or(0, |tail| room(packed(tail.depth))));
         let at_once = Grid::blocks_at_once(rows.count, &self.depth).min(self.depth.blocks);
         let main_room = at_once * block_room;
         scratch::with_left(main_room + tails.iter().sum::<usize>(), |memory| {
@@ -113,7 +114,7 @@ impl<'a> Product<'a> {
         let strip = Strip { row: rows.first + range.start, rows: range.len(), width: range.len() };
         for (index, number) in blocks.enumerate() {
             let block = self.depth.block(number);
-            let offset = grid.left_offset(range.start, panel, block.depth);
+            let offset = grid.left_offset(range.start, panel, self.kernels.packed(block.depth));
             let to = to.at(index * block_room + offset);
             // SAFETY: `gemm` checked that the strip lies inside the operand; panels have the room and do not overlap.
             unsafe { pack(&self.kernels, self.left, strip, (block.from, block.depth), to) }
@@ -124,7 +125,7 @@ impl<'a> Product<'a> {
         let low = self.low.as_ref().expect("a tail continues the low-rank side");
         let range = grid.row_panel(panel);
         let strip = Strip { row: rows.first + range.start, rows: range.len(), width: range.len() };
-        let to = to.at(grid.left_offset(range.start, panel, tail.depth));
+        let to = to.at(grid.left_offset(range.start, panel, self.kernels.packed(tail.depth)));
         // SAFETY: `gemm` checked that the tail's columns lie inside the low-rank side, which nobody writes now;
         // panels have the room and do not overlap.
         unsafe {
@@ -168,13 +169,13 @@ impl<'a> Product<'a> {
     }
 
     fn grid(&self, rows: Rows, cols: usize, tail: usize) -> Grid {
-        let output =
-            Extent { rows: rows.count, cols, room: self.depth.room() + tail, blocks: self.depth.blocks };
+        let room = self.kernels.packed(self.depth.room() + tail);
+        let output = Extent { rows: rows.count, cols, room, blocks: self.depth.blocks };
         Grid::new(&self.kernels, output, rows.threads, rows.shared)
     }
 
     fn thin(&self, rows: Rows, right: Operand<'_>, tail: Option<Tail<'_>>) -> bool {
-        let stored = !matches!(right.elements, Elements::Quantized(_));
+        let stored = self.kernels.steps == 1 && !matches!(right.elements, Elements::Quantized(_));
         let contiguous =
             stored && right.depth_stride == 1 && tail.is_none_or(|tail| tail.right.depth_stride == 1);
         rows.shared && contiguous && rows.count <= THIN_PANELS * self.kernels.max_rows
