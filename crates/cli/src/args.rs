@@ -312,6 +312,9 @@ pub(crate) enum Bench {
         /// How the frozen weights are stored.
         #[arg(long, value_enum, default_value_t = Storage::F32)]
         base: Storage,
+        /// Products in bf16.
+        #[arg(long)]
+        bf16: bool,
         /// Rank of the adapter; 0 trains every weight.
         #[arg(long, default_value_t = 16)]
         rank: usize,

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use common::{medtune, refused, run, run_json, stdout, text, write_model};
+use common::{medtune, refused, run, run_json, stderr, stdout, text, write_model};
 use tempfile::tempdir;
 
 #[test]
@@ -119,4 +119,13 @@ fn writing_is_measured() {
     }
     let page = stdout(&run(&arguments, 0));
     assert!(page.contains("decode tokens per second"), "{page}");
+}
+
+#[test]
+fn products_in_bf16_are_refused_where_the_processor_has_none() {
+    let arguments = ["bench", "train", "--shape", "base", "--bf16", "--steps", "1"];
+    let output = medtune().args(arguments).env("MEDTUNE_ISA", "plain").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("no products of bf16 pairs") && text.contains("hint:"), "{text}");
 }

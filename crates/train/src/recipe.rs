@@ -36,6 +36,9 @@ pub struct Recipe {
     pub bnb_4bit_quant_type: FourBit,
     /// With `adapter: qlora`: quantize the blocks' scales too.
     pub bnb_4bit_use_double_quant: bool,
+    /// Multiply in bfloat16 with sums in f32, in training and in the comparison after it: faster, not the same bits as
+    /// f32. Refused where the processor has no instructions for it.
+    pub bf16: bool,
     /// The files to learn from.
     pub datasets: Vec<DatasetFile>,
     /// Rules that rows must pass.
@@ -205,6 +208,7 @@ impl Default for Recipe {
             peft_use_rslora: false,
             bnb_4bit_quant_type: FourBit::Nf4,
             bnb_4bit_use_double_quant: true,
+            bf16: false,
             datasets: Vec::new(),
             cleaning: Cleaning::default(),
             split: SplitOptions::default(),

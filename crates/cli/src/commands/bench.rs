@@ -28,9 +28,9 @@ const WRITINGS: usize = 3;
 
 pub(crate) fn run(what: &Bench) -> Outcome<()> {
     match *what {
-        Bench::Train { shape, base, rank, batch, length, steps, json } => {
+        Bench::Train { shape, base, bf16, rank, batch, length, steps, json } => {
             check(&[("--batch", batch, 1), ("--length", length, 2), ("--steps", steps, 1)])?;
-            show(training((shape, base), rank, (batch, length), steps)?, json)
+            show(training((shape, base, bf16), rank, (batch, length), steps)?, json)
         }
         Bench::Generate { shape, base, batch, prompt, tokens, json } => {
             check(&[("--batch", batch, 1), ("--prompt", prompt, 1), ("--tokens", tokens, 2)])?;
@@ -51,7 +51,7 @@ fn check(options: &[(&str, usize, usize)]) -> Outcome<()> {
 /// Measures training steps: forward, backward, clipping and AdamW on `batch` sequences of `length` tokens, each
 /// token but the first a label.
 fn training(
-    (shape, storage): (Shape, Storage),
+    (shape, storage, bf16): (Shape, Storage, bool),
     rank: usize,
     (batch, length): (usize, usize),
     steps: usize,
@@ -61,7 +61,8 @@ fn training(
         rank => Trainable::Lora { config: LoraConfig::all(rank, 2.0 * rank as f32), seed: SEED },
     };
     let config = known_models::measured(shape, length);
-    let (device, mut decoder) = random_decoder(config, storage, &trainable)?;
+    let device = base::device_in(bf16)?;
+    let mut decoder = random_decoder(&device, config, storage, &trainable)?;
     let recipe = Recipe::default();
     let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe))?;
     let mut activations = Activations::for_training(&decoder, batch * length)?;
@@ -87,6 +88,7 @@ fn training(
     }
     let mut report = about((shape, storage), &device, &decoder);
     report["trainable_parameters"] = decoder.parameters.len().into();
+    report["products"] = format!("{:?}", device.precision()).to_lowercase().into();
     report["rank"] = rank.into();
     report["batch"] = batch.into();
     report["length"] = length.into();
@@ -101,7 +103,8 @@ fn training(
 /// Measures reading `batch` prompts and continuing them by `tokens` tokens each.
 fn writing((shape, storage): (Shape, Storage), batch: usize, prompt: usize, tokens: usize) -> Outcome<Value> {
     let config = known_models::measured(shape, prompt + tokens);
-    let (device, decoder) = random_decoder(config, storage, &Trainable::Nothing)?;
+    let device = base::device();
+    let decoder = random_decoder(&device, config, storage, &Trainable::Nothing)?;
     let mut generator = Generator::new(&decoder, batch, prompt + tokens)?;
     let prompts = texts(&decoder, batch, prompt, 0);
     let stop = Stop { tokens: Vec::new(), max_tokens: tokens };
@@ -135,13 +138,13 @@ fn writing((shape, storage): (Shape, Storage), batch: usize, prompt: usize, toke
 }
 
 fn random_decoder(
+    device: &Arc<Cpu>,
     config: Config,
     storage: Storage,
     trainable: &Trainable,
-) -> Outcome<(Arc<Cpu>, Decoder<Cpu>)> {
-    let device = base::device();
+) -> Outcome<Decoder<Cpu>> {
     let start = RandomStart::new(config.clone(), SEED);
-    let decoder = match storage {
+    Ok(match storage {
         Storage::F32 => Decoder::new(device.clone(), config, &start, trainable)?,
         Storage::F16 => Decoder::new(device.clone(), config, &Rounded(start, DType::F16), trainable)?,
         Storage::Bf16 => Decoder::new(device.clone(), config, &Rounded(start, DType::Bf16), trainable)?,
@@ -150,8 +153,7 @@ fn random_decoder(
             let options = Bnb4Options { kind, block: 64, double: storage == Storage::Nf4Double };
             Decoder::new(device.clone(), config, &QuantizeOnLoad { source: &start, options }, trainable)?
         }
-    };
-    Ok((device, decoder))
+    })
 }
 
 /// A random start whose matrices are rounded to 16 bits.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compute::Cpu;
+use compute::cpu::Precision;
 use dataset::Example;
 use model::{ChatTemplate, Config, Decoder, Features, RandomStart, Tokenizer, Trainable};
 use train::{NewModel, Recipe};
 
 use super::quantization;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// A decoder with all that belongs to it.
 #[derive(Debug)]
@@ -23,9 +24,25 @@ pub(crate) struct Model {
 
 /// The device: all cores, or `MEDTUNE_THREADS`.
 pub(crate) fn device() -> Arc<Cpu> {
+    Arc::new(Cpu::new(device_threads()))
+}
+
+fn device_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = std::env::var("MEDTUNE_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(cores);
-    Arc::new(Cpu::new(threads))
+    std::env::var("MEDTUNE_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(cores)
+}
+
+/// The device as it is, or with products in bf16.
+pub(crate) fn device_in(bf16: bool) -> Outcome<Arc<Cpu>> {
+    if !bf16 {
+        return Ok(device());
+    }
+    if !Precision::Bf16.available() {
+        return Err(Failure::input("bf16: this processor (or MEDTUNE_ISA) has no products of bf16 pairs")
+            .hint("leave bf16 out: products in f32 run everywhere"));
+    }
+    let cpu = Cpu::new(device_threads()).with_precision(Precision::Bf16);
+    Ok(Arc::new(cpu))
 }
 
 /// The template of a model: the one that its adapter was trained with goes before the base's.
@@ -52,7 +69,8 @@ impl Model {
     /// Loads the base of `recipe` with what the recipe trains.
     pub(crate) fn for_training(recipe: &Recipe, name: &str) -> Outcome<Self> {
         let folder = formats::hub::resolve(name)?;
-        let decoder = Decoder::load_as(device(), &folder, &recipe.trainable(), recipe.quantization())?;
+        let device = device_in(recipe.bf16)?;
+        let decoder = Decoder::load_as(device, &folder, &recipe.trainable(), recipe.quantization())?;
         let tokenizer = Tokenizer::from_dir(&folder)?;
         let template = match recipe.chat_template.as_str() {
             "" => ChatTemplate::from_dir(&folder)?,
@@ -93,7 +111,7 @@ impl Model {
         };
         config.validate().map_err(crate::failure::Failure::input)?;
         let start = RandomStart::new(config.clone(), recipe.seed);
-        let decoder = Decoder::new(device(), config, &start, &recipe.trainable())?;
+        let decoder = Decoder::new(device_in(recipe.bf16)?, config, &start, &recipe.trainable())?;
         let template = ChatTemplate::from_dir(folder)?;
         Ok(Model { folder: folder.to_owned(), decoder, tokenizer, template })
     }
