@@ -120,3 +120,14 @@ fn writing_is_measured() {
     let page = stdout(&run(&arguments, 0));
     assert!(page.contains("decode tokens per second"), "{page}");
 }
+
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn several_processes_of_a_build_that_trains_with_one_are_refused() {
+    for launcher in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+        let output = medtune().env(launcher, "2").args(["train", "recipe.yaml"]).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("started as 2 processes") && said.contains("--features mpi"), "{said}");
+    }
+}

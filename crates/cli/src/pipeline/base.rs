@@ -21,11 +21,15 @@ pub(crate) struct Model {
     pub(crate) template: ChatTemplate,
 }
 
+/// `MEDTUNE_THREADS`, or as many threads as there are cores.
+pub(crate) fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::env::var("MEDTUNE_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(cores)
+}
+
 /// The device: all cores, or `MEDTUNE_THREADS`.
 pub(crate) fn device() -> Arc<Cpu> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = std::env::var("MEDTUNE_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(cores);
-    Arc::new(Cpu::new(threads))
+    Arc::new(Cpu::new(threads()))
 }
 
 /// The template of a model: the one that its adapter was trained with goes before the base's.
@@ -50,9 +54,9 @@ impl Model {
     }
 
     /// Loads the base of `recipe` with what the recipe trains.
-    pub(crate) fn for_training(recipe: &Recipe, name: &str) -> Outcome<Self> {
+    pub(crate) fn for_training(recipe: &Recipe, name: &str, device: Arc<Cpu>) -> Outcome<Self> {
         let folder = formats::hub::resolve(name)?;
-        let decoder = Decoder::load_as(device(), &folder, &recipe.trainable(), recipe.quantization())?;
+        let decoder = Decoder::load_as(device, &folder, &recipe.trainable(), recipe.quantization())?;
         let tokenizer = Tokenizer::from_dir(&folder)?;
         let template = match recipe.chat_template.as_str() {
             "" => ChatTemplate::from_dir(&folder)?,
@@ -66,7 +70,7 @@ impl Model {
         shape: &NewModel,
         recipe: &Recipe,
         examples: &[Example],
-        folder: &Path,
+        (folder, device): (&Path, Arc<Cpu>),
     ) -> Outcome<Self> {
         std::fs::create_dir_all(folder).map_err(crate::failure::io(folder))?;
         if !folder.join("tokenizer.json").exists() {
@@ -76,25 +80,35 @@ impl Model {
             model::write_tokenizer(folder, &json, shape.max_position_embeddings)?;
         }
         let tokenizer = Tokenizer::from_dir(folder)?;
-        let config = Config {
-            vocab_size: tokenizer.vocab_size(),
-            hidden_size: shape.hidden_size,
-            intermediate_size: shape.intermediate_size,
-            layers: shape.num_hidden_layers,
-            heads: shape.num_attention_heads,
-            kv_heads: shape.num_key_value_heads,
-            head_dim: shape.hidden_size / shape.num_attention_heads.max(1),
-            max_positions: shape.max_position_embeddings,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: None,
-            tie_word_embeddings: true,
-            features: Features::default(),
-        };
-        config.validate().map_err(crate::failure::Failure::input)?;
-        let start = RandomStart::new(config.clone(), recipe.seed);
-        let decoder = Decoder::new(device(), config, &start, &recipe.trainable())?;
+        let decoder = random_decoder(shape, recipe, tokenizer.vocab_size(), device)?;
         let template = ChatTemplate::from_dir(folder)?;
         Ok(Model { folder: folder.to_owned(), decoder, tokenizer, template })
     }
+}
+
+/// A decoder of `shape` for a vocabulary of this size, from random weights.
+pub(crate) fn random_decoder(
+    shape: &NewModel,
+    recipe: &Recipe,
+    vocab_size: usize,
+    device: Arc<Cpu>,
+) -> Outcome<Decoder<Cpu>> {
+    let config = Config {
+        vocab_size,
+        hidden_size: shape.hidden_size,
+        intermediate_size: shape.intermediate_size,
+        layers: shape.num_hidden_layers,
+        heads: shape.num_attention_heads,
+        kv_heads: shape.num_key_value_heads,
+        head_dim: shape.hidden_size / shape.num_attention_heads.max(1),
+        max_positions: shape.max_position_embeddings,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: None,
+        tie_word_embeddings: true,
+        features: Features::default(),
+    };
+    config.validate().map_err(crate::failure::Failure::input)?;
+    let start = RandomStart::new(config.clone(), recipe.seed);
+    Ok(Decoder::new(device, config, &start, &recipe.trainable())?)
 }

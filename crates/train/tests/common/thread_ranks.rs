@@ -20,7 +20,8 @@ impl Meeting {
     /// Waits until `count` have come or gone since the beginning.
     fn wait_for(&self, count: usize) {
         let state = self.state.lock().unwrap();
-        let (_, wait) = self.changed.wait_timeout_while(state, PATIENCE, |state| state.1 < count).unwrap();
+        let (_held, wait) =
+            self.changed.wait_timeout_while(state, PATIENCE, |state| state.1 < count).unwrap();
         assert!(!wait.timed_out(), "a rank is missing");
     }
 }
