@@ -46,11 +46,19 @@ fn steady() -> Recipe {
     Recipe { gradient_accumulation_steps: 3, num_epochs: 4, eval_steps: 2, learning_rate: 3e-3, ..recipe() }
 }
 
-/// Steps, learned tokens and losses of the metrics, and the evaluations.
-fn curve(place: &Path) -> (Vec<(u64, u64, f64)>, Vec<(u64, f64)>) {
+/// A run's metrics without their times.
+#[derive(Debug, PartialEq)]
+struct Curve {
+    /// Step, learned tokens and loss.
+    steps: Vec<(u64, u64, f64)>,
+    /// Step and validation loss.
+    evals: Vec<(u64, f64)>,
+}
+
+fn curve(place: &Path) -> Curve {
     let run = Run::load(place).unwrap();
     let steps = run.steps.iter().map(|row| (row.step, row.learned_tokens, row.loss)).collect();
-    (steps, run.eval_points("eval_loss"))
+    Curve { steps, evals: run.eval_points("eval_loss") }
 }
 
 #[test]
@@ -64,12 +72,12 @@ fn ranks_have_the_loss_curve_of_one_and_equal_weights_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let place = |size: usize| dir.path().join(size.to_string());
         train_on(1, &recipe, &place(1), false);
-        let (steps, evals) = curve(&place(1));
+        let Curve { steps, evals } = curve(&place(1));
         assert!(steps.len() >= 10 && evals.len() >= 4, "{name}");
         for size in [2, 3, 5] {
             let values = train_on(size, &recipe, &place(size), false);
             assert!(values.iter().all(|rank| *rank == values[0]), "{name}: {size} ranks differ");
-            let (other_steps, other_evals) = curve(&place(size));
+            let Curve { steps: other_steps, evals: other_evals } = curve(&place(size));
             assert_eq!(other_steps.len(), steps.len());
             let worst = steps.iter().zip(&other_steps).map(|(a, b)| {
                 assert_eq!((a.0, a.1), (b.0, b.1), "{name}: learned tokens are counted over all ranks");
@@ -118,7 +126,7 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     });
     assert!(matches!(ends[0].1, Err(Error::Interrupted { step: 0, .. })));
     train_on(3, &short, &grown, true);
-    for (a, b) in curve(&whole).0.iter().zip(&curve(&grown).0) {
+    for (a, b) in curve(&whole).steps.iter().zip(&curve(&grown).steps) {
         assert!((a.2 - b.2).abs() < 1e-6, "step {}: {} and {}", a.0, a.2, b.2);
     }
 }
