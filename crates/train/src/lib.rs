@@ -31,7 +31,7 @@ pub use optimizer::{Optimizer, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
 #[cfg(feature = "mpi")]
 pub use ranks::Mpi;
-pub use ranks::{Alone, Communicator, part, share, share_samples};
+pub use ranks::{Alone, Communicator, share, share_samples};
 pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
 pub use reference::recipe_reference;
 pub use run::{Examiner, Job, Observer, Outcome, assist, run};

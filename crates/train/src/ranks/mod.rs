@@ -24,8 +24,7 @@ use crate::{Error, Result};
 
 #[cfg(feature = "mpi")]
 pub use self::mpi::Mpi;
-pub(crate) use part::describe;
-pub use part::part;
+pub(crate) use part::{describe, part};
 pub use samples::share_samples;
 pub use share::share;
 

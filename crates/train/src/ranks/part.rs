@@ -9,7 +9,7 @@ use crate::plan::Plan;
 /// Batches are dealt out in turn as long as there is one for every rank. What is left, fewer batches than ranks, is cut
 /// between examples into parts of about as many tokens. A piece never holds more than one batch of the plan, so the
 /// memory that the plan asks for is enough.
-pub fn part<'a>(
+pub(crate) fn part<'a>(
     batches: &'a [Vec<usize>],
     lengths: &[usize],
     (rank, size): (usize, usize),
