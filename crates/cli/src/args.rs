@@ -104,6 +104,9 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest checkpoint of the run; begin if there is no run yet.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Threads to compute with, in each process of a job [default: all cores, shared by the processes of a machine].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,

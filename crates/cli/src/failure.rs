@@ -53,6 +53,14 @@ impl Failure {
         self
     }
 
+    /// Says on standard error what happened; `who` begins the line.
+    pub(crate) fn report(&self, who: &str) {
+        eprintln!("{who}error: {}", self.message);
+        if let Some(hint) = &self.hint {
+            eprintln!("{who}hint: {hint}");
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
     }
@@ -112,6 +120,9 @@ impl From<train::Error> for Failure {
             ),
             train::Error::NotFinite { .. } => failure.hint(
                 "lower learning_rate, warm up longer (warmup_ratio) or clip harder (max_grad_norm); look at the examples",
+            ),
+            train::Error::Ranks { .. } => failure.hint(
+                "use one build of the program on machines of one kind; the checkpoints are whole: go on with `--resume`",
             ),
             train::Error::MissingGradient { .. } => {
                 failure.hint("take it out of lora_target_modules: with this base it cannot learn")

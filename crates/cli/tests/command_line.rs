@@ -129,3 +129,14 @@ fn products_in_bf16_are_refused_where_the_processor_has_none() {
     let text = stderr(&output);
     assert!(text.contains("no products of bf16 pairs") && text.contains("hint:"), "{text}");
 }
+
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn several_processes_of_a_build_that_trains_with_one_are_refused() {
+    for launcher in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+        let output = medtune().env(launcher, "2").args(["train", "recipe.yaml"]).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("started as 2 processes") && said.contains("--features mpi"), "{said}");
+    }
+}

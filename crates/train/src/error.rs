@@ -80,6 +80,12 @@ pub enum Error {
         /// Why it cannot be used.
         reason: String,
     },
+    /// Processes that train together and are not of one mind.
+    #[error("the ranks of this job: {reason}")]
+    Ranks {
+        /// What is wrong between them.
+        reason: String,
+    },
     /// A file format.
     #[error(transparent)]
     Format(#[from] formats::Error),

@@ -14,23 +14,30 @@ mod moments;
 mod noise;
 mod optimizer;
 mod plan;
+mod ranks;
 mod recipe;
+mod record;
 mod reference;
 mod run;
 mod schedule;
 mod selection;
 mod session;
+mod validation;
 
 pub use error::Error;
 pub use identity::{Identity, MAY_CHANGE};
 pub use noise::Noise;
 pub use optimizer::{Optimizer, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
+#[cfg(feature = "mpi")]
+pub use ranks::Mpi;
+pub use ranks::{Alone, Communicator, share, share_samples};
 pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
 pub use reference::recipe_reference;
-pub use run::{Examiner, Job, Observer, Outcome, run, validation_loss};
+pub use run::{Examiner, Job, Observer, Outcome, assist, run};
 pub use schedule::{Decay, Schedule};
 pub use selection::{Best, Selection};
+pub use validation::validation_loss;
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -6,6 +6,7 @@ use model::Decoder;
 
 use crate::Result;
 use crate::checkpoint::NamedTensor;
+use crate::ranks::{Communicator, broadcast_buffer};
 
 /// First and second moment of every trained value.
 #[derive(Debug)]
@@ -52,6 +53,22 @@ impl<B: Backend> Moments<B> {
                 NamedTensor::u8("v", &e.v),
                 NamedTensor::f32("v_scale", &e.v_scale),
             ],
+        }
+    }
+
+    /// Gives all ranks the moments of rank 0.
+    pub(crate) fn share(&mut self, backend: &B, ranks: &dyn Communicator) {
+        match self {
+            Moments::Full { m, v } => {
+                broadcast_buffer(ranks, backend, m);
+                broadcast_buffer(ranks, backend, v);
+            }
+            Moments::EightBit(e) => {
+                ranks.broadcast(&mut e.m);
+                ranks.broadcast(&mut e.v);
+                ranks.broadcast(bytemuck::cast_slice_mut(&mut e.m_scale));
+                ranks.broadcast(bytemuck::cast_slice_mut(&mut e.v_scale));
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use model::{Activations, Context, Decoder, Labels, Parameter, Tokens};
 
 use crate::moments::Moments;
 use crate::noise::Noise;
+use crate::ranks::{Communicator, sum_buffer};
 use crate::{OptimizerKind, Recipe, Result};
 
 /// Settings of AdamW.
@@ -115,6 +116,35 @@ impl<B: Backend> Optimizer<B> {
         self.sums.correct += output.correct.iter().filter(|&&c| c).count() as u64;
         self.sums.tokens += batch.ids.len() as u64;
         self.sums.examples += batch.segments.len() as u64;
+    }
+
+    /// Makes the sums those of all ranks; true when one of them wants to stop.
+    pub(crate) fn exchange_sums(&mut self, ranks: &dyn Communicator, stopping: bool) -> bool {
+        let own = self.sums;
+        let counts = [own.labels, own.correct, own.tokens, own.examples].map(|count| count as f64);
+        let all = ranks.gather(&[
+            f64::from(u8::from(stopping)),
+            own.loss,
+            counts[0],
+            counts[1],
+            counts[2],
+            counts[3],
+        ]);
+        let (rows, _) = all.as_chunks::<6>();
+        self.sums = StepSums::default();
+        for &[_, loss, labels, correct, tokens, examples] in rows {
+            self.sums.loss += loss;
+            self.sums.labels += labels as u64;
+            self.sums.correct += correct as u64;
+            self.sums.tokens += tokens as u64;
+            self.sums.examples += examples as u64;
+        }
+        rows.iter().any(|row| row[0] != 0.0)
+    }
+
+    /// Makes the gradient that of all ranks: not yet divided by anything, so tokens weigh the same wherever they were.
+    pub(crate) fn exchange_gradients(&mut self, decoder: &Decoder<B>, ranks: &dyn Communicator) {
+        sum_buffer(ranks, &**decoder.backend(), &mut self.gradients);
     }
 
     /// What has been accumulated since the last step.

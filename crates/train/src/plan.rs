@@ -5,7 +5,7 @@ use dataset::{BatchPlan, Sample};
 
 use crate::Recipe;
 
-/// One step: examples by number, batch by batch.
+/// One step of all ranks together: examples by number, batch by batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedStep {
     /// Epoch, from 0.

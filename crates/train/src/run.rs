@@ -4,12 +4,14 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use compute::Backend;
-use dataset::{Batch, Sample};
-use model::{Activations, Context, Decoder, Labels, Tokens};
+use dataset::Sample;
+use model::Decoder;
 use track::{RunFolder, Stats, StepRow};
 
 use crate::identity::Identity;
 use crate::plan::Plan;
+use crate::ranks::{Alone, Communicator};
+use crate::record::Record;
 use crate::selection::Best;
 use crate::session::{Done, Session};
 use crate::{Error, Recipe, Result};
@@ -53,6 +55,8 @@ pub struct Job<'a, B: Backend> {
     pub stop: Option<&'a AtomicBool>,
     /// What is asked every `bench_steps` steps.
     pub examiner: Option<&'a dyn Examiner<B>>,
+    /// The processes that share the work. All have the same recipe and samples; only rank 0 resumes and examines.
+    pub ranks: &'a dyn Communicator,
 }
 
 impl<'a, B: Backend> Job<'a, B> {
@@ -61,7 +65,16 @@ impl<'a, B: Backend> Job<'a, B> {
         let identity = Identity::new(recipe)
             .with_samples("training samples", samples)
             .with_samples("validation samples", validation);
-        Job { recipe, samples, validation, identity, resume: false, stop: None, examiner: None }
+        Job {
+            recipe,
+            samples,
+            validation,
+            identity,
+            resume: false,
+            stop: None,
+            examiner: None,
+            ranks: &Alone,
+        }
     }
 
     pub(crate) fn stopping(&self) -> bool {
@@ -82,39 +95,35 @@ pub struct Outcome {
     pub skipped: u64,
 }
 
-/// Mean of −log p over the labelled tokens of `batches`; `None` when `stop` says so between two of them.
-pub fn validation_loss<B: Backend>(
-    decoder: &Decoder<B>,
-    batches: &[Batch],
-    activations: &mut Activations<B>,
-    stop: &dyn Fn() -> bool,
-) -> Option<f64> {
-    let (mut loss, mut count) = (0.0, 0usize);
-    for batch in batches {
-        if stop() {
-            return None;
-        }
-        let tokens = Tokens { ids: &batch.ids, positions: &batch.positions };
-        decoder.forward(tokens, Context::Segments(&batch.segments), activations, true);
-        let weights = vec![0.0; batch.rows.len()];
-        let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights: &weights };
-        let output = decoder.loss(labels, batch.ids.len(), activations);
-        loss -= output.log_probs.iter().map(|&l| f64::from(l)).sum::<f64>();
-        count += batch.rows.len();
-    }
-    Some(loss / count.max(1) as f64)
-}
-
-/// Trains `decoder` and records every step in `folder`.
+/// Trains `decoder` and records every step in `folder`: what rank 0 does, and the only process.
 ///
 /// # Errors
 /// When there is nothing to train on, a guard stops the run, the caller stops it, or the system refuses a file. What the
-/// newest checkpoint holds is never lost.
+/// newest checkpoint holds is never lost. After any error but [`Error::Interrupted`], which all ranks agree on, the
+/// others may be waiting.
 pub fn run<B: Backend>(
     decoder: &mut Decoder<B>,
     job: &Job<'_, B>,
     folder: &mut RunFolder,
     observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    let outcome = carry_out(decoder, job, &mut Record::new(folder, observer))?;
+    folder.write_stats(&outcome.stats)?;
+    Ok(outcome)
+}
+
+/// Does the part of another rank than 0 in the run that rank 0 records.
+///
+/// # Errors
+/// As [`run`].
+pub fn assist<B: Backend>(decoder: &mut Decoder<B>, job: &Job<'_, B>) -> Result<()> {
+    carry_out(decoder, job, &mut Record::none()).map(drop)
+}
+
+fn carry_out<B: Backend>(
+    decoder: &mut Decoder<B>,
+    job: &Job<'_, B>,
+    record: &mut Record<'_>,
 ) -> Result<Outcome> {
     let recipe = job.recipe;
     let plan = Plan::new(recipe, job.samples);
@@ -122,25 +131,23 @@ pub fn run<B: Backend>(
         return Err(Error::NoExamples);
     }
     let mut session = Session::new(decoder, job, &plan)?;
-    session.resume(decoder, folder, observer)?;
+    session.begin(decoder, record)?;
     loop {
         // An evaluation that was interrupted comes first.
-        let Done::Completed = session.evaluate(decoder, folder, observer)? else {
-            return session.interrupt(decoder, folder);
+        let Done::Completed = session.evaluate(decoder, record)? else {
+            return session.interrupt(decoder, record);
         };
         if session.must_save() {
-            session.save(decoder, folder)?;
+            session.save(decoder, record)?;
         }
         if session.ended() {
             break;
         }
-        let Done::Completed = session.train_step(decoder, folder, observer)? else {
-            return session.interrupt(decoder, folder);
+        let Done::Completed = session.train_step(decoder, record)? else {
+            return session.interrupt(decoder, record);
         };
         track::failpoint::hit("run.step");
     }
-    session.keep_best(decoder, folder, observer)?;
-    let outcome = session.outcome(decoder);
-    folder.write_stats(&outcome.stats)?;
-    Ok(outcome)
+    session.keep_best(decoder, record)?;
+    Ok(session.outcome(decoder))
 }

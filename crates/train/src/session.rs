@@ -5,16 +5,19 @@ use std::time::Instant;
 use compute::Backend;
 use dataset::{Batch, Sample};
 use model::{Activations, Decoder};
-use track::{RunFolder, SkippedStep, Stats, StepRow};
+use track::{SkippedStep, Stats, StepRow};
 
 use crate::checkpoint::{self, State, Totals};
 use crate::guard::Guard;
 use crate::noise::Noise;
 use crate::optimizer::{Optimizer, Settings};
 use crate::plan::{Plan, PlannedStep};
-use crate::run::{Job, Observer, Outcome, validation_loss};
+use crate::ranks;
+use crate::record::Record;
+use crate::run::{Job, Outcome};
 use crate::schedule::Schedule;
 use crate::selection::Selection;
+use crate::validation::shared_validation_loss;
 use crate::{Error, Result};
 
 /// How a part of the loop ended.
@@ -30,6 +33,8 @@ pub(crate) enum Done {
 pub(crate) struct Session<'a, B: Backend> {
     job: &'a Job<'a, B>,
     plan: &'a Plan,
+    /// Tokens of every sample.
+    lengths: Vec<usize>,
     schedule: Schedule,
     activations: Activations<B>,
     optimizer: Optimizer<B>,
@@ -75,6 +80,7 @@ impl<'a, B: Backend> Session<'a, B> {
         Ok(Session {
             job,
             plan,
+            lengths: job.samples.iter().map(|sample| sample.ids.len()).collect(),
             schedule,
             activations: Activations::for_training(decoder, capacity)?,
             optimizer: Optimizer::new(decoder, Settings::from(recipe))?,
@@ -92,29 +98,22 @@ impl<'a, B: Backend> Session<'a, B> {
         })
     }
 
-    /// Goes on from the newest whole checkpoint, if that is wanted.
-    pub(crate) fn resume(
-        &mut self,
-        decoder: &mut Decoder<B>,
-        folder: &mut RunFolder,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        checkpoint::remove_stale(&folder.checkpoints())?;
-        if !self.job.resume {
-            return Ok(());
-        }
-        let newest = checkpoint::newest(&folder.checkpoints())?;
-        for reason in newest.skipped {
-            observer.note(&format!("passed over {reason}"));
-        }
-        let Some((place, state)) = newest.found else {
-            observer.note("there is no checkpoint to go on from; starting anew");
-            return Ok(folder.rewind(0)?);
+    /// Brings all ranks to where rank 0 is: at the start, or after the newest whole checkpoint if that is wanted.
+    pub(crate) fn begin(&mut self, decoder: &mut Decoder<B>, record: &mut Record<'_>) -> Result<()> {
+        let ranks = self.job.ranks;
+        let resumed = match ranks.rank() {
+            0 => Some(self.resume(decoder, record)?),
+            _ => None,
         };
-        checkpoint::same_run(&place, &state, &self.job.identity)?;
-        checkpoint::load(&place, &state, decoder, &mut self.optimizer)?;
-        folder.rewind(state.step)?;
-        observer.note(&format!("going on after step {} of {}", state.step, self.plan.len()));
+        let resumed: Option<State> = ranks::share(ranks, resumed)?;
+        let backend = decoder.backend().clone();
+        ranks::broadcast_buffer(ranks, &*backend, &mut decoder.parameters.values);
+        if let Some(cut) = ranks::describe(self.plan, &self.lengths, ranks.size()) {
+            record.note(&cut);
+        }
+        let Some(state) = resumed else { return Ok(()) };
+        self.optimizer.moments.share(&*backend, ranks);
+        self.optimizer.steps = state.optimizer_steps;
         (self.step, self.evaluated, self.saved) = (state.step, state.evaluated, state.evaluated);
         self.guard.skipped_in_row = state.skipped_in_row;
         self.guard.watched = state.gradients_seen;
@@ -122,6 +121,30 @@ impl<'a, B: Backend> Session<'a, B> {
         self.selection = state.selection;
         self.totals = state.totals;
         Ok(())
+    }
+
+    /// Loads the newest whole checkpoint, if that is wanted and there is one.
+    fn resume(&mut self, decoder: &mut Decoder<B>, record: &mut Record<'_>) -> Result<Option<State>> {
+        let Some(folder) = record.folder() else { return Ok(None) };
+        checkpoint::remove_stale(&folder.checkpoints())?;
+        if !self.job.resume {
+            return Ok(None);
+        }
+        let newest = checkpoint::newest(&folder.checkpoints())?;
+        if let Some((place, state)) = &newest.found {
+            checkpoint::same_run(place, state, &self.job.identity)?;
+            checkpoint::load(place, state, decoder, &mut self.optimizer)?;
+        }
+        folder.rewind(newest.found.as_ref().map_or(0, |(_, state)| state.step))?;
+        for reason in newest.skipped {
+            record.note(&format!("passed over {reason}"));
+        }
+        let Some((_, state)) = newest.found else {
+            record.note("there is no checkpoint to go on from; starting anew");
+            return Ok(None);
+        };
+        record.note(&format!("going on after step {} of {}", state.step, self.plan.len()));
+        Ok(Some(state))
     }
 
     /// The step that was done last; there is none before the first.
@@ -138,22 +161,19 @@ impl<'a, B: Backend> Session<'a, B> {
         self.step >= self.plan.len() || self.selection.exhausted(self.job.recipe.early_stopping_patience)
     }
 
-    /// One step: gradients of all its batches, guard, optimizer, record. Interrupted between two batches, it leaves
-    /// the weights as they were.
-    pub(crate) fn train_step(
-        &mut self,
-        decoder: &mut Decoder<B>,
-        folder: &mut RunFolder,
-        observer: &mut dyn Observer,
-    ) -> Result<Done> {
-        let (job, plan) = (self.job, self.plan);
+    /// One step: gradients of this rank's part, their sum over all ranks, guard, optimizer, record. Interrupted between
+    /// two batches on any rank, it leaves the weights as they were.
+    pub(crate) fn train_step(&mut self, decoder: &mut Decoder<B>, record: &mut Record<'_>) -> Result<Done> {
+        let (job, plan, ranks) = (self.job, self.plan, self.job.ranks);
         let planned = &plan.steps[self.step as usize];
         let step = self.step + 1;
         let clock = Instant::now();
         self.optimizer.clear(decoder);
-        for batch in &planned.batches {
-            if job.stopping() {
-                return Ok(Done::Interrupted);
+        let mut stopped = job.stopping();
+        for batch in &ranks::part(&planned.batches, &self.lengths, (ranks.rank(), ranks.size())) {
+            stopped = job.stopping();
+            if stopped {
+                break;
             }
             self.batch.refill(batch.iter().map(|&i| &job.samples[i]));
             let noise = job.recipe.neftune_noise_alpha.map(|alpha| Noise {
@@ -165,13 +185,18 @@ impl<'a, B: Backend> Session<'a, B> {
             });
             self.optimizer.accumulate_noisy(decoder, &self.batch, &mut self.activations, noise);
         }
+        // Who has stopped has not done its part, and the others must know before they go on.
+        if self.optimizer.exchange_sums(ranks, stopped) {
+            return Ok(Done::Interrupted);
+        }
+        self.optimizer.exchange_gradients(decoder, ranks);
         let sums = self.optimizer.sums();
         let loss = sums.loss / sums.labels.max(1) as f64;
         let grad_norm = self.optimizer.grad_norm(decoder);
         let rate = self.schedule.rate(step - 1);
         if !(loss.is_finite() && grad_norm.is_finite()) {
             let id = |&i: &usize| job.samples[i].id.clone();
-            folder.log_skipped(&SkippedStep {
+            record.skipped(&SkippedStep {
                 step,
                 loss: loss.to_string(),
                 grad_norm: grad_norm.to_string(),
@@ -195,7 +220,7 @@ impl<'a, B: Backend> Session<'a, B> {
         self.totals.seconds += elapsed;
         (self.step, self.evaluated, self.saved, self.is_best) = (step, false, false, false);
         if !accepted {
-            observer.note(&format!("step {step} skipped: loss {loss}, gradient norm {grad_norm}"));
+            record.note(&format!("step {step} skipped: loss {loss}, gradient norm {grad_norm}"));
             return Ok(Done::Completed);
         }
         let row = StepRow {
@@ -209,30 +234,25 @@ impl<'a, B: Backend> Session<'a, B> {
             tokens_per_second: sums.tokens as f64 / elapsed.max(1e-9),
             elapsed_s: self.totals.seconds,
         };
-        folder.log_step(&row)?;
-        observer.step(&row, plan.len());
+        record.step(&row, plan.len())?;
         Ok(Done::Completed)
     }
 
     /// What is measured after this step: the validation loss, and what the caller's examiner asks. Interrupted, it
     /// has recorded nothing.
-    pub(crate) fn evaluate(
-        &mut self,
-        decoder: &Decoder<B>,
-        folder: &mut RunFolder,
-        observer: &mut dyn Observer,
-    ) -> Result<Done> {
+    pub(crate) fn evaluate(&mut self, decoder: &Decoder<B>, record: &mut Record<'_>) -> Result<Done> {
         if self.evaluated {
             return Ok(Done::Completed);
         }
-        let (job, step) = (self.job, self.step);
+        let (job, step, ranks) = (self.job, self.step, self.job.ranks);
         let due = |every: u64| every > 0 && step.is_multiple_of(every);
         let last = step == self.plan.len();
         let mut values = Vec::new();
         let mut selection = self.selection;
         if !self.validation.is_empty() && (last || due(job.recipe.eval_steps)) {
             let stopping = || job.stopping();
-            let loss = validation_loss(decoder, &self.validation, &mut self.activations, &stopping);
+            let activations = &mut self.activations;
+            let loss = shared_validation_loss(ranks, decoder, &self.validation, activations, &stopping);
             let Some(loss) = loss else { return Ok(Done::Interrupted) };
             if job.recipe.load_best_model_at_end || job.recipe.early_stopping_patience.is_some() {
                 self.is_best = selection.observe(step, loss);
@@ -241,28 +261,27 @@ impl<'a, B: Backend> Session<'a, B> {
                 true => {
                     self.validation_loss = Some(loss);
                     values.push(("loss", loss));
-                    observer.validated(step, loss);
+                    record.validated(step, loss);
                 }
-                false => observer.note(&format!("step {step}: the validation loss is {loss}")),
+                false => record.note(&format!("step {step}: the validation loss is {loss}")),
             }
         }
-        if let Some(examiner) = job.examiner.filter(|_| due(job.recipe.bench_steps)) {
-            if job.stopping() {
-                return Ok(Done::Interrupted);
-            }
+        let examined = due(job.recipe.bench_steps);
+        if examined && ranks.any(job.stopping()) {
+            return Ok(Done::Interrupted);
+        }
+        if let Some(examiner) = job.examiner.filter(|_| examined) {
             let found = examiner.examine(decoder).map_err(|source| Error::Examination { step, source })?;
             for (name, value) in found {
-                observer.note(&format!("step {step}: {} {value:.4}", name.replace('_', " ")));
+                record.note(&format!("step {step}: {} {value:.4}", name.replace('_', " ")));
                 values.push((name, value));
             }
         }
-        if !values.is_empty() {
-            folder.log_eval(step, self.epoch(), values)?;
-        }
+        record.evaluated(step, self.epoch(), values)?;
         self.selection = selection;
         self.evaluated = true;
         if self.ended() && !last {
-            observer.note(&format!(
+            record.note(&format!(
                 "stopped early after step {step}: the validation loss no longer falls (best {:.4} after step {})",
                 selection.best.map_or(f64::NAN, |best| best.loss),
                 selection.best.map_or(0, |best| best.step),
@@ -282,8 +301,11 @@ impl<'a, B: Backend> Session<'a, B> {
         due || self.ended() || (self.is_best && self.job.recipe.load_best_model_at_end)
     }
 
-    /// Writes the checkpoint of this step.
-    pub(crate) fn save(&mut self, decoder: &Decoder<B>, folder: &RunFolder) -> Result<std::path::PathBuf> {
+    /// Has rank 0 write the checkpoint of this step, if all ranks hold the same weights.
+    pub(crate) fn save(&mut self, decoder: &Decoder<B>, record: &mut Record<'_>) -> Result<()> {
+        ranks::compare(self.job.ranks, self.step, decoder)?;
+        self.saved = true;
+        let Some(folder) = record.folder() else { return Ok(()) };
         // The record of the steps must not be younger than the state.
         folder.sync()?;
         let state = State {
@@ -298,33 +320,27 @@ impl<'a, B: Backend> Session<'a, B> {
             selection: self.selection,
         };
         let keep = self.job.recipe.save_total_limit;
-        let place = checkpoint::save(&folder.checkpoints(), keep, decoder, &self.optimizer, &state)?;
-        self.saved = true;
-        Ok(place)
+        checkpoint::save(&folder.checkpoints(), keep, decoder, &self.optimizer, &state)?;
+        Ok(())
     }
 
     /// Keeps the state and says so, as an error that ends the run.
-    pub(crate) fn interrupt<T>(&mut self, decoder: &Decoder<B>, folder: &RunFolder) -> Result<T> {
-        let checkpoint = match self.step {
-            0 => None,
-            step if self.saved => Some(checkpoint::place(&folder.checkpoints(), step)),
-            _ => Some(self.save(decoder, folder)?),
-        };
+    pub(crate) fn interrupt<T>(&mut self, decoder: &Decoder<B>, record: &mut Record<'_>) -> Result<T> {
+        if self.step > 0 && !self.saved {
+            self.save(decoder, record)?;
+        }
+        let folder = record.folder().filter(|_| self.step > 0);
+        let checkpoint = folder.map(|folder| checkpoint::place(&folder.checkpoints(), self.step));
         Err(Error::Interrupted { step: self.step, steps: self.plan.len(), checkpoint })
     }
 
     /// Puts the best weights in the place of the last, if the recipe wants that.
-    pub(crate) fn keep_best(
-        &self,
-        decoder: &mut Decoder<B>,
-        folder: &RunFolder,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
+    pub(crate) fn keep_best(&self, decoder: &mut Decoder<B>, record: &mut Record<'_>) -> Result<()> {
         let wanted = self.selection.best.filter(|_| self.job.recipe.load_best_model_at_end);
         let Some(best) = wanted.filter(|best| best.step != self.step) else { return Ok(()) };
+        let Some(folder) = record.folder() else { return Ok(()) };
         checkpoint::load_step(&folder.checkpoints(), best.step, decoder)?;
-        observer
-            .note(&format!("the weights of step {} are kept: validation loss {:.4}", best.step, best.loss));
+        record.note(&format!("the weights of step {} are kept: validation loss {:.4}", best.step, best.loss));
         Ok(())
     }
 

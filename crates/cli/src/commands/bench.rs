@@ -61,7 +61,7 @@ fn training(
         rank => Trainable::Lora { config: LoraConfig::all(rank, 2.0 * rank as f32), seed: SEED },
     };
     let config = known_models::measured(shape, length);
-    let device = base::device_in(bf16)?;
+    let device = base::device_with(base::threads(), bf16)?;
     let mut decoder = random_decoder(&device, config, storage, &trainable)?;
     let recipe = Recipe::default();
     let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe))?;

@@ -10,6 +10,7 @@ use train::{DatasetFile, Recipe};
 use crate::args::QuickstartArgs;
 use crate::failure::{Failure, Outcome, io};
 use crate::pipeline::evaluation::{self, Compared};
+use crate::pipeline::ranks::Team;
 use crate::pipeline::training::{self, Trained};
 use crate::pipeline::{data, report};
 use crate::progress::TrainingProgress;
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &QuickstartArgs) -> Outcome<()> {
 
     let mut progress = TrainingProgress::new(args.json);
     progress.heading("1  Data and training");
-    let trained = training::train(&recipe, false, &mut progress)?;
+    let trained = training::train(&recipe, false, &Team::alone(), &mut progress)?;
     progress.heading("2  Comparison on held-out questions");
     let compared = evaluation::compare_with_base(&recipe, &trained, args.json)?
         .ok_or_else(|| Failure::unexpected("there is nothing to compare"))?;

@@ -1,22 +1,21 @@
 //! `medtune train`: a recipe, carried out.
 
+use ::train::{Communicator, Recipe};
 use serde_json::json;
 
 use crate::args::TrainArgs;
 use crate::failure::Outcome;
+use crate::pipeline::ranks::{self, Ranks, Team};
+use crate::pipeline::training::Trained;
 use crate::pipeline::{evaluation, report, training};
 use crate::progress::TrainingProgress;
 use crate::{output, recipe_file};
 
 pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
-    let recipe = recipe_file::load(&args.recipe, &args.set)?;
-    let mut progress = TrainingProgress::new(args.json);
-    let trained = training::train(&recipe, args.resume, &mut progress).map_err(|failure| {
-        match failure.by_signal() {
-            true => failure.hint("the same command with `--resume` goes on from there"),
-            false => failure,
-        }
-    })?;
+    let ranks = Ranks::join()?;
+    let trained = train(args, ranks.communicator());
+    // What follows takes one process: the others are free.
+    let Some((recipe, trained)) = ranks.end(trained)? else { return Ok(()) };
     let compared = evaluation::compare_with_base(&recipe, &trained, args.json)?;
     report::write(&trained, compared.as_ref())?;
     let stats = &trained.outcome.stats;
@@ -44,4 +43,21 @@ pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
     }
     text.push_str(&format!("report: {}", trained.folder.report().display()));
     output::print(&text)
+}
+
+/// The part of this process in the training; rank 0 has the result.
+fn train(args: &TrainArgs, ranks: &dyn Communicator) -> Outcome<Option<(Recipe, Trained)>> {
+    let team = Team::new(ranks, args.threads.map(usize::from));
+    if ranks.rank() > 0 {
+        return ranks::assist(&team).map(|()| None);
+    }
+    let recipe = recipe_file::load(&args.recipe, &args.set)?;
+    let mut progress = TrainingProgress::new(args.json);
+    match training::train(&recipe, args.resume, &team, &mut progress) {
+        Ok(trained) => Ok(Some((recipe, trained))),
+        Err(failure) if failure.by_signal() => {
+            Err(failure.hint("the same command with `--resume` goes on from there"))
+        }
+        Err(failure) => Err(failure),
+    }
 }

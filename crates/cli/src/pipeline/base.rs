@@ -22,27 +22,28 @@ pub(crate) struct Model {
     pub(crate) template: ChatTemplate,
 }
 
-/// The device: all cores, or `MEDTUNE_THREADS`.
-pub(crate) fn device() -> Arc<Cpu> {
-    Arc::new(Cpu::new(device_threads()))
-}
-
-fn device_threads() -> usize {
+/// `MEDTUNE_THREADS`, or as many threads as there are cores.
+pub(crate) fn threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::env::var("MEDTUNE_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(cores)
 }
 
-/// The device as it is, or with products in bf16.
-pub(crate) fn device_in(bf16: bool) -> Outcome<Arc<Cpu>> {
+/// The device: all cores, or `MEDTUNE_THREADS`.
+pub(crate) fn device() -> Arc<Cpu> {
+    Arc::new(Cpu::new(threads()))
+}
+
+/// The device with `threads`, multiplying in bf16 if asked to.
+pub(crate) fn device_with(threads: usize, bf16: bool) -> Outcome<Arc<Cpu>> {
+    let cpu = Cpu::new(threads);
     if !bf16 {
-        return Ok(device());
+        return Ok(Arc::new(cpu));
     }
     if !Precision::Bf16.available() {
         return Err(Failure::input("bf16: this processor (or MEDTUNE_ISA) has no products of bf16 pairs")
             .hint("leave bf16 out: products in f32 run everywhere"));
     }
-    let cpu = Cpu::new(device_threads()).with_precision(Precision::Bf16);
-    Ok(Arc::new(cpu))
+    Ok(Arc::new(cpu.with_precision(Precision::Bf16)))
 }
 
 /// The template of a model: the one that its adapter was trained with goes before the base's.
@@ -67,9 +68,8 @@ impl Model {
     }
 
     /// Loads the base of `recipe` with what the recipe trains.
-    pub(crate) fn for_training(recipe: &Recipe, name: &str) -> Outcome<Self> {
+    pub(crate) fn for_training(recipe: &Recipe, name: &str, device: Arc<Cpu>) -> Outcome<Self> {
         let folder = formats::hub::resolve(name)?;
-        let device = device_in(recipe.bf16)?;
         let decoder = Decoder::load_as(device, &folder, &recipe.trainable(), recipe.quantization())?;
         let tokenizer = Tokenizer::from_dir(&folder)?;
         let template = match recipe.chat_template.as_str() {
@@ -84,7 +84,7 @@ impl Model {
         shape: &NewModel,
         recipe: &Recipe,
         examples: &[Example],
-        folder: &Path,
+        (folder, device): (&Path, Arc<Cpu>),
     ) -> Outcome<Self> {
         std::fs::create_dir_all(folder).map_err(crate::failure::io(folder))?;
         if !folder.join("tokenizer.json").exists() {
@@ -94,25 +94,35 @@ impl Model {
             model::write_tokenizer(folder, &json, shape.max_position_embeddings)?;
         }
         let tokenizer = Tokenizer::from_dir(folder)?;
-        let config = Config {
-            vocab_size: tokenizer.vocab_size(),
-            hidden_size: shape.hidden_size,
-            intermediate_size: shape.intermediate_size,
-            layers: shape.num_hidden_layers,
-            heads: shape.num_attention_heads,
-            kv_heads: shape.num_key_value_heads,
-            head_dim: shape.hidden_size / shape.num_attention_heads.max(1),
-            max_positions: shape.max_position_embeddings,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: None,
-            tie_word_embeddings: true,
-            features: Features::default(),
-        };
-        config.validate().map_err(crate::failure::Failure::input)?;
-        let start = RandomStart::new(config.clone(), recipe.seed);
-        let decoder = Decoder::new(device_in(recipe.bf16)?, config, &start, &recipe.trainable())?;
+        let decoder = random_decoder(shape, recipe, tokenizer.vocab_size(), device)?;
         let template = ChatTemplate::from_dir(folder)?;
         Ok(Model { folder: folder.to_owned(), decoder, tokenizer, template })
     }
+}
+
+/// A decoder of `shape` for a vocabulary of this size, from random weights.
+pub(crate) fn random_decoder(
+    shape: &NewModel,
+    recipe: &Recipe,
+    vocab_size: usize,
+    device: Arc<Cpu>,
+) -> Outcome<Decoder<Cpu>> {
+    let config = Config {
+        vocab_size,
+        hidden_size: shape.hidden_size,
+        intermediate_size: shape.intermediate_size,
+        layers: shape.num_hidden_layers,
+        heads: shape.num_attention_heads,
+        kv_heads: shape.num_key_value_heads,
+        head_dim: shape.hidden_size / shape.num_attention_heads.max(1),
+        max_positions: shape.max_position_embeddings,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        rope_scaling: None,
+        tie_word_embeddings: true,
+        features: Features::default(),
+    };
+    config.validate().map_err(crate::failure::Failure::input)?;
+    let start = RandomStart::new(config.clone(), recipe.seed);
+    Ok(Decoder::new(device, config, &start, &recipe.trainable())?)
 }

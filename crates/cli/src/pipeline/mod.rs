@@ -4,6 +4,7 @@ pub(crate) mod base;
 pub(crate) mod data;
 pub(crate) mod evaluation;
 pub(crate) mod quantization;
+pub(crate) mod ranks;
 pub(crate) mod report;
 pub(crate) mod training;
 pub(crate) mod writing;

@@ -9,6 +9,7 @@ use model::{Activations, ChatTemplate, Decoder, Tokenizer};
 use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash, failpoint};
 use train::{Adapter, Examiner, Identity, Job, Observer, OptimizerKind, Plan, Recipe};
 
+use super::ranks::{Brief, Team};
 use super::{base::Model, data, quantization};
 use crate::failure::{Failure, Outcome, io};
 use crate::interrupt::Interrupts;
@@ -24,8 +25,14 @@ pub(crate) struct Trained {
     pub(crate) manifest: Manifest,
 }
 
-/// Carries out `recipe`. With `resume` an interrupted run goes on, or begins if there is none.
-pub(crate) fn train(recipe: &Recipe, resume: bool, observer: &mut dyn Observer) -> Outcome<Trained> {
+/// Carries out `recipe`, together with the other ranks if there are any: what rank 0 does. With `resume` an interrupted
+/// run goes on, or begins if there is none.
+pub(crate) fn train(
+    recipe: &Recipe,
+    resume: bool,
+    team: &Team<'_>,
+    observer: &mut dyn Observer,
+) -> Outcome<Trained> {
     let place = Path::new(&recipe.output_dir);
     let resuming = resume && RunFolder::holds_run(place);
     if resume && !resuming {
@@ -37,18 +44,27 @@ pub(crate) fn train(recipe: &Recipe, resume: bool, observer: &mut dyn Observer) 
         // Before anything is written over what the run has.
         train::checkpoint::refuse_other(&folder.checkpoints(), &inputs.identify(Identity::new(recipe)))?;
     }
+    train::share(team.ranks, Some(Brief { recipe: recipe.clone(), base: inputs.base_hashes() }))?;
+    if let Some(text) = team.describe() {
+        observer.note(&text);
+    }
     folder.write_recipe(&recipe_file::to_yaml(recipe)?)?;
     let prepared = data::prepare(recipe, &place.join("data"))?;
     observer.note(&describe(&prepared));
     refuse_leaks(&prepared)?;
     let mut model = match (&recipe.base_model, &recipe.base_model_config) {
-        (Some(name), _) => Model::for_training(recipe, name)?,
-        (None, Some(shape)) => Model::random(shape, recipe, &prepared.train, &place.join("model"))?,
+        (Some(name), _) => Model::for_training(recipe, name, team.device(recipe)?)?,
+        (None, Some(shape)) => {
+            Model::random(shape, recipe, &prepared.train, (&place.join("model"), team.device(recipe)?))?
+        }
         (None, None) => return Err(Failure::input("the recipe names no base_model")),
     };
     let positions = model.decoder.positions();
     let encode = |examples| data::encode(recipe, examples, &model.tokenizer, &model.template, positions);
-    let (samples, validation) = (encode(&prepared.train)?, encode(&prepared.val)?);
+    let (mut samples, mut validation) = (encode(&prepared.train)?, encode(&prepared.val)?);
+    train::share(team.ranks, Some(model.decoder.config().vocab_size))?;
+    samples.samples = train::share_samples(team.ranks, samples.samples)?;
+    validation.samples = train::share_samples(team.ranks, validation.samples)?;
     let r = &samples.report;
     observer.note(&format!(
         "{} samples, {} tokens ({} learned), longest {}; {} too long, {} refused",
@@ -67,20 +83,25 @@ pub(crate) fn train(recipe: &Recipe, resume: bool, observer: &mut dyn Observer) 
     let interrupts = Interrupts::watch()?;
     let mut job = Job::new(recipe, &samples.samples, &validation.samples);
     job.identity = inputs.identify(job.identity);
-    job.resume = resuming;
+    (job.resume, job.ranks) = (resuming, team.ranks);
     job.stop = Some(interrupts.flag());
     job.examiner = examiner.as_ref().map(|examiner| examiner as &dyn Examiner<Cpu>);
-    let outcome =
-        train::run(&mut model.decoder, &job, &mut folder, observer).map_err(|error| match error {
-            train::Error::Interrupted { .. } => Failure::interrupted(interrupts.status(), error.to_string()),
-            error => error.into(),
-        })?;
+    let outcome = train::run(&mut model.decoder, &job, &mut folder, observer)
+        .map_err(|error| ended(error, &interrupts))?;
     // From here on a signal ends the program at once: the state is on the disk.
     drop(interrupts);
     failpoint::hit("adapter.begin");
     save(recipe, &model, &folder)?;
     failpoint::hit("adapter.end");
     Ok(Trained { model, prepared, outcome, folder, manifest })
+}
+
+/// Why a run ended before its end: by a signal, or by a fault.
+pub(super) fn ended(error: train::Error, interrupts: &Interrupts) -> Failure {
+    match error {
+        train::Error::Interrupted { .. } => Failure::interrupted(interrupts.status(), error.to_string()),
+        error => error.into(),
+    }
 }
 
 /// The files that a run reads, with their hashes.
@@ -92,20 +113,23 @@ struct Inputs {
 
 impl Inputs {
     fn of(recipe: &Recipe) -> Outcome<Self> {
-        let base = match &recipe.base_model {
-            Some(name) => base_files(&formats::hub::resolve(name)?)?,
-            None => Vec::new(),
-        };
+        let base = base_files(recipe)?;
         let data: track::Result<_> = recipe.datasets.iter().map(|d| FileHash::of(&d.path)).collect();
         Ok(Inputs { base, data: data? })
+    }
+
+    /// Name and hash of every file of the base.
+    fn base_hashes(&self) -> Vec<(String, String)> {
+        let name =
+            |path: &str| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.base.iter().map(|file| (name(&file.path), file.blake3.clone())).collect()
     }
 
     /// Adds the files to what decides the run: the base's by name, the data by their place in the recipe, so that a
     /// folder may move.
     fn identify(&self, mut identity: Identity) -> Identity {
-        for file in &self.base {
-            let name = Path::new(&file.path).file_name().unwrap_or_default().to_string_lossy();
-            identity = identity.with_input(format!("base model {name}"), &file.blake3);
+        for (name, blake3) in self.base_hashes() {
+            identity = identity.with_input(format!("base model {name}"), blake3);
         }
         for (i, file) in self.data.iter().enumerate() {
             identity = identity.with_input(format!("data file {}", i + 1), &file.blake3);
@@ -114,10 +138,17 @@ impl Inputs {
     }
 }
 
-/// The files that make a model, in the order of their names.
-fn base_files(folder: &Path) -> Outcome<Vec<FileHash>> {
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .map_err(io(folder))?
+/// Name and hash of every file of the base of `recipe`, as a rank of its own finds them.
+pub(super) fn base_hashes(recipe: &Recipe) -> Outcome<Vec<(String, String)>> {
+    Ok(Inputs { base: base_files(recipe)?, data: Vec::new() }.base_hashes())
+}
+
+/// The files that make the base of `recipe`, in the order of their names.
+fn base_files(recipe: &Recipe) -> Outcome<Vec<FileHash>> {
+    let Some(name) = &recipe.base_model else { return Ok(Vec::new()) };
+    let folder = formats::hub::resolve(name)?;
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .map_err(io(&folder))?
         .filter_map(|e| e.ok().map(|e| e.path()))
         .filter(|p| p.extension().is_some_and(|e| e == "safetensors" || e == "json" || e == "jinja"))
         .collect();

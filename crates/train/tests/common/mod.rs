@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub(crate) mod thread_ranks;
+
 use std::sync::Arc;
 
 use compute::{Backend, Cpu};
