@@ -5,10 +5,14 @@
 //! token of its own: whether a conversation starts with a BOS is the template's business.
 
 mod cut;
+mod folder;
 mod gguf;
+mod protobuf;
 mod roles;
+mod sentencepiece;
 mod spm;
 mod stream;
+mod tiktoken;
 mod vocabulary;
 mod words;
 
@@ -50,23 +54,32 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` of a model's folder, and the roles of special tokens from `tokenizer_config.json`,
-    /// `special_tokens_map.json`, `generation_config.json` and `config.json`, the first that says so.
+    /// Reads the vocabulary of a model's folder: `tokenizer.json`, else `tokenizer.model` (of sentencepiece, or
+    /// Llama 3's of tiktoken) or `qwen.tiktoken` with the tokens that the folder adds. The roles of special tokens come
+    /// from `tokenizer_config.json`, `special_tokens_map.json`, `generation_config.json` and `config.json`, the first
+    /// that says so.
     ///
     /// # Errors
     ///
-    /// [`Error::Tokenizer`] when `tokenizer.json` is missing or not a tokenizer; [`Error::Io`] and [`Error::Json`]
-    /// when one of the other files is there and broken.
+    /// [`Error::Tokenizer`] when there is no vocabulary, or it is not what its name says; [`Error::Io`] and
+    /// [`Error::Json`] when one of the other files is there and broken.
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let path = folder.join(TOKENIZER_FILE);
-        if !path.is_file() {
-            return Err(Error::Tokenizer {
-                path,
-                reason: "not there; hint: save the model's fast tokenizer beside its weights".to_owned(),
-            });
-        }
-        let mut tokenizer = Self::from_bytes(&path, &read_limited(&path)?)?;
+        let mut tokenizer = if path.is_file() {
+            Self::from_bytes(&path, &read_limited(&path)?)?
+        } else {
+            let Some(path) = folder::vocabulary_file(folder) else {
+                return Err(Error::Tokenizer {
+                    path,
+                    reason:
+                        "not there, and no tokenizer.model either; hint: save the model's tokenizer beside \
+                             its weights"
+                            .to_owned(),
+                });
+            };
+            Self::from_inner(&path, folder::read(&path, folder)?)?
+        };
         tokenizer.assign_roles(folder)?;
         Ok(tokenizer)
     }
@@ -78,6 +91,16 @@ impl Tokenizer {
     /// [`Error::Tokenizer`] when it is not a tokenizer.
     pub fn from_json(json: &str) -> Result<Self> {
         Self::from_bytes(Path::new(TOKENIZER_FILE), json.as_bytes())
+    }
+
+    /// The vocabulary and its rules as a `tokenizer.json`, wherever they came from; the roles of special tokens are
+    /// not part of that file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when the library cannot write it.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner.to_string(false).map_err(|reason| self.failed(reason))
     }
 
     fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {

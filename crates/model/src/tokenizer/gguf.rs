@@ -71,7 +71,7 @@ impl Tokenizer {
 }
 
 /// The token of a role, if the file names one.
-fn token_id(file: &GgufFile, role: &str, vocab_size: usize) -> Result<Option<u32>> {
+pub(super) fn token_id(file: &GgufFile, role: &str, vocab_size: usize) -> Result<Option<u32>> {
     let key = format!("tokenizer.ggml.{role}_token_id");
     let Some(id) = file.get::<u64>(&key)? else { return Ok(None) };
     match u32::try_from(id) {

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use formats::GgufFile;
 use serde_json::Value;
 
+use super::gguf::token_id;
 use crate::{Error, Result};
 
 /// The file of the special tokens' roles.
@@ -36,6 +38,21 @@ impl SpecialTexts {
             texts.unk = texts.unk.or_else(|| text("unk_token"));
         }
         Ok(texts)
+    }
+
+    /// The texts of the tokens whose ids a GGUF file gives.
+    pub(crate) fn from_gguf(file: &GgufFile) -> Result<Self> {
+        let tokens: &[String] = file.get("tokenizer.ggml.tokens")?.unwrap_or_default();
+        let text = |role: &str| -> Result<Option<String>> {
+            let id = token_id(file, role, tokens.len())?;
+            Ok(id.and_then(|id| tokens.get(id as usize)).cloned())
+        };
+        Ok(SpecialTexts {
+            bos: text("bos")?,
+            eos: text("eos")?,
+            pad: text("padding")?,
+            unk: text("unknown")?,
+        })
     }
 }
 
