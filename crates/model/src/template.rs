@@ -7,6 +7,7 @@ mod builtin;
 mod clock;
 mod filters;
 mod json;
+mod sort;
 
 use std::io;
 use std::path::Path;
@@ -252,6 +253,9 @@ fn environment() -> Environment<'static> {
     environment.add_filter("default", filters::default);
     environment.add_filter("d", filters::default);
     environment.add_filter("replace", filters::replace);
+    environment.add_filter("int", filters::int);
+    environment.add_filter("float", filters::float);
+    environment.add_filter("sort", sort::sort);
     environment.add_function("raise_exception", |message: String| -> std::result::Result<String, _> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });

@@ -4,7 +4,10 @@
 //! it stays ordinary text. [`Tokenizer::encode_with_control`] is for text that a chat template wrote. Neither adds a
 //! token of its own: whether a conversation starts with a BOS is the template's business.
 
+mod base64;
+mod check;
 mod cut;
+mod encode;
 mod folder;
 mod gguf;
 mod protobuf;
@@ -17,12 +20,12 @@ mod vocabulary;
 mod words;
 
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
-use tokenizers::{AddedVocabulary, Model, Normalizer, OffsetType, PreTokenizedString, PreTokenizer};
+use tokenizers::AddedVocabulary;
 
 use crate::{Error, Result};
-use cut::{added_pieces, cut, cut_at};
 use roles::ids_in;
 pub(crate) use roles::{CONFIG_FILE, SpecialTexts, read_limited, read_object};
 pub use stream::DecodeStream;
@@ -105,8 +108,7 @@ impl Tokenizer {
 
     fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let wrong = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
-        serde_json::from_slice::<serde::de::IgnoredAny>(bytes)
-            .map_err(|reason| wrong(format!("not valid JSON: {reason}")))?;
+        check::check(bytes).map_err(wrong)?;
         // The library panics on some files that are JSON and no tokenizer; nothing of ours is touched meanwhile.
         let inner = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
             .map_err(|_| wrong("not a tokenizer (the library gave up on it)".to_owned()))?
@@ -120,6 +122,10 @@ impl Tokenizer {
             let reason = "the vocabulary is empty".to_owned();
             return Err(Error::Tokenizer { path: path.to_owned(), reason });
         };
+        if *largest >= check::ID_LIMIT {
+            let reason = format!("a token has the id {largest}, expected fewer than {}", check::ID_LIMIT);
+            return Err(Error::Tokenizer { path: path.to_owned(), reason });
+        }
         let added = inner.get_added_vocabulary();
         let mut ordinary = added.clone();
         ordinary.set_encode_special_tokens(true);
@@ -167,81 +173,13 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// Ids of ordinary text: control tokens written in it stay text, and nothing is added.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tokenizer`] when the vocabulary has no tokens for the text.
-    pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
-        let split = self.ordinary.extract_and_normalize(self.inner.get_normalizer(), text);
-        Ok(self.finish(split, &[])?.into_iter().map(|piece| piece.id).collect())
-    }
-
-    /// Ids of text in which control tokens count, such as a rendered template; nothing is added.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tokenizer`] when the vocabulary has no tokens for the text.
-    pub fn encode_with_control(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.pieces_with_control(text, &[])?.into_iter().map(|piece| piece.id).collect())
-    }
-
-    /// As [`Tokenizer::encode_with_control`], with the bytes of each token. What the vocabulary's rules see as one
-    /// word ends at every byte of `cuts`, so that the tokens before a cut do not depend on the text after it (but for
-    /// vocabularies that put a blank before every part of a text, which are left as they are).
-    pub(crate) fn pieces_with_control(&self, text: &str, cuts: &[usize]) -> Result<Vec<Piece>> {
-        let added = self.inner.get_added_vocabulary();
-        self.finish(added.extract_and_normalize(self.inner.get_normalizer(), text), cuts)
-    }
-
-    /// Control tokens exactly where `control` says (in order), ordinary text everywhere else; `cuts` as above.
-    pub(crate) fn pieces_with_control_at(
-        &self,
-        text: &str,
-        control: &[Piece],
-        cuts: &[usize],
-    ) -> Result<Vec<Piece>> {
-        let failed = |reason: tokenizers::Error| self.failed(reason);
-        let mut split = PreTokenizedString::from(text);
-        split.split(|_, whole| Ok(cut(&whole, control))).map_err(failed)?;
-        let no_normalizer: Option<&tokenizers::NormalizerWrapper> = None;
-        split
-            .split(|_, part| {
-                let added = self.ordinary.extract_and_normalize(no_normalizer, part.get());
-                Ok(cut(&part, &added_pieces(&added)))
-            })
-            .map_err(failed)?;
-        if let Some(normalizer) = self.inner.get_normalizer() {
-            split.normalize(|part| normalizer.normalize(part)).map_err(failed)?;
-        }
-        self.finish(split, cuts)
-    }
-
-    /// The rest of the library's pipeline: pre-tokenizer and model, and no post-processor.
-    fn finish(&self, mut split: PreTokenizedString, cuts: &[usize]) -> Result<Vec<Piece>> {
-        let run = || {
-            // After the normalizer, which would put a blank of its own (as Llama 2's does) before each part.
-            if self.cuttable && !cuts.is_empty() {
-                split.split(|_, part| Ok(cut_at(part, cuts)))?;
-            }
-            if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
-                pre_tokenizer.pre_tokenize(&mut split)?;
-            }
-            self.inner.get_model().tokenize_in_pretokenized(&mut split, None)?;
-            split.into_encoding(None, 0, OffsetType::Byte)
-        };
-        let encoding = run().map_err(|reason| self.failed(reason))?;
-        let pieces = encoding.get_ids().iter().zip(encoding.get_offsets());
-        Ok(pieces.map(|(id, (start, end))| Piece { id: *id, bytes: *start..*end }).collect())
-    }
-
     /// The text of ids; ids that are not in the vocabulary are left out, bytes that are no UTF-8 become U+FFFD.
     ///
     /// # Errors
     ///
     /// [`Error::Tokenizer`] when the vocabulary's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        self.inner.decode(ids, skip_special).map_err(|reason| self.failed(reason))
+        self.guarded(|| self.inner.decode(ids, skip_special))
     }
 
     /// The id of a token, written as in the vocabulary.
@@ -287,6 +225,14 @@ impl Tokenizer {
     /// Whether an id is a special token.
     pub fn is_special(&self, id: u32) -> bool {
         self.special.binary_search_by_key(&id, |(_, id)| *id).is_ok()
+    }
+
+    /// Runs the library, which panics on some vocabularies that contradict themselves; nothing of ours is touched
+    /// meanwhile.
+    fn guarded<T>(&self, run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+        std::panic::catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err("the vocabulary contradicts itself (the library gave up on it)".into()))
+            .map_err(|reason| self.failed(reason))
     }
 
     fn failed(&self, reason: tokenizers::Error) -> Error {

@@ -11,6 +11,7 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::unicode::NFC;
 use tokenizers::{AddedToken, Tokenizer};
 
+use super::base64;
 use super::words::{LIKE_LLAMA3, LIKE_QWEN2, Words};
 
 /// The most work that is done to find the merges: the sum of the squared lengths of the tokens.
@@ -96,7 +97,8 @@ fn parse_line(line: &[u8]) -> Result<(Vec<u8>, usize), String> {
     let text = std::str::from_utf8(line).map_err(|_| "not text")?;
     let (token, rank) = text.trim_end().split_once(' ').ok_or("expected a token and its rank")?;
     let rank = rank.parse().map_err(|_| format!("{rank:?} is not a rank"))?;
-    Ok((decode_base64(token)?, rank))
+    let token = base64::decode(token).ok_or_else(|| format!("{token:?} is not Base64"))?;
+    Ok((token, rank))
 }
 
 /// For each token the pairs that make it, the lowest rank first (transformers' `TikTokenConverter`).
@@ -139,30 +141,4 @@ fn printable_byte(byte: u8) -> char {
         0x7f..=0xa0 => char::from_u32(0x121 + u32::from(byte - 0x7f)).unwrap_or_default(),
         0xad => '\u{143}',
     }
-}
-
-fn decode_base64(text: &str) -> Result<Vec<u8>, String> {
-    let wrong = || format!("{text:?} is not Base64");
-    let digits = text.trim_end_matches('=').as_bytes();
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 || digits.len() % 4 == 1 {
-        return Err(wrong());
-    }
-    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
-    for group in digits.chunks(4) {
-        let mut bits = 0u32;
-        for digit in group {
-            let value = match digit {
-                b'A'..=b'Z' => digit - b'A',
-                b'a'..=b'z' => digit - b'a' + 26,
-                b'0'..=b'9' => digit - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return Err(wrong()),
-            };
-            bits = bits << 6 | u32::from(value);
-        }
-        bits <<= 6 * (4 - group.len());
-        bytes.extend(&bits.to_be_bytes()[1..group.len()]);
-    }
-    Ok(bytes)
 }
