@@ -41,6 +41,9 @@ pub struct Config {
     pub features: Features,
 }
 
+/// The deepest decoder.
+const MOST_LAYERS: usize = 1 << 10;
+
 impl Config {
     /// Says what makes this shape impossible.
     ///
@@ -51,7 +54,7 @@ impl Config {
             ("vocab_size", self.vocab_size, 1 << 22),
             ("hidden_size", self.hidden_size, 1 << 17),
             ("intermediate_size", self.intermediate_size, 1 << 19),
-            ("num_hidden_layers", self.layers, 1 << 10),
+            ("num_hidden_layers", self.layers, MOST_LAYERS),
             ("num_attention_heads", self.heads, 1 << 10),
             ("num_key_value_heads", self.kv_heads, 1 << 10),
             ("head_dim", self.head_dim, 1 << 10),

@@ -7,12 +7,14 @@ mod builtin;
 mod clock;
 mod filters;
 mod json;
+mod sort;
 
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use chat::Message;
+use formats::GgufFile;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind};
@@ -38,6 +40,8 @@ pub struct ChatTemplate {
     origin: String,
     source: String,
     texts: SpecialTexts,
+    /// What stands before every rendering, unless the template writes it.
+    leading: Option<String>,
     environment: Environment<'static>,
 }
 
@@ -74,6 +78,28 @@ impl ChatTemplate {
                 ),
             )),
         }
+    }
+
+    /// The template inside a GGUF file (`tokenizer.chat_template`), with the texts of its tokens. Where llama.cpp puts a
+    /// BOS before every text (`tokenizer.ggml.add_bos_token`), it stands before what the template writes too, once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Template`] when there is none or it is not valid;
+    /// [`Error::Format`] when a value is of another type.
+    pub fn from_gguf(file: &GgufFile) -> Result<Self> {
+        let origin = file.path().display().to_string();
+        let Some(source) = file.get::<&str>("tokenizer.chat_template")? else {
+            let names = builtin::names();
+            let reason = format!("no `tokenizer.chat_template`; hint: name a built-in template ({names})");
+            return Err(wrong(&origin, reason));
+        };
+        let texts = SpecialTexts::from_gguf(file)?;
+        let is_llama = file.get("tokenizer.ggml.model")? == Some("llama");
+        let adds_bos = file.get("tokenizer.ggml.add_bos_token")?.unwrap_or(is_llama);
+        let leading = texts.bos.clone().filter(|_| adds_bos);
+        let template = Self::compile(origin, source.to_owned(), texts)?;
+        Ok(ChatTemplate { leading, ..template })
     }
 
     /// A template from its text, with the texts of the model's BOS and EOS tokens where it has them.
@@ -119,7 +145,7 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, without_generation_marks(&source))
             .map_err(|reason| wrong(&origin, explain(&reason)))?;
-        Ok(ChatTemplate { origin, source, texts, environment })
+        Ok(ChatTemplate { origin, source, texts, leading: None, environment })
     }
 
     /// The same template with `strftime_now` fixed to a moment, for templates that write the date.
@@ -154,7 +180,11 @@ impl ChatTemplate {
                 context.insert(key.to_owned(), Value::String(text.clone()));
             }
         }
-        self.render_context(&Value::Object(context))
+        let text = self.render_context(&Value::Object(context))?;
+        match &self.leading {
+            Some(leading) if !text.starts_with(leading.as_str()) => Ok(format!("{leading}{text}")),
+            _ => Ok(text),
+        }
     }
 
     /// The template's text for any variables (tools, documents …); none are added.
@@ -223,6 +253,9 @@ fn environment() -> Environment<'static> {
     environment.add_filter("default", filters::default);
     environment.add_filter("d", filters::default);
     environment.add_filter("replace", filters::replace);
+    environment.add_filter("int", filters::int);
+    environment.add_filter("float", filters::float);
+    environment.add_filter("sort", sort::sort);
     environment.add_function("raise_exception", |message: String| -> std::result::Result<String, _> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });

@@ -147,3 +147,9 @@ fn a_config_that_is_written_is_read_back() {
         }
     }
 }
+
+#[test]
+fn a_depth_that_nothing_has_is_refused_before_its_layers_are_listed() {
+    let reason = refused("mistral", json!({"num_hidden_layers": u64::MAX}));
+    assert!(reason.contains("num_hidden_layers is 18446744073709551615, expected 1 to 1024"), "{reason}");
+}

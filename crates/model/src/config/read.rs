@@ -6,8 +6,9 @@ use std::path::Path;
 use compute::Activation;
 use serde_json::{Map, Value};
 
-use super::{Config, Family, Features, RopeScaling};
+use super::{Config, Family, Features, MOST_LAYERS, RopeScaling};
 use crate::Error;
+use crate::tokenizer::read_limited;
 
 type Outcome<T> = Result<T, String>;
 
@@ -48,8 +49,8 @@ impl Config {
     /// When the file is missing or broken, or describes a model that the decoder does not run.
     pub fn from_dir(dir: &Path) -> crate::Result<Self> {
         let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| Error::json(&path, e))?;
+        let text = read_limited(&path)?;
+        let json: Value = serde_json::from_slice(&text).map_err(|e| Error::json(&path, e))?;
         Self::from_json(&json).map_err(|reason| Error::Unsupported { path, reason })
     }
 
@@ -74,6 +75,10 @@ impl Config {
         };
         let head_dim = keys.optional_size("head_dim")?.or(defaults.head_dim);
         let layers = keys.size("num_hidden_layers")?;
+        // Before a list of layers is made.
+        if layers > MOST_LAYERS {
+            return Err(format!("num_hidden_layers is {layers}, expected 1 to {MOST_LAYERS}"));
+        }
         let max_positions = keys.optional_size("max_position_embeddings")?.unwrap_or(defaults.max_positions);
         let (rope_theta, rope_scaling) = rope(&keys, max_positions)?;
         let config = Config {

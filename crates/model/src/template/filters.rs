@@ -1,6 +1,6 @@
 //! Filters that the engine has in another form than Python's jinja2.
 
-use minijinja::value::Kwargs;
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, Value};
 
 /// `indent(width=4, first=False, blank=False)`; a final line break stays.
@@ -75,4 +75,40 @@ pub(super) fn replace(
         Some(count) => text.replacen(old, new, count),
         None => text.replace(old, new),
     })
+}
+
+/// `int(default=0)`: what is no number gives the default.
+pub(super) fn int(value: &Value, other: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let other = match other {
+        Some(other) => other,
+        None => options.get::<Option<Value>>("default")?.unwrap_or_else(|| Value::from(0)),
+    };
+    options.assert_all_used()?;
+    let whole = |number: f64| (number.abs() < i64::MAX as f64).then(|| Value::from(number as i64));
+    let number = match value.kind() {
+        ValueKind::Bool => Some(Value::from(i64::from(value.is_true()))),
+        ValueKind::Number if value.is_integer() => Some(value.clone()),
+        ValueKind::Number => f64::try_from(value.clone()).ok().and_then(whole),
+        ValueKind::String => value.as_str().map(str::trim).and_then(|text| {
+            text.parse::<i64>().ok().map(Value::from).or_else(|| text.parse().ok().and_then(whole))
+        }),
+        _ => None,
+    };
+    Ok(number.unwrap_or(other))
+}
+
+/// `float(default=0.0)`: what is no number gives the default.
+pub(super) fn float(value: &Value, other: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let other = match other {
+        Some(other) => other,
+        None => options.get::<Option<Value>>("default")?.unwrap_or_else(|| Value::from(0.0)),
+    };
+    options.assert_all_used()?;
+    let number = match value.kind() {
+        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        ValueKind::Number => f64::try_from(value.clone()).ok(),
+        ValueKind::String => value.as_str().and_then(|text| text.trim().parse().ok()),
+        _ => None,
+    };
+    Ok(number.map_or(other, Value::from))
 }
