@@ -5,7 +5,7 @@ use std::path::Path;
 use compute::{Cpu, DType};
 use dataset::{ChoiceItem, Prepared};
 use eval::Subject;
-use model::{Activations, ChatTemplate, Decoder, Tokenizer};
+use model::{ActivationPlan, ChatTemplate, Decoder, Tokenizer};
 use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash, failpoint};
 use train::{Adapter, Examiner, Identity, Job, Observer, OptimizerKind, Plan, Recipe};
 
@@ -212,7 +212,7 @@ fn memory(recipe: &Recipe, model: &Model, tokens: usize) -> String {
         OptimizerKind::Adamw8bit => 2,
     };
     let trained = model.decoder.parameters.len() * (8 + moments);
-    let activations = Activations::plan_training(&model.decoder, tokens).total();
+    let activations = ActivationPlan::new(&model.decoder, (tokens, tokens), &[]).total();
     format!(
         "memory for batches of {tokens} tokens: trainable values with gradients and moments {:.0} MiB, activations \
          {:.0} MiB",

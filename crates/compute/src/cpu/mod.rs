@@ -89,12 +89,26 @@ impl Backend for Cpu {
         CpuWeight::new(dtype, rows, cols, bytes)
     }
 
+    fn weight_from<E: From<crate::Error>>(
+        &self,
+        dtype: DType,
+        rows: usize,
+        cols: usize,
+        read: impl FnOnce(&mut [u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<CpuWeight, E> {
+        CpuWeight::read(dtype, rows, cols, read)
+    }
+
     fn quantized_weight(&self, matrix: QuantizedMatrix) -> Result<CpuWeight> {
         Ok(CpuWeight::quantized(matrix))
     }
 
     fn weight_shape(&self, weight: &CpuWeight) -> (usize, usize) {
         weight.shape()
+    }
+
+    fn weight_bytes(&self, weight: &CpuWeight) -> usize {
+        weight.bytes()
     }
 
     fn read_weight(&self, weight: &CpuWeight) -> Vec<f32> {
