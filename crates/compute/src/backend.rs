@@ -267,6 +267,9 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// A frozen matrix in its storage type; shared by readers.
     type Weight: Send + Sync + std::fmt::Debug;
 
+    /// About how many bytes operations work in besides their operands and the logits.
+    fn work_bytes(&self) -> usize;
+
     /// A buffer of `len` zeros.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use compute::Backend;
+use compute::{Backend, DeviceBuffer};
 use formats::quant::QuantizedMatrix;
 
 use crate::lora::{LoraConfig, Trainable};
@@ -321,6 +321,17 @@ impl<B: Backend> Decoder<B> {
     /// Positions that the rotary table covers.
     pub fn positions(&self) -> usize {
         self.positions
+    }
+
+    /// Bytes of what is not trained: frozen weights in their storage type, gains and biases, the rotary table.
+    pub fn weight_bytes(&self) -> usize {
+        let tables = self.modules().map(|(_, _, module)| &module.weight);
+        let tables = tables.chain([&self.embedding]).chain(&self.head);
+        let bytes = |table: &Table<B>| match &table.stored {
+            Stored::Frozen(weight) => self.backend.weight_bytes(weight),
+            Stored::Trained(_) => 0,
+        };
+        tables.map(bytes).sum::<usize>() + (self.vectors.len() + self.rope.len()) * size_of::<f32>()
     }
 
     pub(crate) fn head(&self) -> &Table<B> {

@@ -135,7 +135,7 @@ impl<B: Backend> Decoder<B> {
         let source = Noting { checkpoint: &checkpoint, used: RefCell::default() };
         let decoder = match quantize {
             Some(options) => {
-                let source = QuantizeOnLoad { source: &source, options };
+                let source = QuantizeOnLoad::new(&source, options);
                 Decoder::new(backend, config, &source, trainable)?
             }
             None => Decoder::new(backend, config, &source, trainable)?,

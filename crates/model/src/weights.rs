@@ -1,5 +1,7 @@
 //! Where the tensors of a model come from: files, or a random start.
 
+use std::cell::RefCell;
+
 use compute::DType;
 use formats::quant::{Bnb4Matrix, Bnb4Options, QuantizedMatrix};
 
@@ -118,10 +120,27 @@ pub(crate) fn expect_shape(
 /// A base whose projections are quantized to four bits as they are loaded, the frozen side of QLoRA (Dettmers et al.
 /// 2023); embedding, head and norms stay as they are, as in bitsandbytes.
 pub struct QuantizeOnLoad<'a> {
-    /// Where the tensors come from.
-    pub source: &'a dyn TensorSource,
-    /// Type, block and whether scales are quantized too.
-    pub options: Bnb4Options,
+    source: &'a dyn TensorSource,
+    options: Bnb4Options,
+    /// Values of the matrix at hand: new memory for each would cost more than reading it.
+    bytes: RefCell<Vec<u8>>,
+}
+
+impl<'a> QuantizeOnLoad<'a> {
+    /// The tensors of `source`, quantized as `options` say.
+    pub fn new(source: &'a dyn TensorSource, options: Bnb4Options) -> Self {
+        QuantizeOnLoad { source, options, bytes: RefCell::default() }
+    }
+
+    /// The tensor `name`, in memory that is used again.
+    fn stored(&self, name: &str) -> Result<StoredTensor> {
+        let Some((dtype, shape)) = self.source.info(name)? else { return self.source.tensor(name) };
+        let mut bytes = self.bytes.take();
+        // A source that knows the shape has as many values.
+        bytes.resize(dtype.bytes(shape.iter().product()), 0);
+        self.source.read_into(name, &mut bytes)?;
+        Ok(StoredTensor { dtype, shape, bytes })
+    }
 }
 
 impl TensorSource for QuantizeOnLoad<'_> {
@@ -141,9 +160,10 @@ impl TensorSource for QuantizeOnLoad<'_> {
         if !name.ends_with("_proj.weight") {
             return Ok(None);
         }
-        let tensor = self.source.tensor(name)?;
+        let tensor = self.stored(name)?;
         let Ok(shape) = <[usize; 2]>::try_from(tensor.shape.as_slice()) else { return Ok(None) };
         let matrix = Bnb4Matrix::quantize_with(shape, self.options, |first, out| tensor.decode(first, out));
+        self.bytes.replace(tensor.bytes);
         let matrix = matrix.map_err(|mismatch| Error::Quantization {
             origin: self.origin(),
             tensor: name.to_owned(),

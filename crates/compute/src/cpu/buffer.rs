@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use super::Threads;
 use super::embed;
 use super::gemm::{Elements, Operand};
+use super::pages;
 use crate::{DType, DeviceBuffer, Error, Matrix, Result, View, ViewMut};
 
 /// A cache line, and the width of an AVX-512 register.
@@ -30,7 +31,8 @@ impl CpuBuffer {
         let spare = ALIGNMENT / size_of::<f32>() - 1;
         let out_of_memory = || Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<f32>()) };
         let total = len.checked_add(spare).ok_or_else(out_of_memory)?;
-        let storage: Box<[f32]> = bytemuck::try_zeroed_slice_box(total).map_err(|()| out_of_memory())?;
+        let mut storage: Box<[f32]> = bytemuck::try_zeroed_slice_box(total).map_err(|()| out_of_memory())?;
+        pages::prefer_large(&mut storage);
         let start = storage.as_ptr().align_offset(ALIGNMENT);
         Ok(CpuBuffer { storage, start, len })
     }

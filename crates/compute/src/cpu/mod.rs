@@ -16,6 +16,7 @@ mod loss;
 mod math;
 mod norm;
 mod optimizer;
+mod pages;
 mod rope;
 mod softcap;
 mod threads;
@@ -38,6 +39,10 @@ use crate::{
     DeviceBuffer, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup, Matrix, NormGain, Result,
     RmsNorm, RmsNormBackward, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
+
+/// Panels that all threads read (`gemm`), and those of each thread with the tiles of its attention.
+const WORK: usize = 10 << 20;
+const WORK_OF_THREAD: usize = 3 << 20;
 
 /// The processor as a device.
 #[derive(Debug)]
@@ -72,6 +77,10 @@ impl Cpu {
 impl Backend for Cpu {
     type Buffer = CpuBuffer;
     type Weight = CpuWeight;
+
+    fn work_bytes(&self) -> usize {
+        WORK + self.threads.count() * WORK_OF_THREAD
+    }
 
     fn zeros(&self, what: &'static str, len: usize) -> Result<CpuBuffer> {
         CpuBuffer::zeros(what, len)

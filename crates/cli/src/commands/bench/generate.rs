@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use model::{Decoder, Generator, RandomStart, Sampling, Stop, Trainable};
 use serde_json::{Value, json};
+use track::memory;
 
-use super::{SEED, about, milliseconds, peak_memory, rate, shape_name, texts};
+use super::{SEED, about, milliseconds, rate, shape_name, texts};
 use crate::args::Shape;
 use crate::failure::Outcome;
 use crate::known_models;
@@ -47,6 +48,6 @@ pub(super) fn measure(shape: Shape, batch: usize, prompt: usize, tokens: usize) 
     report["prefill_tokens_per_second"] = rate(batch * prompt, &reading);
     // The first token of each text came with its prompt.
     report["decode_tokens_per_second"] = rate(batch * (tokens - 1), &writing);
-    report["peak_rss_bytes"] = json!(peak_memory());
+    report["peak_rss_bytes"] = json!(memory::peak());
     Ok(report)
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use model::{Decoder, Trainable};
 use serde_json::{Value, json};
+use track::memory;
 
-use super::{about, memory, train};
+use super::{about, train};
 use crate::args::FourBit;
 use crate::failure::{Outcome, io};
 use crate::pipeline::base;
@@ -30,14 +31,14 @@ pub(super) fn measure(name: &str, quantize: Option<FourBit>, rounds: usize) -> O
         length = files.iter().map(|file| read_through(file)).sum::<Outcome<u64>>()?;
         reading = reading.min(clock.elapsed().as_secs_f64());
 
-        let before = memory("VmRSS:");
+        let before = memory::resident();
         let clock = Instant::now();
         let decoder = Decoder::load_as(base::device(), &folder, &Trainable::Nothing, options)?;
         loading = loading.min(clock.elapsed().as_secs_f64());
         // Nothing before the first load has held more.
         if peak.is_none() {
-            let grown = |key| Some(memory(key)?.saturating_sub(before?));
-            (peak, resident) = (grown("VmHWM:"), grown("VmRSS:"));
+            let grown = |now: Option<u64>| Some(now?.saturating_sub(before?));
+            (peak, resident) = (grown(memory::peak()), grown(memory::resident()));
         }
         report = about(("model", name), &decoder);
         drop(black_box(decoder));

@@ -89,18 +89,6 @@ fn median(values: &[f64]) -> f64 {
     if sorted.len().is_multiple_of(2) { (sorted[middle - 1] + sorted[middle]) / 2.0 } else { sorted[middle] }
 }
 
-/// The most memory that this process has had, where the system says so.
-fn peak_memory() -> Option<u64> {
-    memory("VmHWM:")
-}
-
-/// Memory of this process in bytes as Linux counts it, now (`VmRSS:`) or at its largest (`VmHWM:`).
-fn memory(key: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 fn show(report: Value, json: bool) -> Outcome<()> {
     if json {
         return output::print_json(&report);

@@ -7,9 +7,10 @@ use dataset::{Batch, Sample};
 use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{Activations, Checkpointing, Decoder, LoraConfig, QuantizeOnLoad, RandomStart, Trainable};
 use serde_json::{Value, json};
+use track::memory;
 use train::{Optimizer, Recipe, Settings};
 
-use super::{SEED, about, milliseconds, peak_memory, rate, shape_name, texts};
+use super::{SEED, about, milliseconds, rate, shape_name, texts};
 use crate::args::{BenchTrain, FourBit, LayerCheckpointing};
 use crate::failure::Outcome;
 use crate::known_models;
@@ -21,7 +22,7 @@ pub(super) fn measure(what: &BenchTrain) -> Outcome<Value> {
     let clock = Instant::now();
     let mut decoder = decoder(what)?;
     let load_seconds = clock.elapsed().as_secs_f64();
-    let load_peak = peak_memory();
+    let load_peak = memory::peak();
     let recipe = Recipe::default();
     let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe))?;
     let checkpointing = match what.gradient_checkpointing {
@@ -63,7 +64,7 @@ pub(super) fn measure(what: &BenchTrain) -> Outcome<Value> {
     report["step_ms"] = milliseconds(&seconds);
     report["tokens_per_second"] = rate(batch * length, &seconds);
     report["load_peak_rss_bytes"] = json!(load_peak);
-    report["peak_rss_bytes"] = json!(peak_memory());
+    report["peak_rss_bytes"] = json!(memory::peak());
     Ok(report)
 }
 
@@ -82,7 +83,7 @@ fn decoder(what: &BenchTrain) -> Outcome<Decoder<Cpu>> {
     let start = RandomStart::new(config.clone(), SEED);
     Ok(match quantize {
         Some(options) => {
-            let source = QuantizeOnLoad { source: &start, options };
+            let source = QuantizeOnLoad::new(&start, options);
             Decoder::new(device, config, &source, &trainable)?
         }
         None => Decoder::new(device, config, &start, &trainable)?,
