@@ -25,7 +25,7 @@ SMOLLM2_135M = dict(
 )
 
 
-TINYLLAMA_1100M = dict(
+TINYLLAMA = dict(
     vocab_size=32000,
     hidden_size=2048,
     intermediate_size=5632,
@@ -38,7 +38,7 @@ TINYLLAMA_1100M = dict(
     tie_word_embeddings=False,
 )
 
-SHAPES = {"smollm2135m": SMOLLM2_135M, "tinyllama1100m": TINYLLAMA_1100M}
+SHAPES = {"smollm2135m": SMOLLM2_135M, "tinyllama": TINYLLAMA}
 
 
 def shape(layers=None, name="smollm2135m"):

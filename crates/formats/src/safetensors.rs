@@ -4,6 +4,7 @@
 //! truncated while it is open gives an error and not a signal.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -197,17 +198,46 @@ impl SafetensorsFile {
         }
     }
 
-    /// Decodes a tensor whose elements have `N` bytes, some at a time, so that memory holds little but the result.
-    fn elements<T, const N: usize>(&self, name: &str, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+    /// Hands a tensor's elements as `f32` to `take`, some at a time with the number of the first, so that memory never
+    /// holds all of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SafetensorsFile::f32`].
+    pub fn each_f32(&self, name: &str, take: impl FnMut(usize, &[f32])) -> Result<()> {
+        match self.entry(name)?.dtype {
+            Dtype::F32 => self.pieces(name, f32::from_le_bytes, take),
+            Dtype::F16 => self.pieces(name, |bytes| f16::from_le_bytes(bytes).to_f32(), take),
+            Dtype::BF16 => self.pieces(name, |bytes| bf16::from_le_bytes(bytes).to_f32(), take),
+            other => Err(self.wrong_dtype(name, "F32, F16 or BF16", other)),
+        }
+    }
+
+    /// Decodes a tensor whose elements have `N` bytes.
+    fn elements<T: Copy, const N: usize>(&self, name: &str, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let mut all = Vec::with_capacity(self.place(name)?.1 / N);
+        self.pieces(name, decode, |_, values: &[T]| all.extend_from_slice(values))?;
+        Ok(all)
+    }
+
+    /// Decodes a tensor whose elements have `N` bytes, some at a time.
+    fn pieces<T, const N: usize>(
+        &self,
+        name: &str,
+        decode: impl Fn([u8; N]) -> T,
+        mut take: impl FnMut(usize, &[T]),
+    ) -> Result<()> {
         let (start, length) = self.place(name)?;
-        let mut values = Vec::with_capacity(length / N);
         let mut chunk = vec![0; CHUNK.min(length)];
+        let mut values = Vec::with_capacity(chunk.len() / N);
         for at in (0..length).step_by(CHUNK) {
             let part = &mut chunk[..CHUNK.min(length - at)];
             self.file.read_into(start + at as u64, part)?;
+            values.clear();
             values.extend(part.as_chunks().0.iter().map(|bytes| decode(*bytes)));
+            take(at / N, &values);
         }
-        Ok(values)
+        Ok(())
     }
 
     fn wrong_dtype(&self, name: &str, expected: &'static str, got: Dtype) -> Error {
@@ -250,6 +280,17 @@ fn check_length(
     Err(Error::Length { path: path.to_owned(), part, expected, got: length })
 }
 
+/// A tensor whose bytes are still to come.
+#[derive(Debug, Clone)]
+pub struct TensorShape {
+    /// Its name.
+    pub name: String,
+    /// The type of an element.
+    pub dtype: Dtype,
+    /// The extent of each dimension, slowest first.
+    pub shape: Vec<usize>,
+}
+
 /// Writes tensors to a file: whole or not at all, and the same bytes for the same input in whatever order.
 ///
 /// The layout is that of the reference implementation: wider types first, then by name.
@@ -264,31 +305,8 @@ pub fn write(
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
     let path = path.as_ref();
-    let mut sorted: Vec<&TensorBytes<'_>> = tensors.iter().collect();
-    sorted.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(b.name)));
-    let header = header_of(path, &sorted, metadata)?;
-    atomic::write_atomic_with(path, |writer| {
-        writer.write_all(&(header.len() as u64).to_le_bytes())?;
-        writer.write_all(&header)?;
-        sorted.iter().try_for_each(|tensor| writer.write_all(tensor.bytes))
-    })
-}
-
-/// The header of tensors in the order of the file, padded to eight bytes.
-fn header_of(
-    path: &Path,
-    sorted: &[&TensorBytes<'_>],
-    metadata: &BTreeMap<String, String>,
-) -> Result<Vec<u8>> {
-    let mut header = serde_json::Map::new();
-    if !metadata.is_empty() {
-        header.insert("__metadata__".to_owned(), serde_json::json!(metadata));
-    }
-    let mut offset = 0;
-    for tensor in sorted {
-        let elements = tensor.shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent));
-        let bits = elements.and_then(|elements| elements.checked_mul(tensor.dtype.bitsize()));
-        if bits != tensor.bytes.len().checked_mul(8) {
+    for tensor in tensors {
+        if byte_length(tensor.dtype, tensor.shape) != Some(tensor.bytes.len()) {
             return Err(Error::malformed(
                 path,
                 format!(
@@ -300,18 +318,103 @@ fn header_of(
                 ),
             ));
         }
-        let info = TensorInfo {
-            dtype: tensor.dtype,
-            shape: tensor.shape.to_vec(),
-            data_offsets: (offset, offset + tensor.bytes.len()),
+    }
+    let shape = |t: &TensorBytes<'_>| TensorShape {
+        name: t.name.to_owned(),
+        dtype: t.dtype,
+        shape: t.shape.to_vec(),
+    };
+    let shapes: Vec<TensorShape> = tensors.iter().map(shape).collect();
+    write_with(path, &shapes, metadata, |index, writer| writer.write_all(tensors[index].bytes))
+}
+
+/// As [`write`], of tensors whose bytes `fill` writes one after the other, so that they need not be in memory together:
+/// `fill(i, writer)` writes those of `tensors[i]`.
+///
+/// # Errors
+///
+/// Those of [`write`].
+pub fn write_with(
+    path: impl AsRef<Path>,
+    tensors: &[TensorShape],
+    metadata: &BTreeMap<String, String>,
+    mut fill: impl FnMut(usize, &mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (&tensors[a], &tensors[b]);
+        b.dtype.cmp(&a.dtype).then(a.name.cmp(&b.name))
+    });
+    let (header, lengths) = header_of(path, order.iter().map(|&index| &tensors[index]), metadata)?;
+    atomic::write_atomic_with(path, |writer| {
+        writer.write_all(&(header.len() as u64).to_le_bytes())?;
+        writer.write_all(&header)?;
+        for (&index, length) in order.iter().zip(lengths) {
+            let mut counted = Counted { writer: &mut *writer, count: 0 };
+            fill(index, &mut counted)?;
+            if counted.count != length {
+                let (name, got) = (&tensors[index].name, counted.count);
+                return Err(io::Error::other(format!("tensor {name}: {got} bytes of {length} were written")));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Counts what is written through it.
+struct Counted<'a> {
+    writer: &'a mut dyn Write,
+    count: usize,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.count += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Bytes of a tensor; `None` when they are no whole number, or beyond the address space.
+fn byte_length(dtype: Dtype, shape: &[usize]) -> Option<usize> {
+    let elements = shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent))?;
+    let bits = elements.checked_mul(dtype.bitsize())?;
+    bits.is_multiple_of(8).then_some(bits / 8)
+}
+
+/// The header of tensors in the order of the file, padded to eight bytes, and how long each of them is.
+fn header_of<'a>(
+    path: &Path,
+    sorted: impl Iterator<Item = &'a TensorShape>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(Vec<u8>, Vec<usize>)> {
+    let mut header = serde_json::Map::new();
+    if !metadata.is_empty() {
+        header.insert("__metadata__".to_owned(), serde_json::json!(metadata));
+    }
+    let (mut offset, mut lengths) = (0usize, Vec::new());
+    for tensor in sorted {
+        let length = byte_length(tensor.dtype, &tensor.shape);
+        let end = length.and_then(|length| offset.checked_add(length));
+        let (Some(length), Some(end)) = (length, end) else {
+            let what = format!("tensor {}: {} of shape {:?}", tensor.name, tensor.dtype, tensor.shape);
+            return Err(Error::malformed(path, what));
         };
-        offset += tensor.bytes.len();
-        let earlier = header.insert(tensor.name.to_owned(), serde_json::json!(info));
+        let info =
+            TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets: (offset, end) };
+        offset = end;
+        lengths.push(length);
+        let earlier = header.insert(tensor.name.clone(), serde_json::json!(info));
         if earlier.is_some() {
             return Err(Error::malformed(path, format!("tensor {} was given twice", tensor.name)));
         }
     }
     let mut bytes = serde_json::Value::Object(header).to_string().into_bytes();
     bytes.resize(bytes.len().next_multiple_of(PREFIX as usize), b' ');
-    Ok(bytes)
+    Ok((bytes, lengths))
 }

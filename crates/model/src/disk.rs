@@ -16,25 +16,40 @@ use crate::{Config, Decoder, Error, Parameter, Result, read_range};
 
 impl TensorSource for Checkpoint {
     fn tensor(&self, name: &str) -> Result<StoredTensor> {
-        if !self.contains(name) {
-            return Err(Error::MissingTensor { origin: self.origin(), tensor: name.to_owned() });
-        }
-        let tensor = Checkpoint::tensor(self, name)?;
-        let dtype = match tensor.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::Bf16,
-            other => {
-                let dtype = format!("{other:?}");
-                return Err(Error::TensorType { origin: self.origin(), tensor: name.to_owned(), dtype });
-            }
-        };
-        Ok(StoredTensor { dtype, shape: tensor.shape, bytes: tensor.bytes })
+        let (dtype, shape) = stored(self, name)?;
+        Ok(StoredTensor { dtype, shape, bytes: Checkpoint::tensor(self, name)?.bytes })
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DType, Vec<usize>)>> {
+        stored(self, name).map(Some)
+    }
+
+    fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        Ok(Checkpoint::read_into(self, name, into)?)
     }
 
     fn origin(&self) -> String {
         self.path().display().to_string()
     }
+}
+
+/// Type and shape of a tensor, from the header of its file.
+fn stored(checkpoint: &Checkpoint, name: &str) -> Result<(DType, Vec<usize>)> {
+    let origin = || checkpoint.path().display().to_string();
+    if !checkpoint.contains(name) {
+        return Err(Error::MissingTensor { origin: origin(), tensor: name.to_owned() });
+    }
+    let (dtype, shape) = checkpoint.info(name)?;
+    let dtype = match dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::Bf16,
+        other => {
+            let dtype = format!("{other:?}");
+            return Err(Error::TensorType { origin: origin(), tensor: name.to_owned(), dtype });
+        }
+    };
+    Ok((dtype, shape.to_vec()))
 }
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -50,6 +65,15 @@ impl TensorSource for Noting<'_> {
     fn tensor(&self, name: &str) -> Result<StoredTensor> {
         self.used.borrow_mut().insert(name.to_owned());
         TensorSource::tensor(self.checkpoint, name)
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DType, Vec<usize>)>> {
+        TensorSource::info(self.checkpoint, name)
+    }
+
+    fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        self.used.borrow_mut().insert(name.to_owned());
+        TensorSource::read_into(self.checkpoint, name, into)
     }
 
     fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
@@ -111,7 +135,7 @@ impl<B: Backend> Decoder<B> {
         let source = Noting { checkpoint: &checkpoint, used: RefCell::default() };
         let decoder = match quantize {
             Some(options) => {
-                let source = QuantizeOnLoad { source: &source, options };
+                let source = QuantizeOnLoad::new(&source, options);
                 Decoder::new(backend, config, &source, trainable)?
             }
             None => Decoder::new(backend, config, &source, trainable)?,

@@ -3,6 +3,7 @@
 mod activations;
 mod backward;
 mod cache;
+mod checkpointing;
 mod config;
 mod decoder;
 mod disk;
@@ -24,6 +25,7 @@ mod weights;
 pub use activations::{ActivationPlan, Activations};
 pub use backward::Labels;
 pub use cache::Cache;
+pub use checkpointing::Checkpointing;
 pub use config::{Config, Family, Features, RopeScaling};
 pub use decoder::Decoder;
 pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use compute::Backend;
 use dataset::Sample;
-use model::Decoder;
+use model::{Checkpointing, Decoder};
 use track::{RunFolder, Stats, StepRow};
 
 use crate::identity::Identity;
@@ -57,6 +57,10 @@ pub struct Job<'a, B: Backend> {
     pub examiner: Option<&'a dyn Examiner<B>>,
     /// The processes that share the work. All have the same recipe and samples; only rank 0 resumes and examines.
     pub ranks: &'a dyn Communicator,
+    /// What each layer computes again; without it what the recipe says, and nothing for `auto`.
+    pub checkpointing: Option<Vec<Checkpointing>>,
+    /// Bytes that were planned, to be compared with the peak.
+    pub planned_memory: Option<u64>,
 }
 
 impl<'a, B: Backend> Job<'a, B> {
@@ -74,6 +78,8 @@ impl<'a, B: Backend> Job<'a, B> {
             stop: None,
             examiner: None,
             ranks: &Alone,
+            checkpointing: None,
+            planned_memory: None,
         }
     }
 

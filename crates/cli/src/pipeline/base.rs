@@ -6,11 +6,13 @@ use std::sync::Arc;
 use compute::Cpu;
 use compute::cpu::Precision;
 use dataset::Example;
+use formats::Checkpoint;
 use model::{ChatTemplate, Config, Decoder, Features, RandomStart, Tokenizer, Trainable};
-use train::{NewModel, Recipe};
+use train::{Adapter, NewModel, Recipe};
 
 use super::quantization;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, no_room};
+use crate::output;
 
 /// A decoder with all that belongs to it.
 #[derive(Debug)]
@@ -52,6 +54,42 @@ pub(crate) fn template(folder: &Path, adapter: Option<&Path>) -> Outcome<ChatTem
     Ok(ChatTemplate::from_dir(own.unwrap_or(folder))?)
 }
 
+/// Bytes of a weight with its gradient and the least that an optimizer keeps.
+const TRAINED: u64 = 10;
+
+/// Refuses a base whose weights alone have no room, before the system ends the program while it loads them.
+fn refuse_too_large(recipe: &Recipe, folder: &Path) -> Outcome<()> {
+    let (Ok(checkpoint), Some(available)) = (Checkpoint::open(folder), track::memory::available()) else {
+        return Ok(()); // Whoever loads it says what is wrong with it.
+    };
+    let mut needed = 0;
+    for name in checkpoint.names() {
+        let (_, shape) = checkpoint.info(name)?;
+        let values = shape.iter().product::<usize>() as u64;
+        needed += match recipe.adapter {
+            Adapter::Full => values * TRAINED,
+            Adapter::Qlora if name.ends_with("_proj.weight") => values / 2 + values / 64,
+            _ => checkpoint.byte_length(name)? as u64,
+        };
+    }
+    if needed <= available || !recipe.memory_check {
+        return Ok(());
+    }
+    let smaller = match recipe.adapter {
+        Adapter::Full => vec!["`adapter: lora`".to_owned(), "`adapter: qlora`".to_owned()],
+        Adapter::Lora => vec!["`adapter: qlora`".to_owned()],
+        Adapter::Qlora => Vec::new(),
+    };
+    let [needed, available] = [needed, available].map(output::bytes);
+    Err(no_room(
+        format!(
+            "the weights of {} need about {needed} of memory, {available} are available",
+            folder.display()
+        ),
+        &smaller,
+    ))
+}
+
 impl Model {
     /// Loads a base and, where one is named, its adapter.
     pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
@@ -70,6 +108,7 @@ impl Model {
     /// Loads the base of `recipe` with what the recipe trains.
     pub(crate) fn for_training(recipe: &Recipe, name: &str, device: Arc<Cpu>) -> Outcome<Self> {
         let folder = formats::hub::resolve(name)?;
+        refuse_too_large(recipe, &folder)?;
         let decoder = Decoder::load_as(device, &folder, &recipe.trainable(), recipe.quantization())?;
         let tokenizer = Tokenizer::from_dir(&folder)?;
         let template = match recipe.chat_template.as_str() {

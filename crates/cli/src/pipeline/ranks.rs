@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use compute::Cpu;
 use serde::{Deserialize, Serialize};
-use train::{Alone, Communicator, Job, Recipe};
+use train::{Alone, Communicator, Job, Longest, MemoryPlan, Plan, Recipe};
 
 use super::base::{self, Model};
 use super::training;
@@ -167,7 +167,9 @@ pub(crate) fn assist(team: &Team<'_>) -> Outcome<()> {
     let validation = train::share_samples(ranks, Vec::new())?;
     let interrupts = Interrupts::watch()?;
     let stop = Some(interrupts.flag());
-    let job = Job { stop, ranks, ..Job::new(recipe, &samples, &validation) };
+    let longest = Longest::of(&Plan::new(recipe, &samples), &samples, &validation);
+    let checkpointing = Some(MemoryPlan::new(&decoder, recipe, longest).1);
+    let job = Job { stop, ranks, checkpointing, ..Job::new(recipe, &samples, &validation) };
     train::assist(&mut decoder, &job).map_err(|error| training::ended(error, &interrupts))
 }
 
