@@ -3,7 +3,9 @@
 //! Only the header is kept in memory. Tensors are read when they are asked for (never mapped), so that a file which is
 //! truncated while it is open gives an error and not a signal.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -250,6 +252,17 @@ fn check_length(
     Err(Error::Length { path: path.to_owned(), part, expected, got: length })
 }
 
+/// A tensor to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewTensor<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// The extent of each dimension.
+    pub shape: &'a [usize],
+}
+
 /// Writes tensors to a file: whole or not at all, and the same bytes for the same input in whatever order.
 ///
 /// The layout is that of the reference implementation: wider types first, then by name.
@@ -263,55 +276,98 @@ pub fn write(
     tensors: &[TensorBytes<'_>],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    let mut sorted: Vec<&TensorBytes<'_>> = tensors.iter().collect();
-    sorted.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(b.name)));
-    let header = header_of(path, &sorted, metadata)?;
-    atomic::write_atomic_with(path, |writer| {
-        writer.write_all(&(header.len() as u64).to_le_bytes())?;
-        writer.write_all(&header)?;
-        sorted.iter().try_for_each(|tensor| writer.write_all(tensor.bytes))
-    })
+    let described: Vec<NewTensor<'_>> = tensors
+        .iter()
+        .map(|tensor| NewTensor { name: tensor.name, dtype: tensor.dtype, shape: tensor.shape })
+        .collect();
+    write_with(path, &described, metadata, |number| Ok(Cow::Borrowed(tensors[number].bytes)))
 }
 
-/// The header of tensors in the order of the file, padded to eight bytes.
-fn header_of(
-    path: &Path,
-    sorted: &[&TensorBytes<'_>],
+/// As [`write()`], with `bytes` asked for the bytes of each tensor when its turn comes, so that no more than one needs
+/// to be in memory.
+///
+/// # Errors
+///
+/// Those of [`write()`], and the errors of `bytes`.
+pub fn write_with<'a>(
+    path: impl AsRef<Path>,
+    tensors: &[NewTensor<'_>],
     metadata: &BTreeMap<String, String>,
-) -> Result<Vec<u8>> {
+    mut bytes: impl FnMut(usize) -> Result<Cow<'a, [u8]>>,
+) -> Result<()> {
+    let path = path.as_ref();
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (&tensors[a], &tensors[b]);
+        b.dtype.cmp(&a.dtype).then(a.name.cmp(b.name))
+    });
+    let (header, lengths) = header_of(path, order.iter().map(|number| &tensors[*number]), metadata)?;
+    let mut refused = None;
+    let written = atomic::write_atomic_with(path, |writer| {
+        writer.write_all(&(header.len() as u64).to_le_bytes())?;
+        writer.write_all(&header)?;
+        for (number, length) in order.iter().zip(&lengths) {
+            let tensor =
+                bytes(*number).and_then(|bytes| expect_length(path, &tensors[*number], *length, bytes));
+            match tensor {
+                Ok(bytes) => writer.write_all(&bytes)?,
+                Err(error) => {
+                    refused = Some(error);
+                    return Err(io::ErrorKind::Other.into());
+                }
+            }
+        }
+        Ok(())
+    });
+    refused.map_or(written, Err)
+}
+
+fn expect_length<'a>(
+    path: &Path,
+    tensor: &NewTensor<'_>,
+    length: usize,
+    bytes: Cow<'a, [u8]>,
+) -> Result<Cow<'a, [u8]>> {
+    if bytes.len() == length {
+        return Ok(bytes);
+    }
+    let NewTensor { name, dtype, shape } = tensor;
+    let got = bytes.len();
+    Err(Error::malformed(
+        path,
+        format!("tensor {name}: {got} bytes were given for {dtype} of shape {shape:?}"),
+    ))
+}
+
+/// The header of tensors in the order of the file, padded to eight bytes, and the length of each.
+fn header_of<'a>(
+    path: &Path,
+    sorted: impl Iterator<Item = &'a NewTensor<'a>>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(Vec<u8>, Vec<usize>)> {
     let mut header = serde_json::Map::new();
     if !metadata.is_empty() {
         header.insert("__metadata__".to_owned(), serde_json::json!(metadata));
     }
-    let mut offset = 0;
-    for tensor in sorted {
-        let elements = tensor.shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent));
-        let bits = elements.and_then(|elements| elements.checked_mul(tensor.dtype.bitsize()));
-        if bits != tensor.bytes.len().checked_mul(8) {
-            return Err(Error::malformed(
-                path,
-                format!(
-                    "tensor {}: {} bytes were given for {} of shape {:?}",
-                    tensor.name,
-                    tensor.bytes.len(),
-                    tensor.dtype,
-                    tensor.shape
-                ),
-            ));
-        }
-        let info = TensorInfo {
-            dtype: tensor.dtype,
-            shape: tensor.shape.to_vec(),
-            data_offsets: (offset, offset + tensor.bytes.len()),
+    let (mut offset, mut lengths) = (0usize, Vec::new());
+    for NewTensor { name, dtype, shape } in sorted {
+        let elements = shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent));
+        let bits = elements.and_then(|elements| elements.checked_mul(dtype.bitsize()));
+        let length = bits.filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8);
+        let end = length.and_then(|length| offset.checked_add(length));
+        let (Some(length), Some(end)) = (length, end) else {
+            let what = format!("tensor {name}: {dtype} of shape {shape:?} is no whole number of bytes");
+            return Err(Error::malformed(path, what));
         };
-        offset += tensor.bytes.len();
-        let earlier = header.insert(tensor.name.to_owned(), serde_json::json!(info));
+        let info = TensorInfo { dtype: *dtype, shape: shape.to_vec(), data_offsets: (offset, end) };
+        let earlier = header.insert((*name).to_owned(), serde_json::json!(info));
         if earlier.is_some() {
-            return Err(Error::malformed(path, format!("tensor {} was given twice", tensor.name)));
+            return Err(Error::malformed(path, format!("tensor {name} was given twice")));
         }
+        offset = end;
+        lengths.push(length);
     }
     let mut bytes = serde_json::Value::Object(header).to_string().into_bytes();
     bytes.resize(bytes.len().next_multiple_of(PREFIX as usize), b' ');
-    Ok(bytes)
+    Ok((bytes, lengths))
 }

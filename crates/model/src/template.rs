@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use chat::Message;
+use formats::GgufFile;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind};
@@ -73,6 +74,38 @@ impl ChatTemplate {
                     builtin::names()
                 ),
             )),
+        }
+    }
+
+    /// The template inside a GGUF file, `tokenizer.chat_template`, with the texts of the tokens that the file gives
+    /// these roles.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Template`] when there is none or it is not valid; [`Error::Format`] when a value is of another type.
+    pub fn from_gguf(file: &GgufFile) -> Result<Self> {
+        let origin = file.path().display().to_string();
+        let tokens: Option<&[String]> = file.get("tokenizer.ggml.tokens")?;
+        let text = |role: &str| -> Result<Option<String>> {
+            let id: Option<usize> = file.get(&format!("tokenizer.ggml.{role}_token_id"))?;
+            Ok(id.and_then(|id| tokens?.get(id).cloned()))
+        };
+        let texts = SpecialTexts {
+            bos: text("bos")?,
+            eos: text("eos")?,
+            pad: text("padding")?,
+            unk: text("unknown")?,
+        };
+        match file.get::<&str>("tokenizer.chat_template")? {
+            Some(source) => Self::compile(origin, source.to_owned(), texts),
+            None => {
+                let names = builtin::names();
+                let reason = format!(
+                    "no chat template: the metadata has no tokenizer.chat_template; hint: name a built-in one \
+                     ({names})"
+                );
+                Err(wrong(&origin, reason))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where the tensors of a model come from: files, or a random start.
 
 use compute::DType;
-use formats::quant::{Bnb4Matrix, Bnb4Options, QuantizedMatrix};
+use formats::quant::{Bnb4Matrix, Bnb4Options, Int8Matrix, QuantizedMatrix};
 
 use crate::{Config, Error, Result};
 
@@ -76,13 +76,28 @@ pub(crate) fn expect(source: &dyn TensorSource, name: &str, shape: &[usize]) -> 
     Ok(tensor)
 }
 
-/// A base whose projections are quantized to four bits as they are loaded, the frozen side of QLoRA (Dettmers et al.
-/// 2023); embedding, head and norms stay as they are, as in bitsandbytes.
+/// The bits that projections are brought into as they are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantize {
+    /// bitsandbytes' four bits in blocks, the frozen side of QLoRA (Dettmers et al. 2023).
+    FourBit(Bnb4Options),
+    /// Signed bytes with one scale a row, the weights of LLM.int8 (Dettmers et al. 2022); activations stay floats.
+    EightBit,
+}
+
+impl From<Bnb4Options> for Quantize {
+    fn from(options: Bnb4Options) -> Self {
+        Quantize::FourBit(options)
+    }
+}
+
+/// A base whose projections are quantized as they are loaded; those that are quantized already stay in their own bits,
+/// and embedding, head and norms stay as they are, both as in transformers.
 pub struct QuantizeOnLoad<'a> {
     /// Where the tensors come from.
     pub source: &'a dyn TensorSource,
-    /// Type, block and whether scales are quantized too.
-    pub options: Bnb4Options,
+    /// The bits.
+    pub bits: Quantize,
 }
 
 impl TensorSource for QuantizeOnLoad<'_> {
@@ -91,15 +106,24 @@ impl TensorSource for QuantizeOnLoad<'_> {
     }
 
     fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
-        if !name.ends_with("_proj.weight") {
-            return Ok(None);
+        let own = self.source.quantized(name)?;
+        if own.is_some() || !name.ends_with("_proj.weight") {
+            return Ok(own);
         }
         let tensor = self.source.tensor(name)?;
         let Ok(shape) = <[usize; 2]>::try_from(tensor.shape.as_slice()) else { return Ok(None) };
-        let matrix = Bnb4Matrix::quantize(shape, &tensor.to_f32(), self.options).map_err(|mismatch| {
-            Error::Quantization { origin: self.origin(), tensor: name.to_owned(), mismatch }
-        })?;
-        Ok(Some(matrix.into()))
+        let values = tensor.to_f32();
+        let matrix = match self.bits {
+            Quantize::FourBit(options) => {
+                Bnb4Matrix::quantize(shape, &values, options).map(QuantizedMatrix::from)
+            }
+            Quantize::EightBit => Int8Matrix::quantize(shape, &values).map(QuantizedMatrix::from),
+        };
+        matrix.map(Some).map_err(|mismatch| Error::Quantization {
+            origin: self.origin(),
+            tensor: name.to_owned(),
+            mismatch,
+        })
     }
 
     fn origin(&self) -> String {

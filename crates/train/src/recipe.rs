@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dataset::{Cleaning, Layout, Overlong, SplitOptions};
 use formats::quant::{Bnb4Options, Bnb4Type};
-use model::{LoraConfig, Trainable};
+use model::{LoraConfig, Quantize, Trainable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,8 @@ const BLOCK: usize = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// The model to start from: a folder in Hugging Face layout, or a name in the offline hub cache.
+    /// The model to start from: a folder in Hugging Face layout (plain, or quantized by bitsandbytes or GPTQ), a GGUF
+    /// file, or a name in the offline hub cache.
     pub base_model: Option<String>,
     /// Instead of `base_model`: the shape of a model that starts from random weights.
     pub base_model_config: Option<NewModel>,
@@ -36,6 +37,8 @@ pub struct Recipe {
     pub bnb_4bit_quant_type: FourBit,
     /// With `adapter: qlora`: quantize the blocks' scales too.
     pub bnb_4bit_use_double_quant: bool,
+    /// With `adapter: lora`: keep the base's projections as signed bytes with one scale a row, as LLM.int8 does.
+    pub load_in_8bit: bool,
     /// The files to learn from.
     pub datasets: Vec<DatasetFile>,
     /// Rules that rows must pass.
@@ -205,6 +208,7 @@ impl Default for Recipe {
             peft_use_rslora: false,
             bnb_4bit_quant_type: FourBit::Nf4,
             bnb_4bit_use_double_quant: true,
+            load_in_8bit: false,
             datasets: Vec::new(),
             cleaning: Cleaning::default(),
             split: SplitOptions::default(),
@@ -294,6 +298,9 @@ impl Recipe {
                 return wrong(key, "is not above 0");
             }
         }
+        if self.load_in_8bit && self.adapter != Adapter::Lora {
+            return wrong("load_in_8bit", "needs `adapter: lora` (qlora keeps the base in four bits)");
+        }
         if self.loraplus_lr_ratio.is_some() && self.adapter != Adapter::Lora {
             return wrong("loraplus_lr_ratio", "needs `adapter: lora`");
         }
@@ -347,13 +354,18 @@ impl Recipe {
     }
 
     /// How the base's projections are quantized as they are loaded, if they are.
-    pub fn quantization(&self) -> Option<Bnb4Options> {
+    pub fn quantization(&self) -> Option<Quantize> {
         let kind = match self.bnb_4bit_quant_type {
             FourBit::Nf4 => Bnb4Type::Nf4,
             FourBit::Fp4 => Bnb4Type::Fp4,
         };
-        let options = Bnb4Options { kind, block: BLOCK, double: self.bnb_4bit_use_double_quant };
-        (self.adapter == Adapter::Qlora).then_some(options)
+        match self.adapter {
+            Adapter::Qlora => {
+                Some(Bnb4Options { kind, block: BLOCK, double: self.bnb_4bit_use_double_quant }.into())
+            }
+            Adapter::Lora if self.load_in_8bit => Some(Quantize::EightBit),
+            Adapter::Lora | Adapter::Full => None,
+        }
     }
 
     /// Steps that warm up, of `total`.

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use compute::Cpu;
 use dataset::Example;
+use formats::GgufFile;
 use model::{ChatTemplate, Config, Decoder, Features, RandomStart, Tokenizer, Trainable};
 use train::{NewModel, Recipe};
 
 use super::quantization;
-use crate::failure::Outcome;
+use crate::failure::{Outcome, io};
+
+const TEMPLATE: &str = "chat_template.jinja";
 
 /// A decoder with all that belongs to it.
 #[derive(Debug)]
 pub(crate) struct Model {
-    /// Folder of the base.
-    pub(crate) folder: PathBuf,
+    /// Folder or GGUF file of the base.
+    pub(crate) base: PathBuf,
     pub(crate) decoder: Decoder<Cpu>,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) template: ChatTemplate,
@@ -28,37 +31,66 @@ pub(crate) fn device() -> Arc<Cpu> {
     Arc::new(Cpu::new(threads))
 }
 
+/// The folder that a model's own files lie in: itself, or the one around a file.
+pub(super) fn folder_of(place: &Path) -> &Path {
+    if place.is_file() { place.parent().unwrap_or(Path::new(".")) } else { place }
+}
+
+/// The vocabulary of a base.
+pub(crate) fn tokenizer(base: &Path) -> Outcome<Tokenizer> {
+    Ok(Tokenizer::from_dir(folder_of(base))?)
+}
+
 /// The template of a model: the one that its adapter was trained with goes before the base's.
-pub(crate) fn template(folder: &Path, adapter: Option<&Path>) -> Outcome<ChatTemplate> {
-    let own = adapter.filter(|adapter| adapter.join("chat_template.jinja").is_file());
-    Ok(ChatTemplate::from_dir(own.unwrap_or(folder))?)
+pub(crate) fn template(base: &Path, adapter: Option<&Path>) -> Outcome<ChatTemplate> {
+    let own = adapter.map(folder_of).filter(|adapter| adapter.join(TEMPLATE).is_file());
+    match own {
+        Some(adapter) => Ok(ChatTemplate::from_dir(adapter)?),
+        None if base.is_file() => Ok(ChatTemplate::from_gguf(&GgufFile::open(base)?)?),
+        None => Ok(ChatTemplate::from_dir(base)?),
+    }
+}
+
+/// The decoder of a base, with its adapter where one is named, on the bits that the adapter was trained on.
+pub(crate) fn decoder(base: &Path, adapter: Option<&Path>) -> Outcome<Decoder<Cpu>> {
+    Ok(match adapter {
+        Some(adapter) => Decoder::load_with_adapter(device(), base, adapter, quantization::read(adapter)?)?,
+        None => Decoder::load(device(), base, &Trainable::Nothing)?,
+    })
 }
 
 impl Model {
     /// Loads a base and, where one is named, its adapter.
     pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
-        let folder = formats::hub::resolve(name)?;
-        let decoder = match adapter {
-            Some(adapter) => {
-                Decoder::load_with_adapter(device(), &folder, adapter, quantization::read(adapter)?)?
-            }
-            None => Decoder::load(device(), &folder, &Trainable::Nothing)?,
-        };
-        let template = template(&folder, adapter)?;
-        let tokenizer = Tokenizer::from_dir(&folder)?;
-        Ok(Model { folder, decoder, tokenizer, template })
+        let base = formats::hub::resolve(name)?;
+        let decoder = decoder(&base, adapter)?;
+        let (template, tokenizer) = (template(&base, adapter)?, tokenizer(&base)?);
+        Ok(Model { base, decoder, tokenizer, template })
     }
 
     /// Loads the base of `recipe` with what the recipe trains.
     pub(crate) fn for_training(recipe: &Recipe, name: &str) -> Outcome<Self> {
-        let folder = formats::hub::resolve(name)?;
-        let decoder = Decoder::load_as(device(), &folder, &recipe.trainable(), recipe.quantization())?;
-        let tokenizer = Tokenizer::from_dir(&folder)?;
+        let base = formats::hub::resolve(name)?;
+        let decoder = Decoder::load_as(device(), &base, &recipe.trainable(), recipe.quantization())?;
+        let tokenizer = tokenizer(&base)?;
         let template = match recipe.chat_template.as_str() {
-            "" => ChatTemplate::from_dir(&folder)?,
+            "" => template(&base, None)?,
             name => ChatTemplate::builtin(name)?,
         };
-        Ok(Model { folder, decoder, tokenizer, template })
+        Ok(Model { base, decoder, tokenizer, template })
+    }
+
+    /// Writes vocabulary and template, so that the folder is of use by itself.
+    pub(crate) fn save_text(&self, folder: &Path) -> Outcome<()> {
+        for name in
+            ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"]
+        {
+            let source = folder_of(&self.base).join(name);
+            if source.is_file() {
+                std::fs::copy(&source, folder.join(name)).map_err(io(&source))?;
+            }
+        }
+        Ok(formats::atomic::write_atomic(folder.join(TEMPLATE), self.template.source().as_bytes())?)
     }
 
     /// A model of `shape` from random weights; its vocabulary is learned from `examples` and written to `folder`.
@@ -68,7 +100,7 @@ impl Model {
         examples: &[Example],
         folder: &Path,
     ) -> Outcome<Self> {
-        std::fs::create_dir_all(folder).map_err(crate::failure::io(folder))?;
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
         if !folder.join("tokenizer.json").exists() {
             let texts = examples.iter().flat_map(|e| e.messages.iter().map(|m| m.content.as_str()));
             let texts: Vec<&str> = texts.collect();
@@ -95,6 +127,6 @@ impl Model {
         let start = RandomStart::new(config.clone(), recipe.seed);
         let decoder = Decoder::new(device(), config, &start, &recipe.trainable())?;
         let template = ChatTemplate::from_dir(folder)?;
-        Ok(Model { folder: folder.to_owned(), decoder, tokenizer, template })
+        Ok(Model { base: folder.to_owned(), decoder, tokenizer, template })
     }
 }

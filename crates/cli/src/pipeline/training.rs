@@ -114,8 +114,12 @@ impl Inputs {
     }
 }
 
-/// The files that make a model, in the order of their names.
-fn base_files(folder: &Path) -> Outcome<Vec<FileHash>> {
+/// The files that make a model, in the order of their names; a GGUF file is all of it.
+fn base_files(base: &Path) -> Outcome<Vec<FileHash>> {
+    if base.is_file() {
+        return Ok(vec![FileHash::of(base)?]);
+    }
+    let folder = base;
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .map_err(io(folder))?
         .filter_map(|e| e.ok().map(|e| e.path()))
@@ -245,32 +249,19 @@ fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {
             let place = folder.adapter();
             let base = recipe.base_model.as_deref().unwrap_or_default();
             model.decoder.save_adapter(&place, base)?;
+            if model.base.is_file() {
+                let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
+                model.decoder.save_gguf_adapter(&place.join(model::GGUF_ADAPTER), &name)?;
+            }
             quantization::write(&place, recipe.quantization())?;
-            copy_tokenizer(&model.folder, &place)?;
-            formats::atomic::write_atomic(
-                place.join("chat_template.jinja"),
-                model.template.source().as_bytes(),
-            )?;
+            model.save_text(&place)?;
         }
         Adapter::Full => {
             let place = folder.path().join("model");
             model.decoder.save(&place, DType::Bf16, tokens)?;
-            if place != model.folder {
-                copy_tokenizer(&model.folder, &place)?;
+            if place != model.base {
+                model.save_text(&place)?;
             }
-        }
-    }
-    Ok(())
-}
-
-/// The files that make a folder usable by itself.
-fn copy_tokenizer(from: &Path, to: &Path) -> Outcome<()> {
-    for name in
-        ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"]
-    {
-        let source = from.join(name);
-        if source.is_file() {
-            std::fs::copy(&source, to.join(name)).map_err(io(&source))?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use super::parse::{Cursor, RawTensor};
@@ -127,6 +128,20 @@ impl GgufFile {
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
         let info = self.info(name)?;
         self.file.read(info.offset, info.bytes)
+    }
+
+    /// Some of a tensor's bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`GgufFile::bytes`], and [`Error::Malformed`] when the range goes beyond the tensor.
+    pub fn byte_range(&self, name: &str, range: Range<usize>) -> Result<Vec<u8>> {
+        let info = self.info(name)?;
+        if range.end > info.bytes {
+            let what = format!("tensor {name}: bytes {range:?} of {}", info.bytes);
+            return Err(Error::malformed(self.path(), what));
+        }
+        self.file.read(info.offset + range.start as u64, range.len())
     }
 
     /// A tensor's elements, decoded.

@@ -6,7 +6,7 @@ use std::path::Path;
 use compute::Activation;
 use serde_json::{Map, Value};
 
-use super::{Config, Family, Features, RopeScaling};
+use super::{Config, Family, Features, MAX_LAYERS, RopeScaling};
 use crate::Error;
 
 type Outcome<T> = Result<T, String>;
@@ -14,7 +14,6 @@ type Outcome<T> = Result<T, String>;
 /// Keys that no supported family has and that change the mathematics of those that do. They may be there if they say
 /// that the feature is off.
 const FOREIGN: &[&str] = &[
-    "quantization_config",
     "use_bidirectional_attention",
     "attention_multiplier",
     "residual_multiplier",
@@ -74,6 +73,9 @@ impl Config {
         };
         let head_dim = keys.optional_size("head_dim")?.or(defaults.head_dim);
         let layers = keys.size("num_hidden_layers")?;
+        if layers > MAX_LAYERS {
+            return Err(format!("num_hidden_layers is {layers}, expected at most {MAX_LAYERS}"));
+        }
         let max_positions = keys.optional_size("max_position_embeddings")?.unwrap_or(defaults.max_positions);
         let (rope_theta, rope_scaling) = rope(&keys, max_positions)?;
         let config = Config {
