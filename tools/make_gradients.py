@@ -27,7 +27,12 @@ LLAMA3 = dict(
     rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
     original_max_position_embeddings=16,
 )
+# Where nothing is to be seen in more numbers: the files stay below half a megabyte together.
+SMALL = dict(hidden_size=16, intermediate_size=24)
 ARCHITECTURES = {
+    "llama2": ("llama", dict(SMALL, num_key_value_heads=4)),
+    "smollm2": ("llama", dict(SMALL, tie_word_embeddings=True, rope_parameters=dict(rope_type="default", rope_theta=1e5))),
+    "mistral": ("mistral", dict(SMALL, sliding_window=None, rope_parameters=dict(rope_type="default", rope_theta=1e6))),
     "llama3": ("llama", dict(rope_parameters=LLAMA3)),
     "llama_biases": ("llama", dict(attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
     "mistral_window": ("mistral", dict(sliding_window=6)),

@@ -12,21 +12,57 @@ use std::sync::Arc;
 use common::runs::metrics;
 use common::*;
 use compute::Cpu;
+use formats::gguf::{Array, Value as GgufValue};
 use formats::quant::BlockType;
-use model::{ChatTemplate, Decoder, Trainable};
+use model::{ChatTemplate, Decoder, Tokenizer, Trainable};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
-/// A model of random weights and its GGUF file beside the vocabulary.
+/// A model of random weights in `folder/hf`, and the GGUF file with all of it, vocabulary and template included.
 fn write_gguf(folder: &Path, kind: BlockType) -> PathBuf {
-    write_model_of(folder, 32, 256);
-    let decoder = Decoder::load(Arc::new(Cpu::new(1)), folder, &Trainable::Nothing).unwrap();
-    let template = ChatTemplate::from_dir(folder).unwrap();
-    let metadata = vec![("tokenizer.chat_template".to_owned(), template.source().into())];
+    let original = folder.join("hf");
+    write_model_of(&original, 32, 256);
+    let decoder = Decoder::load(Arc::new(Cpu::new(1)), &original, &Trainable::Nothing).unwrap();
     let path = folder.join("base.gguf");
-    gguf_writer::Model { config: decoder.config().clone(), tensors: decoder.base().collect(), metadata }
-        .write(&path, kind);
+    let (config, tensors) = (decoder.config().clone(), decoder.base().collect());
+    gguf_writer::Model { config, tensors, metadata: vocabulary(&original) }.write(&path, kind);
     path
+}
+
+/// The vocabulary and template of a folder as llama.cpp's converter would write them.
+fn vocabulary(folder: &Path) -> Vec<(String, GgufValue)> {
+    let json: Value = serde_json::from_slice(&fs::read(folder.join("tokenizer.json")).unwrap()).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut tokens: Vec<(u64, String, i32)> = Vec::new();
+    for (token, id) in json["model"]["vocab"].as_object().unwrap() {
+        tokens.push((id.as_u64().unwrap(), token.clone(), 1));
+    }
+    let control: Vec<u64> =
+        json["added_tokens"].as_array().unwrap().iter().map(|t| t["id"].as_u64().unwrap()).collect();
+    tokens.iter_mut().filter(|(id, ..)| control.contains(id)).for_each(|token| token.2 = 3);
+    tokens.sort();
+    assert!(tokens.iter().zip(0..).all(|(token, id)| token.0 == id), "ids without a gap");
+    let merge = |pair: &Value| match pair.as_array() {
+        Some(pair) => format!("{} {}", text(&pair[0]), text(&pair[1])),
+        None => text(pair),
+    };
+    let merges = json["model"]["merges"].as_array().unwrap().iter().map(merge).collect();
+    let tokenizer = Tokenizer::from_dir(folder).unwrap();
+    let template = ChatTemplate::from_dir(folder).unwrap();
+    let strings = |values| GgufValue::Array(Array::String(values));
+    [
+        ("tokenizer.ggml.model", "gpt2".into()),
+        // Digits one by one, then GPT-2's words: how our own vocabularies are cut.
+        ("tokenizer.ggml.pre", "smollm".into()),
+        ("tokenizer.ggml.tokens", strings(tokens.iter().map(|token| token.1.clone()).collect())),
+        ("tokenizer.ggml.token_type", GgufValue::Array(Array::I32(tokens.iter().map(|t| t.2).collect()))),
+        ("tokenizer.ggml.merges", strings(merges)),
+        ("tokenizer.ggml.eos_token_id", tokenizer.eos().unwrap().into()),
+        ("tokenizer.chat_template", template.source().into()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
 }
 
 /// One of the quantized folders that PyTorch wrote, with a vocabulary.
@@ -136,8 +172,13 @@ fn a_gguf_file_is_a_base_for_every_verb() {
         let tensors = shown["tensors"].as_array().unwrap();
         let query = tensors.iter().find(|t| t["name"] == "blk.0.attn_q.weight").unwrap();
         assert_eq!(query["dtype"], kind.name());
-        run_json(&[&["inspect", "tokens", "--json"], &model[..]].concat());
-        run_json(&[&["inspect", "template", "--json"], &model[..]].concat());
+        let original = ["--model", text(&folder.path().join("base/hf"))];
+        for look in ["tokens", "template"] {
+            let of = |model: &[&str]| run_json(&[&["inspect", look, "--json"], model].concat());
+            assert_eq!(of(&model), of(&original), "{look}: vocabulary and template are those of the folder");
+        }
+        let text_of_adapter = ["--model", text(&folder.path().join("base/hf")), "--adapter", text(&peft)];
+        run_json(&[&["inspect", "template", "--json"], &text_of_adapter[..]].concat());
         let test = run.join("data/test.jsonl");
         let measured = ["eval", text(&test), "--answers", "1", "--max-new-tokens", "4", "--json"];
         run_json(&[&measured[..], &model[..], &["--adapter", text(&gguf)]].concat());

@@ -39,6 +39,8 @@ pub struct ChatTemplate {
     origin: String,
     source: String,
     texts: SpecialTexts,
+    /// What stands before every rendering, unless the template writes it.
+    leading: Option<String>,
     environment: Environment<'static>,
 }
 
@@ -77,36 +79,26 @@ impl ChatTemplate {
         }
     }
 
-    /// The template inside a GGUF file, `tokenizer.chat_template`, with the texts of the tokens that the file gives
-    /// these roles.
+    /// The template inside a GGUF file (`tokenizer.chat_template`), with the texts of its tokens. Where llama.cpp puts a
+    /// BOS before every text (`tokenizer.ggml.add_bos_token`), it stands before what the template writes too, once.
     ///
     /// # Errors
     ///
-    /// [`Error::Template`] when there is none or it is not valid; [`Error::Format`] when a value is of another type.
+    /// [`Error::Template`] when there is none or it is not valid;
+    /// [`Error::Format`] when a value is of another type.
     pub fn from_gguf(file: &GgufFile) -> Result<Self> {
         let origin = file.path().display().to_string();
-        let tokens: Option<&[String]> = file.get("tokenizer.ggml.tokens")?;
-        let text = |role: &str| -> Result<Option<String>> {
-            let id: Option<usize> = file.get(&format!("tokenizer.ggml.{role}_token_id"))?;
-            Ok(id.and_then(|id| tokens?.get(id).cloned()))
+        let Some(source) = file.get::<&str>("tokenizer.chat_template")? else {
+            let names = builtin::names();
+            let reason = format!("no `tokenizer.chat_template`; hint: name a built-in template ({names})");
+            return Err(wrong(&origin, reason));
         };
-        let texts = SpecialTexts {
-            bos: text("bos")?,
-            eos: text("eos")?,
-            pad: text("padding")?,
-            unk: text("unknown")?,
-        };
-        match file.get::<&str>("tokenizer.chat_template")? {
-            Some(source) => Self::compile(origin, source.to_owned(), texts),
-            None => {
-                let names = builtin::names();
-                let reason = format!(
-                    "no chat template: the metadata has no tokenizer.chat_template; hint: name a built-in one \
-                     ({names})"
-                );
-                Err(wrong(&origin, reason))
-            }
-        }
+        let texts = SpecialTexts::from_gguf(file)?;
+        let is_llama = file.get("tokenizer.ggml.model")? == Some("llama");
+        let adds_bos = file.get("tokenizer.ggml.add_bos_token")?.unwrap_or(is_llama);
+        let leading = texts.bos.clone().filter(|_| adds_bos);
+        let template = Self::compile(origin, source.to_owned(), texts)?;
+        Ok(ChatTemplate { leading, ..template })
     }
 
     /// A template from its text, with the texts of the model's BOS and EOS tokens where it has them.
@@ -152,7 +144,7 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, without_generation_marks(&source))
             .map_err(|reason| wrong(&origin, explain(&reason)))?;
-        Ok(ChatTemplate { origin, source, texts, environment })
+        Ok(ChatTemplate { origin, source, texts, leading: None, environment })
     }
 
     /// The same template with `strftime_now` fixed to a moment, for templates that write the date.
@@ -187,7 +179,11 @@ impl ChatTemplate {
                 context.insert(key.to_owned(), Value::String(text.clone()));
             }
         }
-        self.render_context(&Value::Object(context))
+        let text = self.render_context(&Value::Object(context))?;
+        match &self.leading {
+            Some(leading) if !text.starts_with(leading.as_str()) => Ok(format!("{leading}{text}")),
+            _ => Ok(text),
+        }
     }
 
     /// The template's text for any variables (tools, documents …); none are added.
@@ -201,6 +197,22 @@ impl ChatTemplate {
         let mut output = Limited(Vec::new());
         template.render_captured_to(Serde(context), &mut output).map_err(failed)?;
         String::from_utf8(output.0).map_err(|_| wrong(&self.origin, "its output is not UTF-8"))
+    }
+
+    /// The template's text for a file of its own: with the BOS that stands before every rendering, where the template
+    /// does not write it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Template`] when the template refuses an ordinary conversation.
+    pub fn standalone(&self) -> Result<String> {
+        let Some(leading) = &self.leading else { return Ok(self.source.clone()) };
+        let without = ChatTemplate { leading: None, ..self.clone() };
+        let ordinary = without.render(&[Message::user("Why?"), Message::assistant("So.")], false)?;
+        match ordinary.starts_with(leading.as_str()) {
+            true => Ok(self.source.clone()),
+            false => Ok(format!("{{{{- bos_token }}}}{}", self.source)),
+        }
     }
 
     /// The template's text, as it came.

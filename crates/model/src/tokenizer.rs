@@ -4,24 +4,32 @@
 //! it stays ordinary text. [`Tokenizer::encode_with_control`] is for text that a chat template wrote. Neither adds a
 //! token of its own: whether a conversation starts with a BOS is the template's business.
 
-use std::fs;
+mod cut;
+mod folder;
+mod gguf;
+mod protobuf;
+mod roles;
+mod sentencepiece;
+mod spm;
+mod stream;
+mod tiktoken;
+mod vocabulary;
+mod words;
+mod write;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use tokenizers::{
-    AddedVocabulary, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString,
-    PreTokenizer, Token, tokenizer::normalizer,
-};
+use tokenizers::{AddedVocabulary, Model, Normalizer, OffsetType, PreTokenizedString, PreTokenizer};
 
 use crate::{Error, Result};
+use cut::{added_pieces, cut, cut_at};
+use roles::ids_in;
+pub(crate) use roles::{CONFIG_FILE, SpecialTexts, read_limited, read_object};
+pub use stream::DecodeStream;
 
 /// The file of the vocabulary.
 pub(crate) const TOKENIZER_FILE: &str = "tokenizer.json";
-/// The file of the special tokens' roles.
-pub(crate) const CONFIG_FILE: &str = "tokenizer_config.json";
-/// The longest file that is read.
-const FILE_LIMIT: u64 = 256 << 20;
 
 /// One token and the bytes of the text that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,23 +55,32 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` of a model's folder, and the roles of special tokens from `tokenizer_config.json`,
-    /// `special_tokens_map.json`, `generation_config.json` and `config.json`, the first that says so.
+    /// Reads the vocabulary of a model's folder: `tokenizer.json`, else `tokenizer.model` (of sentencepiece, or
+    /// Llama 3's of tiktoken) or `qwen.tiktoken` with the tokens that the folder adds. The roles of special tokens come
+    /// from `tokenizer_config.json`, `special_tokens_map.json`, `generation_config.json` and `config.json`, the first
+    /// that says so.
     ///
     /// # Errors
     ///
-    /// [`Error::Tokenizer`] when `tokenizer.json` is missing or not a tokenizer; [`Error::Io`] and [`Error::Json`]
-    /// when one of the other files is there and broken.
+    /// [`Error::Tokenizer`] when there is no vocabulary, or it is not what its name says; [`Error::Io`] and
+    /// [`Error::Json`] when one of the other files is there and broken.
     pub fn from_dir(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let path = folder.join(TOKENIZER_FILE);
-        if !path.is_file() {
-            return Err(Error::Tokenizer {
-                path,
-                reason: "not there; hint: save the model's fast tokenizer beside its weights".to_owned(),
-            });
-        }
-        let mut tokenizer = Self::from_bytes(&path, &read_limited(&path)?)?;
+        let mut tokenizer = if path.is_file() {
+            Self::from_bytes(&path, &read_limited(&path)?)?
+        } else {
+            let Some(path) = folder::vocabulary_file(folder) else {
+                return Err(Error::Tokenizer {
+                    path,
+                    reason:
+                        "not there, and no tokenizer.model either; hint: save the model's tokenizer beside \
+                             its weights"
+                            .to_owned(),
+                });
+            };
+            Self::from_inner(&path, folder::read(&path, folder)?)?
+        };
         tokenizer.assign_roles(folder)?;
         Ok(tokenizer)
     }
@@ -77,6 +94,16 @@ impl Tokenizer {
         Self::from_bytes(Path::new(TOKENIZER_FILE), json.as_bytes())
     }
 
+    /// The vocabulary and its rules as a `tokenizer.json`, wherever they came from; the roles of special tokens are
+    /// not part of that file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when the library cannot write it.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner.to_string(false).map_err(|reason| self.failed(reason))
+    }
+
     fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
         let wrong = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
         serde_json::from_slice::<serde::de::IgnoredAny>(bytes)
@@ -85,9 +112,14 @@ impl Tokenizer {
         let inner = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes))
             .map_err(|_| wrong("not a tokenizer (the library gave up on it)".to_owned()))?
             .map_err(|reason| wrong(format!("not a tokenizer: {reason}")))?;
+        Self::from_inner(path, inner)
+    }
+
+    fn from_inner(path: &Path, inner: tokenizers::Tokenizer) -> Result<Self> {
         let vocabulary = inner.get_vocab(true);
         let Some(largest) = vocabulary.values().max() else {
-            return Err(wrong("the vocabulary is empty".to_owned()));
+            let reason = "the vocabulary is empty".to_owned();
+            return Err(Error::Tokenizer { path: path.to_owned(), reason });
         };
         let added = inner.get_added_vocabulary();
         let mut ordinary = added.clone();
@@ -213,11 +245,6 @@ impl Tokenizer {
         self.inner.decode(ids, skip_special).map_err(|reason| self.failed(reason))
     }
 
-    /// A decoder for ids that come one at a time.
-    pub fn decode_stream(&self, skip_special: bool) -> DecodeStream<'_> {
-        DecodeStream { tokenizer: self, skip_special, ids: Vec::new(), given: 0 }
-    }
-
     /// The id of a token, written as in the vocabulary.
     pub fn token_to_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
@@ -266,155 +293,4 @@ impl Tokenizer {
     fn failed(&self, reason: tokenizers::Error) -> Error {
         Error::Tokenizer { path: self.origin.clone(), reason: reason.to_string() }
     }
-}
-
-/// A part of a text that is not normalised yet, cut into the given tokens and what lies between them.
-fn cut(part: &NormalizedString, tokens: &[Piece]) -> Vec<(NormalizedString, Option<Vec<Token>>)> {
-    let mut parts = Vec::with_capacity(2 * tokens.len() + 1);
-    let mut take = |range: Range<usize>, id: Option<u32>| {
-        if let Some(slice) = part.slice(normalizer::Range::Normalized(range)) {
-            let length = slice.get().len();
-            parts.push((
-                slice.clone(),
-                id.map(|id| vec![Token::new(id, slice.get().to_owned(), (0, length))]),
-            ));
-        }
-    };
-    let mut done = 0;
-    for token in tokens {
-        take(done..token.bytes.start, None);
-        take(token.bytes.clone(), Some(token.id));
-        done = token.bytes.end;
-    }
-    take(done..part.get().len(), None);
-    parts
-}
-
-/// A part of a text, cut where `cuts` (in bytes of the text) say.
-fn cut_at(part: NormalizedString, cuts: &[usize]) -> Vec<NormalizedString> {
-    let (start, end) = part.offsets_original();
-    let mut inside: Vec<usize> = cuts.iter().filter(|cut| (start + 1..end).contains(cut)).copied().collect();
-    inside.push(end);
-    let mut from = start;
-    let mut slices = Vec::with_capacity(inside.len());
-    for to in inside {
-        match part.slice(normalizer::Range::Original(from - start..to - start)) {
-            Some(slice) => slices.push(slice),
-            // The normalizer has joined what lies on both sides.
-            None => return vec![part],
-        }
-        from = to;
-    }
-    slices
-}
-
-/// The added tokens that were found in a text.
-fn added_pieces(split: &PreTokenizedString) -> Vec<Piece> {
-    let parts = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
-    let tokens = parts.into_iter().filter_map(|(_, (start, end), tokens)| {
-        tokens
-            .as_ref()
-            .and_then(|tokens| tokens.first())
-            .map(|token| Piece { id: token.id, bytes: start..end })
-    });
-    tokens.collect()
-}
-
-/// Decodes ids one at a time; holds a character back until all its bytes are there.
-#[derive(Debug, Clone)]
-pub struct DecodeStream<'tokenizer> {
-    tokenizer: &'tokenizer Tokenizer,
-    skip_special: bool,
-    /// Ids whose text is given out (kept because decoders look at the neighbour before), then those held back.
-    ids: Vec<u32>,
-    given: usize,
-}
-
-impl DecodeStream<'_> {
-    /// Takes the next id and returns the text that is certain now; empty while a character is incomplete.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tokenizer`] when the vocabulary's decoder fails.
-    pub fn push(&mut self, id: u32) -> Result<String> {
-        self.ids.push(id);
-        let text = self.held_back()?;
-        if text.is_empty() || text.ends_with(char::REPLACEMENT_CHARACTER) {
-            return Ok(String::new());
-        }
-        self.ids.drain(..self.given);
-        self.given = self.ids.len();
-        Ok(text)
-    }
-
-    /// The text still held back; incomplete characters become U+FFFD.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tokenizer`] when the vocabulary's decoder fails.
-    pub fn finish(self) -> Result<String> {
-        self.held_back()
-    }
-
-    fn held_back(&self) -> Result<String> {
-        let before = self.tokenizer.decode(&self.ids[..self.given], self.skip_special)?;
-        let all = self.tokenizer.decode(&self.ids, self.skip_special)?;
-        Ok(all.get(before.len()..).unwrap_or_default().to_owned())
-    }
-}
-
-/// The special tokens' texts by role, as a model's folder names them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SpecialTexts {
-    pub(crate) bos: Option<String>,
-    pub(crate) eos: Option<String>,
-    pub(crate) pad: Option<String>,
-    pub(crate) unk: Option<String>,
-}
-
-impl SpecialTexts {
-    pub(crate) fn from_dir(folder: &Path) -> Result<Self> {
-        let mut texts = SpecialTexts::default();
-        for file in [CONFIG_FILE, "special_tokens_map.json"] {
-            let Some(config) = read_object(&folder.join(file))? else { continue };
-            let text = |key: &str| {
-                let value = config.get(key)?;
-                value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
-            };
-            texts.bos = texts.bos.or_else(|| text("bos_token"));
-            texts.eos = texts.eos.or_else(|| text("eos_token"));
-            texts.pad = texts.pad.or_else(|| text("pad_token"));
-            texts.unk = texts.unk.or_else(|| text("unk_token"));
-        }
-        Ok(texts)
-    }
-}
-
-/// A number or a list of numbers that are ids.
-fn ids_in(value: Option<&Value>, vocab_size: usize) -> Vec<u32> {
-    let values = match value {
-        Some(Value::Array(values)) => values.as_slice(),
-        Some(value) => std::slice::from_ref(value),
-        None => &[],
-    };
-    let ids = values.iter().filter_map(Value::as_u64).filter(|id| *id < vocab_size as u64);
-    ids.filter_map(|id| u32::try_from(id).ok()).collect()
-}
-
-/// A JSON file, or nothing where there is none.
-pub(crate) fn read_object(path: &Path) -> Result<Option<Value>> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    serde_json::from_slice(&read_limited(path)?).map(Some).map_err(|source| Error::json(path, source))
-}
-
-/// A file's bytes, unless it is longer than any file of its kind.
-pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>> {
-    let length = fs::metadata(path).map_err(|source| Error::io(path, source))?.len();
-    if length > FILE_LIMIT {
-        let reason = format!("{length} bytes long, expected at most {FILE_LIMIT}");
-        return Err(Error::Tokenizer { path: path.to_owned(), reason });
-    }
-    fs::read(path).map_err(|source| Error::io(path, source))
 }

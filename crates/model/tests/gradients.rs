@@ -152,5 +152,5 @@ fn full_training_and_adapters_of_every_architecture_have_pytorchs_gradients() {
         // Nothing that PyTorch has a gradient of is missing here.
         assert_eq!(parameters + adapters, reference.gradients.names().count(), "{}", path.display());
     }
-    assert_eq!(found, 7);
+    assert_eq!(found, 10);
 }

@@ -13,6 +13,17 @@ use super::quantization;
 use crate::failure::{Outcome, io};
 
 const TEMPLATE: &str = "chat_template.jinja";
+/// The files that a vocabulary may be made of, with the roles of its special tokens.
+const VOCABULARY: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer.model",
+    "qwen.tiktoken",
+    "tokenizer.tiktoken",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
 
 /// A decoder with all that belongs to it.
 #[derive(Debug)]
@@ -36,19 +47,44 @@ pub(super) fn folder_of(place: &Path) -> &Path {
     if place.is_file() { place.parent().unwrap_or(Path::new(".")) } else { place }
 }
 
-/// The vocabulary of a base.
+/// The vocabulary of a base: of a GGUF file the one inside it, else the one beside it.
 pub(crate) fn tokenizer(base: &Path) -> Outcome<Tokenizer> {
-    Ok(Tokenizer::from_dir(folder_of(base))?)
+    match gguf_with(base, "tokenizer.ggml.model")? {
+        Some(file) => Ok(Tokenizer::from_gguf(&file)?),
+        None => Ok(Tokenizer::from_dir(folder_of(base))?),
+    }
 }
 
 /// The template of a model: the one that its adapter was trained with goes before the base's.
 pub(crate) fn template(base: &Path, adapter: Option<&Path>) -> Outcome<ChatTemplate> {
     let own = adapter.map(folder_of).filter(|adapter| adapter.join(TEMPLATE).is_file());
-    match own {
-        Some(adapter) => Ok(ChatTemplate::from_dir(adapter)?),
-        None if base.is_file() => Ok(ChatTemplate::from_gguf(&GgufFile::open(base)?)?),
-        None => Ok(ChatTemplate::from_dir(base)?),
+    if let Some(adapter) = own {
+        return Ok(ChatTemplate::from_dir(adapter)?);
     }
+    match gguf_with(base, "tokenizer.chat_template")? {
+        Some(file) => Ok(ChatTemplate::from_gguf(&file)?),
+        None => Ok(ChatTemplate::from_dir(folder_of(base))?),
+    }
+}
+
+/// The GGUF file of a base, if it has that key.
+fn gguf_with(base: &Path, key: &str) -> Outcome<Option<GgufFile>> {
+    if !base.is_file() {
+        return Ok(None);
+    }
+    let file = GgufFile::open(base)?;
+    Ok(file.metadata().contains_key(key).then_some(file))
+}
+
+/// Copies the files of a vocabulary.
+fn copy_vocabulary(from: &Path, to: &Path) -> Outcome<()> {
+    for name in VOCABULARY {
+        let source = from.join(name);
+        if source.is_file() {
+            std::fs::copy(&source, to.join(name)).map_err(io(&source))?;
+        }
+    }
+    Ok(())
 }
 
 /// The decoder of a base, with its adapter where one is named, on the bits that the adapter was trained on.
@@ -82,15 +118,11 @@ impl Model {
 
     /// Writes vocabulary and template, so that the folder is of use by itself.
     pub(crate) fn save_text(&self, folder: &Path) -> Outcome<()> {
-        for name in
-            ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"]
-        {
-            let source = folder_of(&self.base).join(name);
-            if source.is_file() {
-                std::fs::copy(&source, folder.join(name)).map_err(io(&source))?;
-            }
+        match gguf_with(&self.base, "tokenizer.ggml.model")? {
+            Some(_) => self.tokenizer.save(folder)?,
+            None => copy_vocabulary(folder_of(&self.base), folder)?,
         }
-        Ok(formats::atomic::write_atomic(folder.join(TEMPLATE), self.template.source().as_bytes())?)
+        Ok(formats::atomic::write_atomic(folder.join(TEMPLATE), self.template.standalone()?.as_bytes())?)
     }
 
     /// A model of `shape` from random weights; its vocabulary is learned from `examples` and written to `folder`.
