@@ -319,32 +319,18 @@ pub(crate) enum Shape {
     Smollm2135m,
     /// SmolLM2-360M.
     Smollm2360m,
+    /// TinyLlama-1.1B.
+    Tinyllama,
+    /// Llama-3-8B.
+    #[value(name = "llama3-8b")]
+    Llama38b,
 }
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Training steps: tokens per second and peak memory.
-    Train {
-        /// The shape of the model, with random weights.
-        #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
-        shape: Shape,
-        /// Rank of the adapter; 0 trains every weight.
-        #[arg(long, default_value_t = 16)]
-        rank: usize,
-        /// Sequences in a batch.
-        #[arg(long, default_value_t = 4)]
-        batch: usize,
-        /// Tokens of a sequence.
-        #[arg(long, default_value_t = 256)]
-        length: usize,
-        /// Steps that are measured, after one that is not.
-        #[arg(long, default_value_t = 5)]
-        steps: usize,
-        /// One JSON document on standard output.
-        #[arg(long)]
-        json: bool,
-    },
+    Train(BenchTrain),
     /// Reading a prompt and writing an answer: tokens per second.
     Generate {
         /// The shape of the model, with random weights.
@@ -363,6 +349,85 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Loading a model's weights, beside a plain reading of their files.
+    Load {
+        /// A folder in Hugging Face layout, or a name in the offline hub cache.
+        #[arg(long, value_name = "DIR")]
+        model: String,
+        /// Quantize the projections as they are loaded.
+        #[arg(long, value_enum)]
+        quantize: Option<FourBit>,
+        /// How often both are done; the best time counts.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// One JSON document on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes a model of random bf16 weights, to measure with real files.
+    Model {
+        /// Its shape.
+        #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
+        shape: Shape,
+        /// The folder, which must not hold a model.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// Arguments of `bench train`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchTrain {
+    /// The shape of the model, with random weights.
+    #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
+    pub(crate) shape: Shape,
+    /// A model on disk instead, in Hugging Face layout.
+    #[arg(long, value_name = "DIR", conflicts_with = "shape")]
+    pub(crate) model: Option<String>,
+    /// Quantize the base's projections as they are loaded.
+    #[arg(long, value_enum)]
+    pub(crate) quantize: Option<FourBit>,
+    /// Rank of the adapter; 0 trains every weight.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) rank: usize,
+    /// Sequences in a batch.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) batch: usize,
+    /// Tokens of a sequence.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) length: usize,
+    /// What every layer computes again.
+    #[arg(long, value_enum, default_value_t = LayerCheckpointing::None)]
+    pub(crate) gradient_checkpointing: LayerCheckpointing,
+    /// Steps that are measured.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) steps: usize,
+    /// Steps before them, which touch the memory for the first time.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) warmup: usize,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A four-bit type of bitsandbytes, with double quantization in blocks of 64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FourBit {
+    /// Quantiles of a normal distribution.
+    Nf4,
+    /// A float of four bits.
+    Fp4,
+}
+
+/// What a layer computes again in the backward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayerCheckpointing {
+    /// Nothing.
+    None,
+    /// Queries, keys, values and the attention's output.
+    Attention,
+    /// Everything.
+    Full,
 }
 
 /// Arguments of `pull`.

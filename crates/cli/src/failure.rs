@@ -146,6 +146,9 @@ impl From<train::Error> for Failure {
         if let train::Error::Track(error) = error {
             return error.into();
         }
+        if let train::Error::NoRoom { settings, .. } = &error {
+            return no_room(error.to_string(), settings);
+        }
         let failure = Failure::input(chain(&error));
         match error {
             train::Error::Changed { .. } => failure.hint(
@@ -161,6 +164,16 @@ impl From<train::Error> for Failure {
             _ => failure,
         }
     }
+}
+
+/// A run for which this machine has too little memory, and the settings with which it would have enough.
+pub(crate) fn no_room(message: String, settings: &[String]) -> Failure {
+    let hint = match settings {
+        [] => "no setting alone makes it fit: take a smaller base model".to_owned(),
+        [one] => format!("it would fit with {one}"),
+        several => format!("it would fit with any of {}", several.join(", ")),
+    };
+    Failure::unexpected(message).hint(format!("{hint}; `--set memory_check=false` tries it as it is"))
 }
 
 const AFTER_A_FAILED_WRITE: &str =

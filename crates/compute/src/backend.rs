@@ -267,6 +267,9 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// A frozen matrix in its storage type; shared by readers.
     type Weight: Send + Sync + std::fmt::Debug;
 
+    /// About how many bytes operations work in besides their operands and the logits.
+    fn work_bytes(&self) -> usize;
+
     /// A buffer of `len` zeros.
     ///
     /// # Errors
@@ -285,6 +288,23 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// When the number of bytes does not fit the shape, or there is no room.
     fn weight(&self, dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<Self::Weight>;
 
+    /// As [`Backend::weight`], with the bytes that `read` puts into memory that the weight keeps, where a backend can
+    /// arrange that.
+    ///
+    /// # Errors
+    /// Those of `read`; also when there is no room.
+    fn weight_from<E: From<crate::Error>>(
+        &self,
+        dtype: DType,
+        rows: usize,
+        cols: usize,
+        read: impl FnOnce(&mut [u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Self::Weight, E> {
+        let mut bytes = vec![0; dtype.bytes(rows * cols)];
+        read(&mut bytes)?;
+        Ok(self.weight(dtype, rows, cols, &bytes)?)
+    }
+
     /// A frozen matrix in the bits of its quantization: products decode it while they pack it.
     ///
     /// # Errors
@@ -293,6 +313,9 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
 
     /// Shape of a frozen matrix.
     fn weight_shape(&self, weight: &Self::Weight) -> (usize, usize);
+
+    /// Bytes of memory that a frozen matrix takes.
+    fn weight_bytes(&self, weight: &Self::Weight) -> usize;
 
     /// The values of a frozen matrix, decoded, row after row.
     fn read_weight(&self, weight: &Self::Weight) -> Vec<f32>;

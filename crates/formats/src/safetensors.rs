@@ -3,9 +3,8 @@
 //! Only the header is kept in memory. Tensors are read when they are asked for (never mapped), so that a file which is
 //! truncated while it is open gives an error and not a signal.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -252,15 +251,15 @@ fn check_length(
     Err(Error::Length { path: path.to_owned(), part, expected, got: length })
 }
 
-/// A tensor to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NewTensor<'a> {
+/// A tensor whose bytes are still to come.
+#[derive(Debug, Clone)]
+pub struct TensorShape {
     /// Its name.
-    pub name: &'a str,
-    /// The type of its elements.
+    pub name: String,
+    /// The type of an element.
     pub dtype: Dtype,
-    /// The extent of each dimension.
-    pub shape: &'a [usize],
+    /// The extent of each dimension, slowest first.
+    pub shape: Vec<usize>,
 }
 
 /// Writes tensors to a file: whole or not at all, and the same bytes for the same input in whatever order.
@@ -276,73 +275,93 @@ pub fn write(
     tensors: &[TensorBytes<'_>],
     metadata: &BTreeMap<String, String>,
 ) -> Result<()> {
-    let described: Vec<NewTensor<'_>> = tensors
-        .iter()
-        .map(|tensor| NewTensor { name: tensor.name, dtype: tensor.dtype, shape: tensor.shape })
-        .collect();
-    write_with(path, &described, metadata, |number| Ok(Cow::Borrowed(tensors[number].bytes)))
+    let path = path.as_ref();
+    for tensor in tensors {
+        if byte_length(tensor.dtype, tensor.shape) != Some(tensor.bytes.len()) {
+            return Err(Error::malformed(
+                path,
+                format!(
+                    "tensor {}: {} bytes were given for {} of shape {:?}",
+                    tensor.name,
+                    tensor.bytes.len(),
+                    tensor.dtype,
+                    tensor.shape
+                ),
+            ));
+        }
+    }
+    let shape = |t: &TensorBytes<'_>| TensorShape {
+        name: t.name.to_owned(),
+        dtype: t.dtype,
+        shape: t.shape.to_vec(),
+    };
+    let shapes: Vec<TensorShape> = tensors.iter().map(shape).collect();
+    write_with(path, &shapes, metadata, |index, writer| writer.write_all(tensors[index].bytes))
 }
 
-/// As [`write()`], with `bytes` asked for the bytes of each tensor when its turn comes, so that no more than one needs
-/// to be in memory.
+/// As [`write`], of tensors whose bytes `fill` writes one after the other, so that they need not be in memory together:
+/// `fill(i, writer)` writes those of `tensors[i]`.
 ///
 /// # Errors
 ///
-/// Those of [`write()`], and the errors of `bytes`.
-pub fn write_with<'a>(
+/// Those of [`write`].
+pub fn write_with(
     path: impl AsRef<Path>,
-    tensors: &[NewTensor<'_>],
+    tensors: &[TensorShape],
     metadata: &BTreeMap<String, String>,
-    mut bytes: impl FnMut(usize) -> Result<Cow<'a, [u8]>>,
+    mut fill: impl FnMut(usize, &mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
     let path = path.as_ref();
     let mut order: Vec<usize> = (0..tensors.len()).collect();
     order.sort_by(|&a, &b| {
         let (a, b) = (&tensors[a], &tensors[b]);
-        b.dtype.cmp(&a.dtype).then(a.name.cmp(b.name))
+        b.dtype.cmp(&a.dtype).then(a.name.cmp(&b.name))
     });
-    let (header, lengths) = header_of(path, order.iter().map(|number| &tensors[*number]), metadata)?;
-    let mut refused = None;
-    let written = atomic::write_atomic_with(path, |writer| {
+    let (header, lengths) = header_of(path, order.iter().map(|&index| &tensors[index]), metadata)?;
+    atomic::write_atomic_with(path, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
-        for (number, length) in order.iter().zip(&lengths) {
-            let tensor =
-                bytes(*number).and_then(|bytes| expect_length(path, &tensors[*number], *length, bytes));
-            match tensor {
-                Ok(bytes) => writer.write_all(&bytes)?,
-                Err(error) => {
-                    refused = Some(error);
-                    return Err(io::ErrorKind::Other.into());
-                }
+        for (&index, length) in order.iter().zip(lengths) {
+            let mut counted = Counted { writer: &mut *writer, count: 0 };
+            fill(index, &mut counted)?;
+            if counted.count != length {
+                let (name, got) = (&tensors[index].name, counted.count);
+                return Err(io::Error::other(format!("tensor {name}: {got} bytes of {length} were written")));
             }
         }
         Ok(())
-    });
-    refused.map_or(written, Err)
+    })
 }
 
-fn expect_length<'a>(
-    path: &Path,
-    tensor: &NewTensor<'_>,
-    length: usize,
-    bytes: Cow<'a, [u8]>,
-) -> Result<Cow<'a, [u8]>> {
-    if bytes.len() == length {
-        return Ok(bytes);
+/// Counts what is written through it.
+struct Counted<'a> {
+    writer: &'a mut dyn Write,
+    count: usize,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.count += written;
+        Ok(written)
     }
-    let NewTensor { name, dtype, shape } = tensor;
-    let got = bytes.len();
-    Err(Error::malformed(
-        path,
-        format!("tensor {name}: {got} bytes were given for {dtype} of shape {shape:?}"),
-    ))
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
-/// The header of tensors in the order of the file, padded to eight bytes, and the length of each.
+/// Bytes of a tensor; `None` when they are no whole number, or beyond the address space.
+fn byte_length(dtype: Dtype, shape: &[usize]) -> Option<usize> {
+    let elements = shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent))?;
+    let bits = elements.checked_mul(dtype.bitsize())?;
+    bits.is_multiple_of(8).then_some(bits / 8)
+}
+
+/// The header of tensors in the order of the file, padded to eight bytes, and how long each of them is.
 fn header_of<'a>(
     path: &Path,
-    sorted: impl Iterator<Item = &'a NewTensor<'a>>,
+    sorted: impl Iterator<Item = &'a TensorShape>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(Vec<u8>, Vec<usize>)> {
     let mut header = serde_json::Map::new();
@@ -350,22 +369,21 @@ fn header_of<'a>(
         header.insert("__metadata__".to_owned(), serde_json::json!(metadata));
     }
     let (mut offset, mut lengths) = (0usize, Vec::new());
-    for NewTensor { name, dtype, shape } in sorted {
-        let elements = shape.iter().try_fold(1usize, |product, extent| product.checked_mul(*extent));
-        let bits = elements.and_then(|elements| elements.checked_mul(dtype.bitsize()));
-        let length = bits.filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8);
+    for tensor in sorted {
+        let length = byte_length(tensor.dtype, &tensor.shape);
         let end = length.and_then(|length| offset.checked_add(length));
         let (Some(length), Some(end)) = (length, end) else {
-            let what = format!("tensor {name}: {dtype} of shape {shape:?} is no whole number of bytes");
+            let what = format!("tensor {}: {} of shape {:?}", tensor.name, tensor.dtype, tensor.shape);
             return Err(Error::malformed(path, what));
         };
-        let info = TensorInfo { dtype: *dtype, shape: shape.to_vec(), data_offsets: (offset, end) };
-        let earlier = header.insert((*name).to_owned(), serde_json::json!(info));
-        if earlier.is_some() {
-            return Err(Error::malformed(path, format!("tensor {name} was given twice")));
-        }
+        let info =
+            TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets: (offset, end) };
         offset = end;
         lengths.push(length);
+        let earlier = header.insert(tensor.name.clone(), serde_json::json!(info));
+        if earlier.is_some() {
+            return Err(Error::malformed(path, format!("tensor {} was given twice", tensor.name)));
+        }
     }
     let mut bytes = serde_json::Value::Object(header).to_string().into_bytes();
     bytes.resize(bytes.len().next_multiple_of(PREFIX as usize), b' ');

@@ -2,7 +2,8 @@
 
 use compute::{Backend, DeviceBuffer};
 
-use crate::{Decoder, Result};
+use crate::checkpointing::Checkpointing;
+use crate::{Config, Decoder, Result};
 
 /// What the backward of a norm needs of its forward, where the input is kept for it alone.
 #[derive(Debug)]
@@ -11,29 +12,32 @@ pub(crate) struct KeptNorm<Buf> {
     pub(crate) rstd: Buf,
 }
 
-/// What a layer's backward needs of its forward.
+/// What the backward of a layer's attention needs of its forward.
 #[derive(Debug)]
-pub(crate) struct LayerActivations<Buf> {
-    /// Residual stream after the attention, `[T, H]`.
-    pub(crate) x_mid: Buf,
-    pub(crate) attention_rstd: Buf,
-    pub(crate) mlp_rstd: Buf,
+pub(crate) struct AttentionActivations<Buf> {
+    pub(crate) rstd: Buf,
     /// `[T, qkv_width]`, after RoPE.
     pub(crate) qkv: Buf,
     /// Query and key heads before their norm, `[T, qk_width]`, where they have one.
     pub(crate) heads: Option<KeptNorm<Buf>>,
     /// `[T, q_width]`.
-    pub(crate) attention: Buf,
+    pub(crate) output: Buf,
     /// `[T, heads]`.
     pub(crate) log_sum_exp: Buf,
+}
+
+/// What the backward of the rest of a layer needs of its forward.
+#[derive(Debug)]
+pub(crate) struct MlpActivations<Buf> {
     /// What the attention adds to the residual stream before its norm, `[T, H]`, where it has one.
     pub(crate) attention_branch: Option<KeptNorm<Buf>>,
+    /// Residual stream after the attention, `[T, H]`.
+    pub(crate) x_mid: Buf,
+    pub(crate) rstd: Buf,
     /// `[T, 2I]`; the backward turns it into its gradient.
     pub(crate) gate_up: Buf,
     /// As `attention_branch`, of the gated layer.
-    pub(crate) mlp_branch: Option<KeptNorm<Buf>>,
-    /// `s x Aᵀ` of the layer's adapters, group after group `[T, R]`.
-    pub(crate) t: Buf,
+    pub(crate) branch: Option<KeptNorm<Buf>>,
 }
 
 /// Gradients on their way down.
@@ -49,19 +53,51 @@ pub(crate) struct BackwardScratch<Buf> {
     pub(crate) dt: Buf,
 }
 
-/// Activations of a batch of at most `capacity` tokens. Norm outputs and the gated activation are not kept: the
-/// backward computes them again, two passes over memory a layer for `2H + I` values a token.
+/// Where a layer finds its memory: indices into the lists of [`Activations`]. Layers that compute again what they do
+/// not keep share an entry.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    x: usize,
+    x_next: usize,
+    attention: usize,
+    mlp: usize,
+    t: usize,
+    checkpointing: Checkpointing,
+}
+
+/// The memory that one layer works in.
+pub(crate) struct LayerMemory<'a, Buf> {
+    /// Residual stream before the layer, `[T, H]`.
+    pub(crate) x: &'a mut Buf,
+    /// Residual stream after it, `[T, H]`.
+    pub(crate) x_next: &'a mut Buf,
+    pub(crate) attention: &'a mut AttentionActivations<Buf>,
+    pub(crate) mlp: &'a mut MlpActivations<Buf>,
+    /// `s x Aᵀ` of the layer's adapters, group after group `[T, R]`.
+    pub(crate) t: &'a mut Buf,
+    /// Output of a norm, `[T, H]`.
+    pub(crate) normed: &'a mut Buf,
+    /// Activated gate times up, `[T, I]`.
+    pub(crate) activation: &'a mut Buf,
+    pub(crate) checkpointing: Checkpointing,
+}
+
+/// Activations of a batch of at most `capacity` tokens. Norm outputs and the gated activation are never kept: the
+/// backward computes them again, two passes over memory a layer for `2H + I` values a token. What else a layer keeps
+/// is for its [`Checkpointing`] to say.
 #[derive(Debug)]
 pub struct Activations<B: Backend> {
-    pub(crate) capacity: usize,
+    capacity: usize,
+    layers: Vec<Place>,
     /// Residual stream before each layer and after the last (`layers + 1` of them, or two in turn), `[T, H]`.
-    pub(crate) x: Vec<B::Buffer>,
-    pub(crate) layers: Vec<LayerActivations<B::Buffer>>,
+    x: Vec<B::Buffer>,
+    attention: Vec<AttentionActivations<B::Buffer>>,
+    mlp: Vec<MlpActivations<B::Buffer>>,
+    t: Vec<B::Buffer>,
     /// Output of a norm, `[T, H]`; after the forward the decoder's output.
     pub(crate) normed: B::Buffer,
     pub(crate) final_rstd: B::Buffer,
-    /// Activated gate times up, `[T, I]`.
-    pub(crate) activation: B::Buffer,
+    activation: B::Buffer,
     pub(crate) backward: Option<BackwardScratch<B::Buffer>>,
     /// Embeddings on the host, where something is done to them there.
     pub(crate) embeddings: Vec<f32>,
@@ -74,24 +110,113 @@ pub struct ActivationPlan {
     pub kept: usize,
     /// Used by one layer after the other.
     pub shared: usize,
-    /// Logits of the labelled rows that are projected at once.
+    /// Logits of the labelled rows that are projected at once, with what belongs to them.
     pub logits: usize,
 }
 
 impl ActivationPlan {
+    /// What a batch of `tokens` tokens takes of which `labels` are judged, with these layers. Fewer layers than the
+    /// decoder has: the rest keep everything.
+    pub fn new<B: Backend>(
+        decoder: &Decoder<B>,
+        (tokens, labels): (usize, usize),
+        layers: &[Checkpointing],
+    ) -> Self {
+        let (c, ranks) = (&decoder.config, decoder.layer_ranks());
+        let widths = Widths::of(c);
+        let modes = || modes(c, layers);
+        let (attention, mlp) = (
+            modes().filter(|mode| mode.keeps_attention()).count(),
+            modes().filter(|mode| mode.keeps_mlp()).count(),
+        );
+        let spare = |kept: usize, width: usize| if kept < c.layers { width } else { 0 };
+        let kept = (c.layers + 1) * c.hidden_size
+            + attention * widths.attention
+            + mlp * widths.mlp
+            + c.layers * ranks
+            + 1;
+        let shared = spare(attention, widths.attention)
+            + spare(mlp, widths.mlp)
+            + c.hidden_size
+            + c.intermediate_size
+            + widths.backward
+            + ranks;
+        let rows = crate::backward::loss_chunk(c.vocab_size).min(labels);
+        ActivationPlan {
+            kept: kept * tokens * size_of::<f32>(),
+            shared: shared * tokens * size_of::<f32>(),
+            logits: rows * (c.vocab_size + 2 * c.hidden_size + 3) * size_of::<f32>(),
+        }
+    }
+
     /// All of it.
     pub fn total(&self) -> usize {
         self.kept + self.shared + self.logits
     }
 }
 
+/// Values a token.
+struct Widths {
+    attention: usize,
+    mlp: usize,
+    /// Of [`BackwardScratch`] without `dt`.
+    backward: usize,
+}
+
+impl Widths {
+    fn of(c: &Config) -> Self {
+        let (a, f) = (c.attention(), &c.features);
+        let (h, i) = (c.hidden_size, c.intermediate_size);
+        let heads = if f.qk_norm { a.qk_width() + a.heads + a.kv_heads } else { 0 };
+        let branches = if f.post_norms { 2 * (h + 1) } else { 0 };
+        Widths {
+            attention: 1 + a.qkv_width() + heads + a.q_width() + a.heads,
+            mlp: branches + h + 1 + 2 * i,
+            backward: 2 * h + if f.post_norms { h } else { 0 } + a.qkv_width() + a.q_width() + i,
+        }
+    }
+}
+
+/// The mode of every layer.
+fn modes(c: &Config, layers: &[Checkpointing]) -> impl Iterator<Item = Checkpointing> {
+    (0..c.layers).map(|l| layers.get(l).copied().unwrap_or_default())
+}
+
 impl<B: Backend> Activations<B> {
-    /// Memory for training on batches of up to `capacity` tokens.
+    /// Memory for training on batches of up to `capacity` tokens, everything kept.
     ///
     /// # Errors
     /// When the device has no room.
     pub fn for_training(decoder: &Decoder<B>, capacity: usize) -> Result<Self> {
-        Self::allocate(decoder, capacity, true)
+        Self::for_checkpointed_training(decoder, capacity, &[])
+    }
+
+    /// As [`Activations::for_training`], where `layers` says what each layer keeps; layers beyond it keep everything.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    pub fn for_checkpointed_training(
+        decoder: &Decoder<B>,
+        capacity: usize,
+        layers: &[Checkpointing],
+    ) -> Result<Self> {
+        let c = &decoder.config;
+        let (mut attention, mut mlp) = (Slots::default(), Slots::default());
+        let layers = modes(c, layers)
+            .enumerate()
+            .map(|(l, checkpointing)| Place {
+                x: l,
+                x_next: l + 1,
+                attention: attention.take(checkpointing.keeps_attention()),
+                mlp: mlp.take(checkpointing.keeps_mlp()),
+                t: l,
+                checkpointing,
+            })
+            .collect();
+        let rooms = Rooms { decoder, capacity };
+        let mut activations = rooms.allocate(layers, [c.layers + 1, attention.count, mlp.count, c.layers])?;
+        activations.backward = Some(rooms.backward()?);
+        Ok(activations)
     }
 
     /// Memory for forward passes on batches of up to `capacity` tokens.
@@ -99,87 +224,16 @@ impl<B: Backend> Activations<B> {
     /// # Errors
     /// When the device has no room.
     pub fn for_inference(decoder: &Decoder<B>, capacity: usize) -> Result<Self> {
-        Self::allocate(decoder, capacity, false)
-    }
-
-    /// What [`Activations::for_training`] would take.
-    pub fn plan_training(decoder: &Decoder<B>, capacity: usize) -> ActivationPlan {
-        let (c, a) = (&decoder.config, decoder.config.attention());
-        let layer = c.hidden_size
-            + 2
-            + a.qkv_width()
-            + a.q_width()
-            + a.heads
-            + 2 * c.intermediate_size
-            + decoder.layer_ranks()
-            + if c.features.qk_norm { a.qk_width() + a.heads + a.kv_heads } else { 0 }
-            + if c.features.post_norms { 2 * (c.hidden_size + 1) } else { 0 };
-        let branch = if c.features.post_norms { c.hidden_size } else { 0 };
-        let kept = (c.layers + 1) * c.hidden_size + c.layers * layer + 1;
-        let shared = 3 * c.hidden_size
-            + branch
-            + 2 * c.intermediate_size
-            + a.qkv_width()
-            + a.q_width()
-            + decoder.layer_ranks();
-        let rows = crate::backward::loss_chunk(c.vocab_size).min(capacity);
-        ActivationPlan {
-            kept: kept * capacity * 4,
-            shared: shared * capacity * 4,
-            logits: rows * (c.vocab_size + 2 * c.hidden_size) * 4,
-        }
-    }
-
-    fn allocate(decoder: &Decoder<B>, capacity: usize, training: bool) -> Result<Self> {
-        let (c, a) = (&decoder.config, decoder.config.attention());
-        let zeros = |what, width: usize| decoder.backend.zeros(what, capacity * width);
-        let kept = if training { c.layers } else { 1 };
-        let ranks = decoder.layer_ranks();
-        let norm = |present: bool, width: usize, rows: usize| -> Result<_> {
-            let kept =
-                || -> Result<_> { Ok(KeptNorm { x: zeros("norms", width)?, rstd: zeros("norms", rows)? }) };
-            present.then(kept).transpose()
+        let place = |l| Place {
+            x: l % 2,
+            x_next: (l + 1) % 2,
+            attention: 0,
+            mlp: 0,
+            t: 0,
+            checkpointing: Checkpointing::None,
         };
-        let f = &c.features;
-        let layer = || -> Result<_> {
-            Ok(LayerActivations {
-                x_mid: zeros("residual stream", c.hidden_size)?,
-                attention_rstd: zeros("norms", 1)?,
-                mlp_rstd: zeros("norms", 1)?,
-                qkv: zeros("q, k, v", a.qkv_width())?,
-                heads: norm(f.qk_norm, a.qk_width(), a.heads + a.kv_heads)?,
-                attention: zeros("attention", a.q_width())?,
-                log_sum_exp: zeros("attention", a.heads)?,
-                attention_branch: norm(f.post_norms, c.hidden_size, 1)?,
-                gate_up: zeros("gate and up", 2 * c.intermediate_size)?,
-                mlp_branch: norm(f.post_norms, c.hidden_size, 1)?,
-                t: zeros("adapter activations", ranks)?,
-            })
-        };
-        let backward = match training {
-            false => None,
-            true => Some(BackwardScratch {
-                dx: zeros("gradients", c.hidden_size)?,
-                d_branch: zeros("gradients", if f.post_norms { c.hidden_size } else { 0 })?,
-                d_normed: zeros("gradients", c.hidden_size)?,
-                d_qkv: zeros("gradients", a.qkv_width())?,
-                d_attention: zeros("gradients", a.q_width())?,
-                d_activation: zeros("gradients", c.intermediate_size)?,
-                dt: zeros("gradients", ranks)?,
-            }),
-        };
-        Ok(Activations {
-            capacity,
-            x: (0..kept + 1)
-                .map(|_| zeros("residual stream", c.hidden_size))
-                .collect::<compute::Result<_>>()?,
-            layers: (0..kept).map(|_| layer()).collect::<Result<_>>()?,
-            normed: zeros("norms", c.hidden_size)?,
-            final_rstd: zeros("norms", 1)?,
-            activation: zeros("gated activation", c.intermediate_size)?,
-            backward,
-            embeddings: Vec::new(),
-        })
+        let layers = (0..decoder.config.layers).map(place).collect();
+        Rooms { decoder, capacity }.allocate(layers, [2, 1, 1, 1])
     }
 
     /// Tokens that a batch may have.
@@ -192,20 +246,119 @@ impl<B: Backend> Activations<B> {
         self.normed.view(0, tokens, self.normed.len() / self.capacity)
     }
 
-    /// Memory of layer `l` and the residual stream before and after it.
-    #[allow(clippy::type_complexity, reason = "three borrows of one struct, used twice")]
-    pub(crate) fn layer(
-        &mut self,
-        l: usize,
-    ) -> (&mut LayerActivations<B::Buffer>, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer)
-    {
-        let (here, next) = if self.layers.len() > 1 { (l, l + 1) } else { (l % 2, (l + 1) % 2) };
-        let index = if self.layers.len() > 1 { l } else { 0 };
-        let (low, high) = self.x.split_at_mut(here.max(next));
-        let (x, x_next) = match here < next {
-            true => (&mut low[here], &mut high[0]),
-            false => (&mut high[0], &mut low[next]),
+    /// The residual stream before the first layer.
+    pub(crate) fn first(&mut self) -> &mut B::Buffer {
+        &mut self.x[0]
+    }
+
+    /// The residual stream after the last layer, and what the norm behind it writes.
+    pub(crate) fn last(&mut self) -> (&B::Buffer, &mut B::Buffer, &mut B::Buffer) {
+        let last = self.layers.last().map_or(0, |place| place.x_next);
+        (&self.x[last], &mut self.normed, &mut self.final_rstd)
+    }
+
+    /// Memory of layer `l`.
+    pub(crate) fn layer(&mut self, l: usize) -> LayerMemory<'_, B::Buffer> {
+        let place = self.layers[l];
+        let [x, x_next] = self.x.get_disjoint_mut([place.x, place.x_next]).expect("two of the list");
+        LayerMemory {
+            x,
+            x_next,
+            attention: &mut self.attention[place.attention],
+            mlp: &mut self.mlp[place.mlp],
+            t: &mut self.t[place.t],
+            normed: &mut self.normed,
+            activation: &mut self.activation,
+            checkpointing: place.checkpointing,
+        }
+    }
+}
+
+/// Hands out places in a list: one to each layer that keeps its values, one to all others.
+#[derive(Default)]
+struct Slots {
+    count: usize,
+    shared: Option<usize>,
+}
+
+impl Slots {
+    fn take(&mut self, own: bool) -> usize {
+        let mut next = || {
+            self.count += 1;
+            self.count - 1
         };
-        (&mut self.layers[index], x, x_next, &mut self.normed, &mut self.activation)
+        if own { next() } else { *self.shared.get_or_insert_with(next) }
+    }
+}
+
+/// Allocates for a decoder and a number of tokens.
+struct Rooms<'a, B: Backend> {
+    decoder: &'a Decoder<B>,
+    capacity: usize,
+}
+
+impl<B: Backend> Rooms<'_, B> {
+    fn zeros(&self, what: &'static str, width: usize) -> Result<B::Buffer> {
+        Ok(self.decoder.backend.zeros(what, self.capacity * width)?)
+    }
+
+    fn norm(&self, present: bool, width: usize, rows: usize) -> Result<Option<KeptNorm<B::Buffer>>> {
+        let kept = || Ok(KeptNorm { x: self.zeros("norms", width)?, rstd: self.zeros("norms", rows)? });
+        present.then(kept).transpose()
+    }
+
+    fn attention(&self) -> Result<AttentionActivations<B::Buffer>> {
+        let (a, f) = (self.decoder.config.attention(), &self.decoder.config.features);
+        Ok(AttentionActivations {
+            rstd: self.zeros("norms", 1)?,
+            qkv: self.zeros("q, k, v", a.qkv_width())?,
+            heads: self.norm(f.qk_norm, a.qk_width(), a.heads + a.kv_heads)?,
+            output: self.zeros("attention", a.q_width())?,
+            log_sum_exp: self.zeros("attention", a.heads)?,
+        })
+    }
+
+    fn mlp(&self) -> Result<MlpActivations<B::Buffer>> {
+        let (c, f) = (&self.decoder.config, &self.decoder.config.features);
+        Ok(MlpActivations {
+            attention_branch: self.norm(f.post_norms, c.hidden_size, 1)?,
+            x_mid: self.zeros("residual stream", c.hidden_size)?,
+            rstd: self.zeros("norms", 1)?,
+            gate_up: self.zeros("gate and up", 2 * c.intermediate_size)?,
+            branch: self.norm(f.post_norms, c.hidden_size, 1)?,
+        })
+    }
+
+    fn backward(&self) -> Result<BackwardScratch<B::Buffer>> {
+        let (c, a) = (&self.decoder.config, self.decoder.config.attention());
+        let gradient = |width| self.zeros("gradients", width);
+        Ok(BackwardScratch {
+            dx: gradient(c.hidden_size)?,
+            d_branch: gradient(if c.features.post_norms { c.hidden_size } else { 0 })?,
+            d_normed: gradient(c.hidden_size)?,
+            d_qkv: gradient(a.qkv_width())?,
+            d_attention: gradient(a.q_width())?,
+            d_activation: gradient(c.intermediate_size)?,
+            dt: gradient(self.decoder.layer_ranks())?,
+        })
+    }
+
+    /// So many residual streams, memories of the attention and of the rest, and inner values of adapters.
+    fn allocate(&self, layers: Vec<Place>, [x, attention, mlp, t]: [usize; 4]) -> Result<Activations<B>> {
+        let c = &self.decoder.config;
+        let ranks = self.decoder.layer_ranks();
+        Ok(Activations {
+            capacity: self.capacity,
+            layers,
+            x: (0..x).map(|_| self.zeros("residual stream", c.hidden_size)).collect::<Result<_>>()?,
+            attention: (0..attention).map(|_| self.attention()).collect::<Result<_>>()?,
+            mlp: (0..mlp).map(|_| self.mlp()).collect::<Result<_>>()?,
+            t: (0..t).map(|_| self.zeros("adapter activations", ranks)).collect::<Result<_>>()?,
+            normed: self.zeros("norms", c.hidden_size)?,
+            final_rstd: self.zeros("norms", 1)?,
+            activation: self.zeros("gated activation", c.intermediate_size)?,
+            backward: None,
+            embeddings: Vec::new(),
+        })
     }
 }

@@ -5,7 +5,7 @@ use compute::{
     TokenLossOutput, View,
 };
 
-use crate::activations::{BackwardScratch, KeptNorm, LayerActivations};
+use crate::activations::{AttentionActivations, BackwardScratch, KeptNorm, LayerMemory, MlpActivations};
 use crate::forward::Tokens;
 use crate::projection::{Backward, Projection};
 use crate::vector::Vector;
@@ -74,17 +74,13 @@ impl<B: Backend> Decoder<B> {
             d_head: head.gradient(gradients),
         });
         self.backend.fill(&mut scratch.dx, 0, count * h, 0.0);
-        let last = self.config.layers;
-        self.backend.rms_norm_backward(RmsNormBackward {
-            dx: scratch.dx.view_mut(0, count, h),
-            d_gain: self.final_norm.gradient(gradients),
-            dy: scratch.d_normed.view(0, count, h),
-            x: activations.x[last].view(0, count, h),
-            gain: self.gain(self.final_norm),
-            rstd: &activations.final_rstd,
-        });
+        let (x, _, rstd) = activations.last();
+        let d_normed = scratch.d_normed.view(0, count, h);
+        self.pre_norm_backward(&mut scratch.dx, (self.final_norm, &mut *gradients), d_normed, (x, rstd));
         for l in (0..self.config.layers).rev() {
-            self.layer_backward(l, tokens, segments, activations, &mut scratch, gradients);
+            let mut memory = activations.layer(l);
+            self.recompute(l, tokens, segments, &mut memory);
+            self.layer_backward(l, (tokens, segments), memory, &mut scratch, gradients);
         }
         if let Some(d_table) = self.embedding.gradient(gradients) {
             let scale = self.config.embedding_scale();
@@ -138,20 +134,20 @@ impl<B: Backend> Decoder<B> {
     fn layer_backward(
         &self,
         l: usize,
-        tokens: Tokens<'_>,
-        segments: &[Segment],
-        activations: &mut Activations<B>,
+        (tokens, segments): (Tokens<'_>, &[Segment]),
+        memory: LayerMemory<'_, B::Buffer>,
         scratch: &mut BackwardScratch<B::Buffer>,
         gradients: &mut B::Buffer,
     ) {
         let (layer, backend, values) = (&self.layers[l], &*self.backend, &self.parameters.values);
         let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
-        let (kept, x, _, normed, activation) = activations.layer(l);
-        let LayerActivations { x_mid, qkv, attention, log_sum_exp, gate_up, t, .. } = kept;
+        let LayerMemory { x, attention, mlp, t, normed, activation, .. } = memory;
+        let AttentionActivations { qkv, output, log_sum_exp, .. } = attention;
+        let MlpActivations { x_mid, gate_up, .. } = mlp;
         let BackwardScratch { dx, d_branch, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
 
-        let branch = (layer.mlp_post_norm, &kept.mlp_branch);
+        let branch = (layer.mlp_post_norm, &mlp.branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
         layer.down.backward_input(backend, &mut run, t, dt, Some(d_activation));
@@ -164,32 +160,32 @@ impl<B: Backend> Decoder<B> {
         layer.down.backward_weight(backend, &mut run, dt, activation.view(0, count, i));
         self.bias_backward(&layer.down, &mut run);
 
-        self.pre_norm(normed, &mut kept.mlp_rstd, (x_mid, count), layer.mlp_norm);
+        self.pre_norm(normed, &mut mlp.rstd, (x_mid, count), layer.mlp_norm);
         let mut run = Backward { values, gradients, dy: gate_up.view(0, count, 2 * i) };
         layer.gate_up.backward_input(backend, &mut run, t, dt, Some(d_normed));
         layer.gate_up.backward_weight(backend, &mut run, dt, normed.view(0, count, h));
         self.bias_backward(&layer.gate_up, &mut run);
         let (gain, d_normed_rows) = ((layer.mlp_norm, &mut *gradients), d_normed.view(0, count, h));
-        self.pre_norm_backward(dx, gain, d_normed_rows, (x_mid, &kept.mlp_rstd));
+        self.pre_norm_backward(dx, gain, d_normed_rows, (x_mid, &mlp.rstd));
 
-        let branch = (layer.attention_post_norm, &kept.attention_branch);
+        let branch = (layer.attention_post_norm, &mlp.attention_branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
         layer.out.backward_input(backend, &mut run, t, dt, Some(d_attention));
-        layer.out.backward_weight(backend, &mut run, dt, attention.view(0, count, shape.q_width()));
+        layer.out.backward_weight(backend, &mut run, dt, output.view(0, count, shape.q_width()));
         self.bias_backward(&layer.out, &mut run);
         backend.attention_backward(AttentionBackward {
             shape,
             segments,
             qkv,
-            out: attention,
+            out: output,
             log_sum_exp,
             d_out: d_attention,
             d_qkv,
         });
         let rows = d_qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, true);
-        if let (Some(gain), Some(heads)) = (layer.qk_norm, &kept.heads) {
+        if let (Some(gain), Some(heads)) = (layer.qk_norm, &attention.heads) {
             let norm = HeadNormBackward {
                 d_heads: d_qkv.view_mut(0, count, shape.qkv_width()),
                 d_gain: gain.gradient(gradients),
@@ -200,7 +196,7 @@ impl<B: Backend> Decoder<B> {
             backend.head_norm_backward(shape, norm);
         }
 
-        self.pre_norm(normed, &mut kept.attention_rstd, (x, count), layer.attention_norm);
+        self.pre_norm(normed, &mut attention.rstd, (x, count), layer.attention_norm);
         // Below the first layer nothing is trained unless everything is.
         let needs_input = l > 0 || self.embedding.gradient(gradients).is_some();
         let mut run = Backward { values, gradients, dy: d_qkv.view(0, count, shape.qkv_width()) };
@@ -209,7 +205,7 @@ impl<B: Backend> Decoder<B> {
         self.bias_backward(&layer.qkv, &mut run);
         if needs_input {
             let (gain, d_normed) = ((layer.attention_norm, gradients), d_normed.view(0, count, h));
-            self.pre_norm_backward(dx, gain, d_normed, (x, &kept.attention_rstd));
+            self.pre_norm_backward(dx, gain, d_normed, (x, &attention.rstd));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use compute::DType;
 use formats::quant::QuantizedMatrix;
 
 use crate::weights::{StoredTensor, TensorSource};
@@ -100,6 +101,20 @@ impl TensorSource for Base {
         match &self.store {
             Store::Folder(base) => base.tensor(name, &mut self.used.borrow_mut()),
             Store::Gguf(base) => base.tensor(name, &mut self.used.borrow_mut()),
+        }
+    }
+
+    fn info(&self, name: &str) -> Result<Option<(DType, Vec<usize>)>> {
+        match &self.store {
+            Store::Folder(base) => base.info(name).map(Some),
+            Store::Gguf(base) => base.info(name),
+        }
+    }
+
+    fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        match &self.store {
+            Store::Folder(base) => base.read_into(name, into, &mut self.used.borrow_mut()),
+            Store::Gguf(base) => base.read_into(name, into, &mut self.used.borrow_mut()),
         }
     }
 

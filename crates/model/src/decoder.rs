@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use compute::Backend;
+use compute::{Backend, DeviceBuffer};
 use formats::quant::QuantizedMatrix;
 
 use crate::lora::{LoraConfig, Trainable};
 use crate::parameters::{Layout, Parameters};
 use crate::projection::{GroupAdapter, Module, ModuleAdapter, Projection, Stored, Table};
 use crate::vector::{Place, Vector};
-use crate::weights::{StoredTensor, TensorSource, expect};
+use crate::weights::{StoredTensor, TensorSource, expect, expect_shape};
 use crate::{Config, Error, Result};
 
 /// One layer.
@@ -133,14 +133,25 @@ impl<B: Backend> Builder<'_, B> {
         if let Some(matrix) = self.frozen_quantized(name, rows, cols)? {
             return Ok(Table { stored: Stored::Frozen(self.backend.quantized_weight(matrix)?), rows, cols });
         }
-        let tensor = expect(self.source, name, &[rows, cols])?;
         let stored = match self.trainable {
             Trainable::Everything => {
-                Stored::Trained(self.layout.push(name.to_owned(), rows, cols, tensor.to_f32()))
+                let values = expect(self.source, name, &[rows, cols])?.to_f32();
+                Stored::Trained(self.layout.push(name.to_owned(), rows, cols, values))
             }
-            _ => Stored::Frozen(self.backend.weight(tensor.dtype, rows, cols, &tensor.bytes)?),
+            _ => Stored::Frozen(self.frozen(name, rows, cols)?),
         };
         Ok(Table { stored, rows, cols })
+    }
+
+    /// A weight in its storage type, read straight to where it stays if the source can do that.
+    fn frozen(&self, name: &str, rows: usize, cols: usize) -> Result<B::Weight> {
+        let (backend, source) = (self.backend, self.source);
+        if let Some((dtype, shape)) = source.info(name)? {
+            expect_shape(source, name, &[rows, cols], &shape)?;
+            return backend.weight_from(dtype, rows, cols, |into| source.read_into(name, into));
+        }
+        let tensor = expect(source, name, &[rows, cols])?;
+        Ok(backend.weight(tensor.dtype, rows, cols, &tensor.bytes)?)
     }
 
     fn frozen_quantized(&self, name: &str, rows: usize, cols: usize) -> Result<Option<QuantizedMatrix>> {
@@ -148,14 +159,7 @@ impl<B: Backend> Builder<'_, B> {
         if *self.trainable == Trainable::Everything {
             return Err(Error::Frozen { origin: self.source.origin(), tensor: name.to_owned() });
         }
-        if (matrix.rows(), matrix.cols()) != (rows, cols) {
-            return Err(Error::TensorShape {
-                origin: self.source.origin(),
-                tensor: name.to_owned(),
-                expected: vec![rows, cols],
-                got: vec![matrix.rows(), matrix.cols()],
-            });
-        }
+        expect_shape(self.source, name, &[rows, cols], &[matrix.rows(), matrix.cols()])?;
         Ok(Some(matrix))
     }
 
@@ -342,6 +346,17 @@ impl<B: Backend> Decoder<B> {
     /// Positions that the rotary table covers.
     pub fn positions(&self) -> usize {
         self.positions
+    }
+
+    /// Bytes of what is not trained: frozen weights in their storage type, gains and biases, the rotary table.
+    pub fn weight_bytes(&self) -> usize {
+        let tables = self.modules().map(|(_, _, module)| &module.weight);
+        let tables = tables.chain([&self.embedding]).chain(&self.head);
+        let bytes = |table: &Table<B>| match &table.stored {
+            Stored::Frozen(weight) => self.backend.weight_bytes(weight),
+            Stored::Trained(_) => 0,
+        };
+        tables.map(bytes).sum::<usize>() + (self.vectors.len() + self.rope.len()) * size_of::<f32>()
     }
 
     pub(crate) fn head(&self) -> &Table<B> {

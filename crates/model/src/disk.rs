@@ -1,6 +1,5 @@
 //! Decoders from and to disk: bases with PEFT adapters, and Hugging Face folders.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use compute::{Backend, DType};
 use formats::gguf::AdapterFile;
 use formats::peft::{self, Part, TargetModules};
-use formats::safetensors::NewTensor;
+use formats::safetensors::{TensorShape, write_with};
 use formats::{AdapterConfig, Dtype, TensorBytes};
 
 use crate::decoder::ModelPart;
@@ -40,7 +39,7 @@ impl<B: Backend> Decoder<B> {
         let base = Base::open(path)?;
         let config = base.config().clone();
         let decoder = match quantize {
-            Some(bits) => Decoder::new(backend, config, &QuantizeOnLoad { source: &base, bits }, trainable)?,
+            Some(bits) => Decoder::new(backend, config, &QuantizeOnLoad::new(&base, bits), trainable)?,
             None => Decoder::new(backend, config, &base, trainable)?,
         };
         base.refuse_strays()?;
@@ -139,14 +138,14 @@ impl<B: Backend> Decoder<B> {
             DType::F16 => ("float16", Dtype::F16),
             DType::Bf16 => ("bfloat16", Dtype::BF16),
         };
-        let parts: Vec<(String, Vec<usize>, ModelPart<'_, B>)> =
-            self.parts().map(|(name, part)| (name, part.shape(), part)).collect();
-        let tensors: Vec<NewTensor<'_>> =
-            parts.iter().map(|(name, shape, _)| NewTensor { name, dtype: stored, shape }).collect();
+        let (tensors, parts): (Vec<TensorShape>, Vec<ModelPart<'_, B>>) = self
+            .parts()
+            .map(|(name, part)| (TensorShape { name, dtype: stored, shape: part.shape() }, part))
+            .unzip();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         // One tensor at a time: a merged model may be larger than what is left beside this one.
-        formats::safetensors::write_with(dir.join("model.safetensors"), &tensors, &metadata, |number| {
-            Ok(Cow::Owned(encode(&self.part_values(parts[number].2, true), dtype)))
+        write_with(dir.join("model.safetensors"), &tensors, &metadata, |number, writer| {
+            writer.write_all(&encode(&self.part_values(parts[number], true), dtype))
         })?;
         let mut text = format!("{:#}", self.config.to_json(name, bos, eos));
         text.push('\n');

@@ -2,7 +2,7 @@
 
 use compute::{AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, RmsNorm, Segment, View};
 
-use crate::activations::{KeptNorm, LayerActivations};
+use crate::activations::{AttentionActivations, KeptNorm, LayerMemory, MlpActivations};
 use crate::projection::Projection;
 use crate::vector::Vector;
 use crate::{Activations, Cache, Decoder};
@@ -56,21 +56,22 @@ impl<B: Backend> Decoder<B> {
         self.embed(tokens, activations);
         let mut embeddings = std::mem::take(&mut activations.embeddings);
         embeddings.resize(tokens.ids.len() * self.config.hidden_size, 0.0);
-        self.backend.read(&activations.x[0], 0, &mut embeddings);
+        self.backend.read(activations.first(), 0, &mut embeddings);
         perturb(&mut embeddings);
-        self.backend.write(&mut activations.x[0], 0, &embeddings);
+        self.backend.write(activations.first(), 0, &embeddings);
         activations.embeddings = embeddings;
         self.forward_embedded(tokens, context, activations, true);
     }
 
     fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>) {
         let count = tokens.ids.len();
-        assert!(count <= activations.capacity, "{count} tokens in memory for {}", activations.capacity);
+        let capacity = activations.capacity();
+        assert!(count <= capacity, "{count} tokens in memory for {capacity}");
         let h = self.config.hidden_size;
         let values = &self.parameters.values;
         let table = self.embedding.matrix(values);
         self.backend.embed(
-            activations.x[0].view_mut(0, count, h),
+            activations.first().view_mut(0, count, h),
             tokens.ids,
             table,
             self.config.embedding_scale(),
@@ -84,19 +85,16 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
         adapter: bool,
     ) {
-        let (count, h) = (tokens.ids.len(), self.config.hidden_size);
+        let count = tokens.ids.len();
         for l in 0..self.config.layers {
-            self.layer_forward(l, tokens, &mut context, activations, adapter);
+            let memory = &mut activations.layer(l);
+            self.attention_forward(l, tokens, &mut context, memory, adapter);
+            self.attention_output(l, count, memory, adapter);
+            self.mlp_forward(l, count, memory, adapter);
+            self.mlp_output(l, count, memory, adapter);
         }
-        let last = if activations.layers.len() > 1 { self.config.layers } else { self.config.layers % 2 };
-        self.backend.rms_norm(RmsNorm {
-            y: activations.normed.view_mut(0, count, h),
-            rstd: &mut activations.final_rstd,
-            x: activations.x[last].view(0, count, h),
-            gain: self.gain(self.final_norm),
-            eps: self.config.rms_norm_eps,
-            residual: None,
-        });
+        let (x, normed, rstd) = activations.last();
+        self.pre_norm(normed, rstd, (x, count), self.final_norm);
     }
 
     /// Norm of the residual stream `x` before a layer's part.
@@ -156,29 +154,29 @@ impl<B: Backend> Decoder<B> {
         });
     }
 
-    fn layer_forward(
+    /// Layer `l` from the residual stream to the output of its attention.
+    fn attention_forward(
         &self,
         l: usize,
         tokens: Tokens<'_>,
         context: &mut Context<'_, B>,
-        activations: &mut Activations<B>,
+        memory: &mut LayerMemory<'_, B::Buffer>,
         adapter: bool,
     ) {
-        let (layer, backend) = (&self.layers[l], &*self.backend);
-        let (c, shape) = (&self.config, self.config.attention_of(l));
-        let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
-        let (kept, x, x_next, normed, activation) = activations.layer(l);
-        let LayerActivations { x_mid, qkv, attention, log_sum_exp, gate_up, t, .. } = kept;
+        let (layer, backend, shape) = (&self.layers[l], &*self.backend, self.config.attention_of(l));
+        let (count, h) = (tokens.ids.len(), self.config.hidden_size);
+        let LayerMemory { x, normed, t, .. } = memory;
+        let AttentionActivations { rstd, qkv, heads, output, log_sum_exp } = &mut *memory.attention;
 
-        self.pre_norm(normed, &mut kept.attention_rstd, (x, count), layer.attention_norm);
-        self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(&mut *t));
-        if let (Some(gain), Some(heads)) = (layer.qk_norm, &mut kept.heads) {
+        self.pre_norm(normed, rstd, (x, count), layer.attention_norm);
+        self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(&mut **t));
+        if let (Some(gain), Some(heads)) = (layer.qk_norm, heads) {
             let norm = HeadNorm {
                 heads: qkv.view_mut(0, count, shape.qkv_width()),
                 kept: &mut heads.x,
                 rstd: &mut heads.rstd,
                 gain: self.gain(gain),
-                eps: c.rms_norm_eps,
+                eps: self.config.rms_norm_eps,
             };
             backend.head_norm(shape, norm);
         }
@@ -186,7 +184,7 @@ impl<B: Backend> Decoder<B> {
         backend.rope(rows, tokens.positions, &self.rope, shape, false);
         match context {
             Context::Segments(segments) => {
-                backend.attention(AttentionForward { shape, segments, qkv, out: attention, log_sum_exp });
+                backend.attention(AttentionForward { shape, segments, qkv, out: output, log_sum_exp });
             }
             Context::Cached(slots, cache) => {
                 let capacity = cache.capacity;
@@ -199,21 +197,68 @@ impl<B: Backend> Decoder<B> {
                     keys,
                     values,
                     capacity,
-                    out: attention,
+                    out: output,
                 });
             }
         }
-        let attended = attention.view(0, count, shape.q_width());
-        let branch = (&layer.out, layer.attention_post_norm);
-        let on = adapter.then_some(&mut *t);
-        self.branch(branch, attended, (x_mid, x), &mut kept.attention_branch, on);
+    }
 
-        self.pre_norm(normed, &mut kept.mlp_rstd, (x_mid, count), layer.mlp_norm);
-        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), adapter.then_some(&mut *t));
-        let (activated, gates) = (activation.view_mut(0, count, i), gate_up.view(0, count, 2 * i));
-        backend.gated_activation(activated, gates, c.features.activation);
-        let activated = activation.view(0, count, i);
+    /// What the attention of layer `l` adds to the residual stream.
+    fn attention_output(
+        &self,
+        l: usize,
+        count: usize,
+        memory: &mut LayerMemory<'_, B::Buffer>,
+        adapter: bool,
+    ) {
+        let layer = &self.layers[l];
+        let MlpActivations { attention_branch, x_mid, .. } = &mut *memory.mlp;
+        let attended = memory.attention.output.view(0, count, self.config.attention_of(l).q_width());
+        let branch = (&layer.out, layer.attention_post_norm);
+        let t = adapter.then_some(&mut *memory.t);
+        self.branch(branch, attended, (x_mid, memory.x), attention_branch, t);
+    }
+
+    /// Layer `l` from the attention's output to gate and up.
+    fn mlp_forward(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
+        let (layer, h) = (&self.layers[l], self.config.hidden_size);
+        let LayerMemory { normed, t, .. } = memory;
+        let MlpActivations { x_mid, rstd, gate_up, .. } = &mut *memory.mlp;
+        self.pre_norm(normed, rstd, (x_mid, count), layer.mlp_norm);
+        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), adapter.then_some(&mut **t));
+    }
+
+    /// What gate and up of layer `l` add to the residual stream.
+    fn mlp_output(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
+        let (layer, i) = (&self.layers[l], self.config.intermediate_size);
+        let MlpActivations { x_mid, gate_up, branch: kept, .. } = &mut *memory.mlp;
+        let (activated, gates) = (memory.activation.view_mut(0, count, i), gate_up.view(0, count, 2 * i));
+        self.backend.gated_activation(activated, gates, self.config.features.activation);
+        let activated = memory.activation.view(0, count, i);
         let branch = (&layer.down, layer.mlp_post_norm);
-        self.branch(branch, activated, (x_next, x_mid), &mut kept.mlp_branch, adapter.then_some(t));
+        let t = adapter.then_some(&mut *memory.t);
+        self.branch(branch, activated, (memory.x_next, x_mid), kept, t);
+    }
+
+    /// Makes again what layer `l` has not kept of the forward over `segments`, by the same operations: the same bits.
+    pub(crate) fn recompute(
+        &self,
+        l: usize,
+        tokens: Tokens<'_>,
+        segments: &[Segment],
+        memory: &mut LayerMemory<'_, B::Buffer>,
+    ) {
+        let count = tokens.ids.len();
+        if !memory.checkpointing.keeps_attention() {
+            self.attention_forward(l, tokens, &mut Context::Segments(segments), memory, true);
+        }
+        if !memory.checkpointing.keeps_mlp() {
+            self.attention_output(l, count, memory, true);
+            self.mlp_forward(l, count, memory, true);
+            // The norm's backward wants what went into it.
+            if self.layers[l].mlp_post_norm.is_some() {
+                self.mlp_output(l, count, memory, true);
+            }
+        }
     }
 }

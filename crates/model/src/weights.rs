@@ -1,5 +1,7 @@
 //! Where the tensors of a model come from: files, or a random start.
 
+use std::cell::RefCell;
+
 use compute::DType;
 use formats::quant::{Bnb4Matrix, Bnb4Options, Int8Matrix, QuantizedMatrix};
 
@@ -28,17 +30,28 @@ impl StoredTensor {
 
     /// The values, decoded.
     pub fn to_f32(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.shape.iter().product()];
+        self.decode(0, &mut values);
+        values
+    }
+
+    /// The values from element `first` on, decoded into `out`.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub fn decode(&self, first: usize, out: &mut [f32]) {
+        let bytes = &self.bytes[self.dtype.bytes(first)..self.dtype.bytes(first + out.len())];
         match self.dtype {
-            DType::F32 => {
-                self.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-            }
-            DType::F16 => {
-                self.bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-            }
-            DType::Bf16 => {
-                self.bytes.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-            }
+            DType::F32 => each(bytes, out, f32::from_le_bytes),
+            DType::F16 => each(bytes, out, |b| half::f16::from_le_bytes(b).to_f32()),
+            DType::Bf16 => each(bytes, out, |b| half::bf16::from_le_bytes(b).to_f32()),
         }
+    }
+}
+
+fn each<const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; N]) -> f32) {
+    for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
+        *out = decode(*bytes);
     }
 }
 
@@ -49,6 +62,24 @@ pub trait TensorSource {
     /// # Errors
     /// When there is none, or it cannot be read.
     fn tensor(&self, name: &str) -> Result<StoredTensor>;
+
+    /// Type and shape of the tensor called `name`, where they are known without reading it: then it can be
+    /// [read](TensorSource::read_into) to its place.
+    ///
+    /// # Errors
+    /// When there is none, or its type is not read.
+    fn info(&self, _name: &str) -> Result<Option<(DType, Vec<usize>)>> {
+        Ok(None)
+    }
+
+    /// Reads the little-endian values of the tensor called `name` into memory that is as long as they are.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        into.copy_from_slice(&self.tensor(name)?.bytes);
+        Ok(())
+    }
 
     /// The matrix called `name`, if it is stored in the bits of a quantization. A frozen matrix stays in them.
     ///
@@ -65,15 +96,25 @@ pub trait TensorSource {
 /// The tensor `name`, refused unless it has the shape that the config implies.
 pub(crate) fn expect(source: &dyn TensorSource, name: &str, shape: &[usize]) -> Result<StoredTensor> {
     let tensor = source.tensor(name)?;
-    if tensor.shape != shape {
-        return Err(Error::TensorShape {
-            origin: source.origin(),
-            tensor: name.to_owned(),
-            expected: shape.to_vec(),
-            got: tensor.shape,
-        });
-    }
+    expect_shape(source, name, shape, &tensor.shape)?;
     Ok(tensor)
+}
+
+pub(crate) fn expect_shape(
+    source: &dyn TensorSource,
+    name: &str,
+    expected: &[usize],
+    got: &[usize],
+) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Error::TensorShape {
+        origin: source.origin(),
+        tensor: name.to_owned(),
+        expected: expected.to_vec(),
+        got: got.to_vec(),
+    })
 }
 
 /// The bits that projections are brought into as they are loaded.
@@ -94,10 +135,27 @@ impl From<Bnb4Options> for Quantize {
 /// A base whose projections are quantized as they are loaded; those that are quantized already stay in their own bits,
 /// and embedding, head and norms stay as they are, both as in transformers.
 pub struct QuantizeOnLoad<'a> {
-    /// Where the tensors come from.
-    pub source: &'a dyn TensorSource,
-    /// The bits.
-    pub bits: Quantize,
+    source: &'a dyn TensorSource,
+    bits: Quantize,
+    /// Values of the matrix at hand: new memory for each would cost more than reading it.
+    bytes: RefCell<Vec<u8>>,
+}
+
+impl<'a> QuantizeOnLoad<'a> {
+    /// The tensors of `source`, quantized to `bits`.
+    pub fn new(source: &'a dyn TensorSource, bits: Quantize) -> Self {
+        QuantizeOnLoad { source, bits, bytes: RefCell::default() }
+    }
+
+    /// The tensor `name`, in memory that is used again.
+    fn stored(&self, name: &str) -> Result<StoredTensor> {
+        let Some((dtype, shape)) = self.source.info(name)? else { return self.source.tensor(name) };
+        let mut bytes = self.bytes.take();
+        // A source that knows the shape has as many values.
+        bytes.resize(dtype.bytes(shape.iter().product()), 0);
+        self.source.read_into(name, &mut bytes)?;
+        Ok(StoredTensor { dtype, shape, bytes })
+    }
 }
 
 impl TensorSource for QuantizeOnLoad<'_> {
@@ -105,20 +163,29 @@ impl TensorSource for QuantizeOnLoad<'_> {
         self.source.tensor(name)
     }
 
+    fn info(&self, name: &str) -> Result<Option<(DType, Vec<usize>)>> {
+        self.source.info(name)
+    }
+
+    fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        self.source.read_into(name, into)
+    }
+
     fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
         let own = self.source.quantized(name)?;
         if own.is_some() || !name.ends_with("_proj.weight") {
             return Ok(own);
         }
-        let tensor = self.source.tensor(name)?;
+        let tensor = self.stored(name)?;
         let Ok(shape) = <[usize; 2]>::try_from(tensor.shape.as_slice()) else { return Ok(None) };
-        let values = tensor.to_f32();
         let matrix = match self.bits {
             Quantize::FourBit(options) => {
-                Bnb4Matrix::quantize(shape, &values, options).map(QuantizedMatrix::from)
+                Bnb4Matrix::quantize_with(shape, options, |first, out| tensor.decode(first, out))
+                    .map(QuantizedMatrix::from)
             }
-            Quantize::EightBit => Int8Matrix::quantize(shape, &values).map(QuantizedMatrix::from),
+            Quantize::EightBit => Int8Matrix::quantize(shape, &tensor.to_f32()).map(QuantizedMatrix::from),
         };
+        self.bytes.replace(tensor.bytes);
         matrix.map(Some).map_err(|mismatch| Error::Quantization {
             origin: self.origin(),
             tensor: name.to_owned(),

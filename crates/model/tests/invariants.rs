@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
+use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{
-    Activations, Config, Context, Decoder, Family, Features, Generator, Labels, LoraConfig, RandomStart,
-    Sampling, Stop, StoredTensor, TensorSource, Tokens, Trainable, read_range,
+    Activations, Checkpointing, Config, Context, Decoder, Family, Features, Generator, Labels, LoraConfig,
+    QuantizeOnLoad, RandomStart, Sampling, Stop, StoredTensor, TensorSource, Tokens, Trainable, read_range,
 };
 
 fn config() -> Config {
@@ -71,8 +72,16 @@ fn decoder(trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
 }
 
 fn decoder_of(config: &Config, trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
-    let source = Loud(RandomStart::new(config.clone(), 3));
-    let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config.clone(), &source, trainable).unwrap();
+    decoder_on(config, trainable, threads, false)
+}
+
+/// As [`decoder_of`], on a base in four bits if `quantize` says so.
+fn decoder_on(config: &Config, trainable: &Trainable, threads: usize, quantize: bool) -> Decoder<Cpu> {
+    let loud = Loud(RandomStart::new(config.clone(), 3));
+    let options = Bnb4Options { kind: Bnb4Type::Nf4, block: 64, double: true };
+    let four_bits = QuantizeOnLoad::new(&loud, options);
+    let source: &dyn TensorSource = if quantize { &four_bits } else { &loud };
+    let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config.clone(), source, trainable).unwrap();
     if matches!(trainable, Trainable::Lora { .. }) {
         // B starts at zero; a trained adapter does not.
         for p in decoder.parameters.list.clone() {
@@ -106,6 +115,10 @@ struct Run {
 
 /// Loss and gradient of every next token of `texts`, all in one batch.
 fn run(decoder: &Decoder<Cpu>, texts: &[Vec<u32>]) -> Run {
+    run_checkpointed(decoder, texts, &[])
+}
+
+fn run_checkpointed(decoder: &Decoder<Cpu>, texts: &[Vec<u32>], layers: &[Checkpointing]) -> Run {
     let ids: Vec<u32> = texts.concat();
     let positions: Vec<u32> = texts.iter().flat_map(|t| 0..t.len() as u32).collect();
     let (mut segments, mut rows, mut labels, mut start) = (vec![], vec![], vec![], 0);
@@ -115,7 +128,7 @@ fn run(decoder: &Decoder<Cpu>, texts: &[Vec<u32>]) -> Run {
         labels.extend(&t[1..]);
         start += t.len();
     }
-    let mut activations = Activations::for_training(decoder, ids.len() + 3).unwrap();
+    let mut activations = Activations::for_checkpointed_training(decoder, ids.len() + 3, layers).unwrap();
     let tokens = Tokens { ids: &ids, positions: &positions };
     decoder.forward(tokens, Context::Segments(&segments), &mut activations, true);
     let backend = decoder.backend();
@@ -167,6 +180,28 @@ fn one_thread_and_two_give_the_same_bits() {
         let two = run(&decoder_of(&config, &trainable, 2), &texts);
         assert_eq!(one.log_probs, two.log_probs);
         assert_eq!(one.gradients, two.gradients);
+    }
+}
+
+#[test]
+fn what_is_computed_again_has_the_bits_of_what_is_kept() {
+    use Checkpointing::{Attention, Full, None};
+    let texts = [text(33, 1), text(20, 2)];
+    for (config, trainable) in every_way() {
+        for quantize in [false, true] {
+            if quantize && trainable == Trainable::Everything {
+                continue;
+            }
+            let decoder = decoder_on(&config, &trainable, 2, quantize);
+            let kept = run(&decoder, &texts);
+            assert!(kept.gradients.iter().any(|g| *g != 0.0));
+            for layers in [[Attention; 3], [Full; 3], [Full, Attention, None], [None, Full, Full]] {
+                let again = run_checkpointed(&decoder, &texts, &layers);
+                let family = config.features.family;
+                assert_eq!(kept.log_probs, again.log_probs, "{family:?} {layers:?}");
+                assert_eq!(kept.gradients, again.gradients, "{family:?} {layers:?}, quantized: {quantize}");
+            }
+        }
     }
 }
 

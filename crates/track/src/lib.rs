@@ -23,6 +23,7 @@ mod folder;
 mod lock;
 mod machine;
 mod manifest;
+pub mod memory;
 mod metrics;
 mod run;
 mod skipped;

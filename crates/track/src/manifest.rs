@@ -25,6 +25,9 @@ pub struct Manifest {
     pub template: Option<TextHash>,
     /// Where it ran.
     pub machine: Machine,
+    /// The memory that was planned, by purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<serde_json::Value>,
 }
 
 /// Name, version and revision of the program.

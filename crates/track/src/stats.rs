@@ -36,6 +36,12 @@ pub struct Stats {
     /// Steps that were skipped because loss or gradient was not finite; `skipped.jsonl` names their examples.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped_steps: u64,
+    /// Memory that was planned before the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_memory_bytes: Option<u64>,
+    /// The most memory that the process had until the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
 }
 
 fn is_zero(count: &u64) -> bool {

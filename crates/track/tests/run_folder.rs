@@ -39,6 +39,7 @@ fn a_run_reads_back_as_it_was_written() {
         data_files: vec![FileHash { path: "a.csv".into(), bytes: 3, blake3: "00".repeat(32) }],
         template: Some(TextHash::of("chat_template.jinja", "{{ messages }}")),
         machine: Machine::detect(),
+        memory: Some(serde_json::json!({ "total": 5 })),
     };
     let stats = Stats {
         train_runtime: 10.5,
@@ -54,6 +55,8 @@ fn a_run_reads_back_as_it_was_written() {
         best_eval_loss: Some(1.25),
         stopped_early: true,
         skipped_steps: 1,
+        planned_memory_bytes: Some(1000),
+        peak_memory_bytes: Some(950),
     };
     {
         let mut run = RunFolder::create(&path).unwrap();

@@ -80,6 +80,16 @@ pub enum Error {
         /// Why it cannot be used.
         reason: String,
     },
+    /// A run that the machine has no room for.
+    #[error("the run needs about {} MiB of memory, {} MiB are available", needed >> 20, available >> 20)]
+    NoRoom {
+        /// Bytes that the plan counts.
+        needed: u64,
+        /// Bytes that this process may have.
+        available: u64,
+        /// Settings with which it would fit, each with what it needs then.
+        settings: Vec<String>,
+    },
     /// A file format.
     #[error(transparent)]
     Format(#[from] formats::Error),

@@ -10,14 +10,16 @@ use crate::Recipe;
 
 /// Keys of a recipe that may change when a run is resumed: in which folders things lie (their contents are hashed, and a
 /// data file's name is part of the ids of its rows), how often and how many checkpoints are kept, how long bad steps are
-/// borne, what happens after training.
-pub const MAY_CHANGE: [&str; 7] = [
+/// borne, what is kept in memory and what is computed again, what happens after training.
+pub const MAY_CHANGE: [&str; 9] = [
     "output_dir",
     "base_model",
     "datasets.*.path",
     "save_steps",
     "save_total_limit",
     "nonfinite_patience",
+    "gradient_checkpointing",
+    "memory_check",
     "evaluation",
 ];
 

@@ -10,6 +10,7 @@ pub mod checkpoint;
 mod error;
 mod guard;
 mod identity;
+mod memory;
 mod moments;
 mod noise;
 mod optimizer;
@@ -23,6 +24,7 @@ mod session;
 
 pub use error::Error;
 pub use identity::{Identity, MAY_CHANGE};
+pub use memory::{GradientCheckpointing, Longest, MemoryPlan};
 pub use noise::Noise;
 pub use optimizer::{Optimizer, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};

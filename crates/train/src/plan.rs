@@ -47,8 +47,6 @@ impl Plan {
                 }
             };
             let batches = batches.batches();
-            let tokens = |batch: &Vec<usize>| batch.iter().map(|&i| lengths[i]).sum();
-            plan.largest_batch = plan.largest_batch.max(batches.iter().map(tokens).max().unwrap_or(0));
             let mut done = 0;
             for step in batches.chunks(recipe.gradient_accumulation_steps) {
                 done += step.len();
@@ -59,6 +57,8 @@ impl Plan {
         if recipe.max_steps > 0 {
             plan.steps.truncate(recipe.max_steps as usize);
         }
+        let tokens = |batch: &Vec<usize>| batch.iter().map(|&i| lengths[i]).sum();
+        plan.largest_batch = plan.steps.iter().flat_map(|step| &step.batches).map(tokens).max().unwrap_or(0);
         plan
     }
 

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::memory::GradientCheckpointing;
 use crate::schedule::Decay;
 
 /// Values that share a scale in four bits, as in bitsandbytes.
@@ -61,6 +62,12 @@ pub struct Recipe {
     pub micro_batch_size: usize,
     /// Batches that make one step.
     pub gradient_accumulation_steps: usize,
+    /// What layers compute again in the backward instead of keeping it: `none`, `attention` (q, k, v and the attention's
+    /// output), `full` (all but their input; also `true`), or `auto`: as little as fits. The bits do not depend on it.
+    #[serde(deserialize_with = "GradientCheckpointing::deserialize")]
+    pub gradient_checkpointing: GradientCheckpointing,
+    /// Refuse a run for whose plan the machine has no memory; `false` tries it.
+    pub memory_check: bool,
     /// Passes over the data.
     pub num_epochs: usize,
     /// Stop after this many steps; 0: after `num_epochs`.
@@ -220,6 +227,8 @@ impl Default for Recipe {
             micro_batch_tokens: 2048,
             micro_batch_size: 4,
             gradient_accumulation_steps: 1,
+            gradient_checkpointing: GradientCheckpointing::Auto,
+            memory_check: true,
             num_epochs: 2,
             max_steps: 0,
             learning_rate: 2e-4,

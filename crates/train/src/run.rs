@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use compute::Backend;
 use dataset::{Batch, Sample};
-use model::{Activations, Context, Decoder, Labels, Tokens};
+use model::{Activations, Checkpointing, Context, Decoder, Labels, Tokens};
 use track::{RunFolder, Stats, StepRow};
 
 use crate::identity::Identity;
@@ -53,6 +53,10 @@ pub struct Job<'a, B: Backend> {
     pub stop: Option<&'a AtomicBool>,
     /// What is asked every `bench_steps` steps.
     pub examiner: Option<&'a dyn Examiner<B>>,
+    /// What each layer computes again; without it what the recipe says, and nothing for `auto`.
+    pub checkpointing: Option<Vec<Checkpointing>>,
+    /// Bytes that were planned, to be compared with the peak.
+    pub planned_memory: Option<u64>,
 }
 
 impl<'a, B: Backend> Job<'a, B> {
@@ -61,7 +65,17 @@ impl<'a, B: Backend> Job<'a, B> {
         let identity = Identity::new(recipe)
             .with_samples("training samples", samples)
             .with_samples("validation samples", validation);
-        Job { recipe, samples, validation, identity, resume: false, stop: None, examiner: None }
+        Job {
+            recipe,
+            samples,
+            validation,
+            identity,
+            resume: false,
+            stop: None,
+            examiner: None,
+            checkpointing: None,
+            planned_memory: None,
+        }
     }
 
     pub(crate) fn stopping(&self) -> bool {

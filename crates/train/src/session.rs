@@ -72,11 +72,14 @@ impl<'a, B: Backend> Session<'a, B> {
             decay: recipe.lr_scheduler,
             min_ratio: recipe.cosine_min_lr_ratio,
         };
+        let layers = job.checkpointing.clone();
+        let layers = layers.or_else(|| recipe.gradient_checkpointing.everywhere(decoder.config().layers));
+        let layers = layers.unwrap_or_default();
         Ok(Session {
             job,
             plan,
             schedule,
-            activations: Activations::for_training(decoder, capacity)?,
+            activations: Activations::for_checkpointed_training(decoder, capacity, &layers)?,
             optimizer: Optimizer::new(decoder, Settings::from(recipe))?,
             batch: Batch::with_capacity(plan.largest_batch, plan.most_examples()),
             validation,
@@ -350,6 +353,8 @@ impl<'a, B: Backend> Session<'a, B> {
             best_eval_loss: best.map(|best| best.loss),
             stopped_early: steps < self.plan.len(),
             skipped_steps: totals.skipped,
+            planned_memory_bytes: self.job.planned_memory,
+            peak_memory_bytes: self.job.planned_memory.and_then(|_| track::memory::peak()),
         };
         Outcome { stats, validation_loss: self.validation_loss, best, skipped: totals.skipped }
     }

@@ -95,7 +95,7 @@ fn its_matrices_stay_in_their_own_bits() {
         assert!(matrix.bytes() < 2 * matrix.rows() * matrix.cols(), "{name}: fewer than 16 bits a value");
         assert_eq!(base.quantized("model.embed_tokens.weight").unwrap(), None, "{name}");
         // `adapter: qlora` on a base that is quantized already takes the bits that are there.
-        let again = QuantizeOnLoad { source: &base, bits: Quantize::EightBit };
+        let again = QuantizeOnLoad::new(&base, Quantize::EightBit);
         assert_eq!(again.quantized(PROJECTION).unwrap(), Some(matrix), "{name}");
     }
 }

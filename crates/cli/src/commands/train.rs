@@ -24,6 +24,7 @@ pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
         let mut document = compared.as_ref().map_or(json!({}), |c| evaluation::to_json(&c.comparison));
         document["run_dir"] = json!(trained.folder.path());
         document["stats"] = json!(stats);
+        document["memory"] = json!(trained.manifest.memory);
         document["tokens_per_second"] = json!(stats.train_tokens_per_second);
         document["validation_loss"] = json!(trained.outcome.validation_loss);
         document["skipped_steps"] = json!(trained.outcome.skipped);

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use compute::{Cpu, DType};
-use dataset::{ChoiceItem, Prepared};
+use dataset::{ChoiceItem, Prepared, Sample};
 use eval::Subject;
-use model::{Activations, ChatTemplate, Decoder, Tokenizer};
+use model::{ChatTemplate, Checkpointing, Decoder, Tokenizer};
 use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash, failpoint};
-use train::{Adapter, Examiner, Identity, Job, Observer, OptimizerKind, Plan, Recipe};
+use train::{Adapter, Examiner, Identity, Job, Longest, MemoryPlan, Observer, Plan, Recipe};
 
 use super::{base::Model, data, quantization};
 use crate::failure::{Failure, Outcome, io};
@@ -59,15 +59,17 @@ pub(crate) fn train(recipe: &Recipe, resume: bool, observer: &mut dyn Observer) 
         r.overlong.len(),
         r.refused.len()
     ));
-    let manifest = manifest(recipe, &model, &inputs);
+    let (memory, checkpointing) =
+        plan_memory(recipe, &model, (&samples.samples, &validation.samples), observer)?;
+    let manifest = manifest(recipe, &model, &inputs, &memory)?;
     folder.write_manifest(&manifest)?;
-    let plan = Plan::new(recipe, &samples.samples);
-    observer.note(&memory(recipe, &model, plan.largest_batch));
     let examiner = ChoiceExaminer::new(recipe, (&model.tokenizer, &model.template), &prepared)?;
     let interrupts = Interrupts::watch()?;
     let mut job = Job::new(recipe, &samples.samples, &validation.samples);
     job.identity = inputs.identify(job.identity);
     job.resume = resuming;
+    job.checkpointing = Some(checkpointing);
+    job.planned_memory = Some(memory.total);
     job.stop = Some(interrupts.flag());
     job.examiner = examiner.as_ref().map(|examiner| examiner as &dyn Examiner<Cpu>);
     let outcome =
@@ -208,25 +210,26 @@ fn refuse_leaks(prepared: &Prepared) -> Outcome<()> {
     Ok(())
 }
 
-/// What a step will take, before the first one.
-fn memory(recipe: &Recipe, model: &Model, tokens: usize) -> String {
-    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
-    let moments = match recipe.optimizer {
-        OptimizerKind::AdamwTorch => 8,
-        OptimizerKind::Adamw8bit => 2,
-    };
-    let trained = model.decoder.parameters.len() * (8 + moments);
-    let activations = Activations::plan_training(&model.decoder, tokens).total();
-    format!(
-        "memory for batches of {tokens} tokens: trainable values with gradients and moments {:.0} MiB, activations \
-         {:.0} MiB",
-        mib(trained),
-        mib(activations)
-    )
+/// What the run will take, said before its first step, and refused where the machine has less.
+fn plan_memory(
+    recipe: &Recipe,
+    model: &Model,
+    (samples, validation): (&[Sample], &[Sample]),
+    observer: &mut dyn Observer,
+) -> Outcome<(MemoryPlan, Vec<Checkpointing>)> {
+    let longest = Longest::of(&Plan::new(recipe, samples), samples, validation);
+    let (memory, checkpointing) = MemoryPlan::new(&model.decoder, recipe, longest);
+    memory.describe().iter().for_each(|line| observer.note(line));
+    match memory.check(&model.decoder, recipe, longest) {
+        Err(refusal) if recipe.memory_check => return Err(refusal.into()),
+        Err(refusal) => observer.note(&format!("{refusal}; tried because of `memory_check: false`")),
+        Ok(()) => {}
+    }
+    Ok((memory, checkpointing))
 }
 
-fn manifest(recipe: &Recipe, model: &Model, inputs: &Inputs) -> Manifest {
-    Manifest {
+fn manifest(recipe: &Recipe, model: &Model, inputs: &Inputs, memory: &MemoryPlan) -> Outcome<Manifest> {
+    Ok(Manifest {
         program: Program {
             name: env!("CARGO_PKG_NAME").into(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -239,7 +242,8 @@ fn manifest(recipe: &Recipe, model: &Model, inputs: &Inputs) -> Manifest {
         data_files: inputs.data.clone(),
         template: Some(TextHash::of("chat_template.jinja", model.template.source())),
         machine: Machine::detect(),
-    }
+        memory: Some(serde_json::to_value(memory).map_err(|e| Failure::unexpected(e.to_string()))?),
+    })
 }
 
 fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {

@@ -74,7 +74,7 @@ impl Workshop {
         stderr(&output)
     }
 
-    /// What a finished run came to, without the times: files byte by byte, metrics value by value.
+    /// What a finished run came to, without times and memory: files byte by byte, metrics value by value.
     pub(crate) fn result(&self, run: &str) -> BTreeMap<String, String> {
         let run = self.path(run);
         let mut result = BTreeMap::new();
@@ -107,7 +107,8 @@ pub(crate) fn metrics(run: &Path) -> Vec<Value> {
 
 fn without_times(mut row: Value) -> Value {
     if let Some(object) = row.as_object_mut() {
-        object.retain(|key, _| !key.ends_with("_per_second") && key != "elapsed_s" && key != "train_runtime");
+        let varies = ["elapsed_s", "train_runtime", "planned_memory_bytes", "peak_memory_bytes"];
+        object.retain(|key, _| !key.ends_with("_per_second") && !varies.contains(&key.as_str()));
     }
     row
 }

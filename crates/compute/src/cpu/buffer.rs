@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use super::Threads;
 use super::embed;
 use super::gemm::{Elements, Operand};
+use super::pages;
 use crate::{DType, DeviceBuffer, Error, Matrix, Result, View, ViewMut};
 
 /// A cache line, and the width of an AVX-512 register.
@@ -30,7 +31,8 @@ impl CpuBuffer {
         let spare = ALIGNMENT / size_of::<f32>() - 1;
         let out_of_memory = || Error::OutOfMemory { what, bytes: len.saturating_mul(size_of::<f32>()) };
         let total = len.checked_add(spare).ok_or_else(out_of_memory)?;
-        let storage: Box<[f32]> = bytemuck::try_zeroed_slice_box(total).map_err(|()| out_of_memory())?;
+        let mut storage: Box<[f32]> = bytemuck::try_zeroed_slice_box(total).map_err(|()| out_of_memory())?;
+        pages::prefer_large(&mut storage);
         let start = storage.as_ptr().align_offset(ALIGNMENT);
         Ok(CpuBuffer { storage, start, len })
     }
@@ -93,12 +95,26 @@ const _: () = assert!(cfg!(target_endian = "little"));
 
 impl CpuWeight {
     pub(super) fn new(dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<Self> {
-        let expected = dtype.bytes(rows * cols);
-        if bytes.len() != expected {
-            return Err(Error::WeightSize { rows, cols, dtype, expected, got: bytes.len() });
-        }
-        let mut words = CpuBuffer::zeros("a weight", expected.div_ceil(size_of::<f32>()))?;
-        bytemuck::cast_slice_mut::<f32, u8>(&mut words)[..expected].copy_from_slice(bytes);
+        Self::read(dtype, rows, cols, |to| {
+            if bytes.len() != to.len() {
+                let (expected, got) = (to.len(), bytes.len());
+                return Err(Error::WeightSize { rows, cols, dtype, expected, got });
+            }
+            to.copy_from_slice(bytes);
+            Ok(())
+        })
+    }
+
+    /// A weight whose bytes `read` writes.
+    pub(super) fn read<E: From<Error>>(
+        dtype: DType,
+        rows: usize,
+        cols: usize,
+        read: impl FnOnce(&mut [u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Self, E> {
+        let bytes = dtype.bytes(rows * cols);
+        let mut words = CpuBuffer::zeros("a weight", bytes.div_ceil(size_of::<f32>()))?;
+        read(&mut bytemuck::cast_slice_mut::<f32, u8>(&mut words)[..bytes])?;
         Ok(CpuWeight { rows, cols, stored: Stored::Plain(dtype, words) })
     }
 
@@ -108,6 +124,13 @@ impl CpuWeight {
 
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match &self.stored {
+            Stored::Plain(dtype, _) => dtype.bytes(self.rows * self.cols),
+            Stored::Quantized(matrix) => matrix.bytes(),
+        }
     }
 
     pub(super) fn to_f32(&self) -> Vec<f32> {

@@ -16,6 +16,7 @@ mod loss;
 mod math;
 mod norm;
 mod optimizer;
+mod pages;
 mod rope;
 mod softcap;
 mod threads;
@@ -38,6 +39,10 @@ use crate::{
     DeviceBuffer, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup, Matrix, NormGain, Result,
     RmsNorm, RmsNormBackward, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
+
+/// Panels that all threads read (`gemm`), and those of each thread with the tiles of its attention.
+const WORK: usize = 10 << 20;
+const WORK_OF_THREAD: usize = 3 << 20;
 
 /// The processor as a device.
 #[derive(Debug)]
@@ -73,6 +78,10 @@ impl Backend for Cpu {
     type Buffer = CpuBuffer;
     type Weight = CpuWeight;
 
+    fn work_bytes(&self) -> usize {
+        WORK + self.threads.count() * WORK_OF_THREAD
+    }
+
     fn zeros(&self, what: &'static str, len: usize) -> Result<CpuBuffer> {
         CpuBuffer::zeros(what, len)
     }
@@ -89,12 +98,26 @@ impl Backend for Cpu {
         CpuWeight::new(dtype, rows, cols, bytes)
     }
 
+    fn weight_from<E: From<crate::Error>>(
+        &self,
+        dtype: DType,
+        rows: usize,
+        cols: usize,
+        read: impl FnOnce(&mut [u8]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<CpuWeight, E> {
+        CpuWeight::read(dtype, rows, cols, read)
+    }
+
     fn quantized_weight(&self, matrix: QuantizedMatrix) -> Result<CpuWeight> {
         Ok(CpuWeight::quantized(matrix))
     }
 
     fn weight_shape(&self, weight: &CpuWeight) -> (usize, usize) {
         weight.shape()
+    }
+
+    fn weight_bytes(&self, weight: &CpuWeight) -> usize {
+        weight.bytes()
     }
 
     fn read_weight(&self, weight: &CpuWeight) -> Vec<f32> {

@@ -90,6 +90,7 @@ fn run() -> Run {
                 os: "Debian GNU/Linux 12 x86_64".into(),
                 accelerator: None,
             },
+            memory: None,
         }),
         steps,
         evals: evals.collect(),

@@ -45,12 +45,18 @@ impl FolderBase {
     }
 
     pub(super) fn tensor(&self, name: &str, used: &mut BTreeSet<String>) -> Result<StoredTensor> {
+        let (dtype, shape) = self.info(name)?;
+        used.insert(name.to_owned());
+        Ok(StoredTensor { dtype, shape, bytes: self.checkpoint.tensor(name)?.bytes })
+    }
+
+    /// Type and shape of a tensor, from the header of its file.
+    pub(super) fn info(&self, name: &str) -> Result<(DType, Vec<usize>)> {
         if !self.checkpoint.contains(name) {
             return Err(Error::MissingTensor { origin: self.origin(), tensor: name.to_owned() });
         }
-        used.insert(name.to_owned());
-        let tensor = self.checkpoint.tensor(name)?;
-        let dtype = match tensor.dtype {
+        let (dtype, shape) = self.checkpoint.info(name)?;
+        let dtype = match dtype {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::Bf16,
@@ -59,7 +65,12 @@ impl FolderBase {
                 return Err(Error::TensorType { origin: self.origin(), tensor: name.to_owned(), dtype });
             }
         };
-        Ok(StoredTensor { dtype, shape: tensor.shape, bytes: tensor.bytes })
+        Ok((dtype, shape.to_vec()))
+    }
+
+    pub(super) fn read_into(&self, name: &str, into: &mut [u8], used: &mut BTreeSet<String>) -> Result<()> {
+        used.insert(name.to_owned());
+        Ok(self.checkpoint.read_into(name, into)?)
     }
 
     pub(super) fn quantized(

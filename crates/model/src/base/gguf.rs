@@ -13,9 +13,6 @@ use crate::config::ROPE_FACTORS;
 use crate::weights::StoredTensor;
 use crate::{Config, Error, Result};
 
-/// Bytes that are compared at a time.
-const CHUNK: usize = 1 << 20;
-
 /// The weights of a GGUF file.
 #[derive(Debug)]
 pub(super) struct GgufBase {
@@ -37,8 +34,9 @@ impl GgufBase {
             gain_offset: config.features.gain_offset(),
             file,
         };
-        if !config.tie_word_embeddings && base.equal(EMBEDDING, HEAD)? {
-            config.tie_word_embeddings = true;
+        if !config.tie_word_embeddings {
+            // A second copy of the embedding is no head of its own.
+            config.tie_word_embeddings = base.file.equal(&base.name(EMBEDDING)?, &base.name(HEAD)?)?;
         }
         Ok((base, config))
     }
@@ -64,22 +62,6 @@ impl GgufBase {
         }
     }
 
-    /// Whether two tensors have the same bytes.
-    fn equal(&self, one: &str, other: &str) -> Result<bool> {
-        let (one, other) = (self.name(one)?, self.name(other)?);
-        let (a, b) = (self.file.info(&one)?, self.file.info(&other)?);
-        if (a.kind, &a.shape) != (b.kind, &b.shape) {
-            return Ok(false);
-        }
-        for start in (0..a.bytes).step_by(CHUNK) {
-            let range = start..a.bytes.min(start + CHUNK);
-            if self.file.byte_range(&one, range.clone())? != self.file.byte_range(&other, range)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     pub(super) fn tensor(&self, name: &str, used: &mut BTreeSet<String>) -> Result<StoredTensor> {
         let own = self.name(name)?;
         let info = self.file.info(&own)?;
@@ -101,6 +83,22 @@ impl GgufBase {
             tensor = StoredTensor::from_f32(tensor.shape, &gains);
         }
         Ok(tensor)
+    }
+
+    /// Type and shape of a tensor that is to be read as it stands in the file.
+    pub(super) fn info(&self, name: &str) -> Result<Option<(DType, Vec<usize>)>> {
+        let info = self.file.info(&self.name(name)?)?;
+        let reordered = self.interleaved.is_some() && is_rotary(name);
+        let changed = self.gain_offset != 0.0 && name.ends_with("norm.weight");
+        Ok(plain(info.kind).filter(|_| !reordered && !changed).map(|dtype| (dtype, info.shape.clone())))
+    }
+
+    /// Reads a tensor of which [`GgufBase::info`] is known.
+    pub(super) fn read_into(&self, name: &str, into: &mut [u8], used: &mut BTreeSet<String>) -> Result<()> {
+        let own = self.name(name)?;
+        self.file.read_into(&own, into)?;
+        used.insert(own);
+        Ok(())
     }
 
     pub(super) fn quantized(

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::encode::{Encoded, encode};
 use super::{Blockwise8, Bnb4Type, dynamic_map};
 use crate::quant::Mismatch;
 
@@ -125,29 +126,28 @@ impl Bnb4Matrix {
     pub fn quantize(shape: [usize; 2], values: &[f32], options: Bnb4Options) -> Result<Self, Mismatch> {
         let [rows, cols] = shape;
         Mismatch::unless_equal("values", rows.checked_mul(cols), values.len())?;
+        let decode = |first: usize, out: &mut [f32]| out.copy_from_slice(&values[first..first + out.len()]);
+        Self::quantize_with(shape, options, decode)
+    }
+
+    /// As [`Bnb4Matrix::quantize`], of values that `decode(first, out)` writes from element `first` on, some at a time
+    /// and on several threads: so no more of them than that is in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Mismatch`] when the matrix has no columns, or the block is empty.
+    pub fn quantize_with(
+        shape: [usize; 2],
+        options: Bnb4Options,
+        decode: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Result<Self, Mismatch> {
         if options.block == 0 {
             return Err(Mismatch::new("block size", "at least 1", 0));
         }
-        let levels = Levels::new(options.kind);
-        let mut packed = vec![0; values.len().div_ceil(2)];
-        let mut scales = Vec::with_capacity(values.len().div_ceil(options.block));
-        for (number, values) in values.chunks(options.block).enumerate() {
-            let scale = scale_of(values);
-            // bitsandbytes keeps a floored scale for a last, shorter block only, and divides by it.
-            let floored = floor_at_smallest(scale);
-            let shorter = values.len() < options.block;
-            scales.push(if shorter { floored } else { scale });
-            for (i, value) in values.iter().enumerate() {
-                let scaled = if shorter { value / floored } else { value * (1.0 / floored) };
-                let at = number * options.block + i;
-                packed[at / 2] |= levels.nearest(scaled.clamp(-1.0, 1.0)) << (4 * (1 - at % 2));
-            }
-        }
-        if values.len() % 2 == 1 {
-            // The half byte that belongs to no element holds a zero, as torch's padding does.
-            let last = packed.len() - 1;
-            packed[last] |= levels.nearest(0.0);
-        }
+        let elements = shape[0].checked_mul(shape[1]);
+        let elements =
+            elements.ok_or_else(|| Mismatch::new("values", "a size that fits into memory", "more"))?;
+        let Encoded { packed, scales } = encode(elements, options, decode);
         let absmax = if options.double { Absmax::nest(&scales) } else { Absmax::Plain(scales) };
         Bnb4Matrix::new(shape, options.block, packed, absmax, options.kind.levels())
     }
@@ -202,40 +202,5 @@ impl Bnb4Matrix {
             }
             at += in_block;
         }
-    }
-}
-
-/// The largest magnitude; a NaN stays one.
-fn scale_of(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |largest: f32, value| {
-        if largest.is_nan() || value.is_nan() { f32::NAN } else { largest.max(value.abs()) }
-    })
-}
-
-/// At least 1e-38, so that a block of zeros can be divided; a NaN stays one.
-fn floor_at_smallest(scale: f32) -> f32 {
-    if scale < 1e-38 { 1e-38 } else { scale }
-}
-
-/// The levels in ascending order, with the middles between them.
-struct Levels {
-    middles: [f32; 15],
-    codes: [u8; 16],
-}
-
-impl Levels {
-    fn new(kind: Bnb4Type) -> Self {
-        let levels = kind.levels();
-        let mut codes: [u8; 16] = std::array::from_fn(|code| code as u8);
-        // Equal levels (FP4's two zeros) stay in the order of their codes.
-        codes.sort_by(|a, b| levels[usize::from(*a)].total_cmp(&levels[usize::from(*b)]));
-        let level = |place: usize| levels[usize::from(codes[place])];
-        Levels { middles: std::array::from_fn(|place| (level(place) + level(place + 1)) / 2.0), codes }
-    }
-
-    /// The code of the nearest level, the lower one in the middle of two, the highest for a NaN (`torch.bucketize`).
-    fn nearest(&self, value: f32) -> u8 {
-        let place = if value.is_nan() { 15 } else { self.middles.partition_point(|middle| *middle < value) };
-        self.codes[place]
     }
 }

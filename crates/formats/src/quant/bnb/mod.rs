@@ -7,6 +7,7 @@
 mod blockwise;
 mod checkpoint;
 mod code_book;
+mod encode;
 mod four_bit;
 mod int8;
 
