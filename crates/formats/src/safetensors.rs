@@ -198,17 +198,46 @@ impl SafetensorsFile {
         }
     }
 
-    /// Decodes a tensor whose elements have `N` bytes, some at a time, so that memory holds little but the result.
-    fn elements<T, const N: usize>(&self, name: &str, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+    /// Hands a tensor's elements as `f32` to `take`, some at a time with the number of the first, so that memory never
+    /// holds all of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SafetensorsFile::f32`].
+    pub fn each_f32(&self, name: &str, take: impl FnMut(usize, &[f32])) -> Result<()> {
+        match self.entry(name)?.dtype {
+            Dtype::F32 => self.pieces(name, f32::from_le_bytes, take),
+            Dtype::F16 => self.pieces(name, |bytes| f16::from_le_bytes(bytes).to_f32(), take),
+            Dtype::BF16 => self.pieces(name, |bytes| bf16::from_le_bytes(bytes).to_f32(), take),
+            other => Err(self.wrong_dtype(name, "F32, F16 or BF16", other)),
+        }
+    }
+
+    /// Decodes a tensor whose elements have `N` bytes.
+    fn elements<T: Copy, const N: usize>(&self, name: &str, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+        let mut all = Vec::with_capacity(self.place(name)?.1 / N);
+        self.pieces(name, decode, |_, values: &[T]| all.extend_from_slice(values))?;
+        Ok(all)
+    }
+
+    /// Decodes a tensor whose elements have `N` bytes, some at a time.
+    fn pieces<T, const N: usize>(
+        &self,
+        name: &str,
+        decode: impl Fn([u8; N]) -> T,
+        mut take: impl FnMut(usize, &[T]),
+    ) -> Result<()> {
         let (start, length) = self.place(name)?;
-        let mut values = Vec::with_capacity(length / N);
         let mut chunk = vec![0; CHUNK.min(length)];
+        let mut values = Vec::with_capacity(chunk.len() / N);
         for at in (0..length).step_by(CHUNK) {
             let part = &mut chunk[..CHUNK.min(length - at)];
             self.file.read_into(start + at as u64, part)?;
+            values.clear();
             values.extend(part.as_chunks().0.iter().map(|bytes| decode(*bytes)));
+            take(at / N, &values);
         }
-        Ok(values)
+        Ok(())
     }
 
     fn wrong_dtype(&self, name: &str, expected: &'static str, got: Dtype) -> Error {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use formats::Error;
 use formats::gguf::{
-    AdapterFactors, AdapterFile, AdapterTensor, GgufAdapter, NewTensor, Value, write, write_adapter,
+    AdapterFactors, AdapterFile, AdapterTensor, Extents, GgufAdapter, NewTensor, Value, write, write_adapter,
 };
 use formats::quant::BlockType;
 
@@ -27,7 +27,9 @@ fn factors_come_back_in_hugging_faces_order_with_their_own_scales() {
     write_adapter(&path, &adapter).unwrap();
     let file = AdapterFile::open(&path).unwrap();
     assert_eq!(file.architecture().unwrap(), "llama");
-    assert_eq!(file.rank().unwrap(), 2);
+    let extents: Vec<_> = file.modules().map(|module| module.unwrap().1).collect();
+    assert_eq!(extents[0], Extents { rank: 2, rows: 8, columns: 4 });
+    assert_eq!(extents[1], Extents { rank: 1, rows: 4, columns: 4 });
     let factors: Vec<AdapterFactors> = file.factors(Some(4)).collect::<Result<_, _>>().unwrap();
     for (got, written) in factors.iter().zip(&tensors) {
         assert_eq!((got.module.as_str(), got.rank), (written.module, written.rank));

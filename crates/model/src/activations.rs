@@ -362,3 +362,60 @@ impl<B: Backend> Rooms<'_, B> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use compute::Cpu;
+
+    use super::*;
+    use crate::{Family, Features, LoraConfig, RandomStart, Trainable};
+
+    /// Values in all buffers of the activations: the `t` of the backward is counted with them.
+    fn allocated(a: &Activations<Cpu>) -> usize {
+        let norm = |n: &Option<KeptNorm<_>>| n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len());
+        let attention = |m: &AttentionActivations<compute::cpu::CpuBuffer>| {
+            m.rstd.len() + m.qkv.len() + norm(&m.heads) + m.output.len() + m.log_sum_exp.len()
+        };
+        let mlp = |m: &MlpActivations<compute::cpu::CpuBuffer>| {
+            norm(&m.attention_branch) + m.x_mid.len() + m.rstd.len() + m.gate_up.len() + norm(&m.branch)
+        };
+        let b = a.backward.as_ref().unwrap();
+        let backward = [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt];
+        let single = backward.into_iter().chain([&a.normed, &a.final_rstd, &a.activation]);
+        single.chain(&a.x).chain(&a.t).map(|buffer| buffer.len()).sum::<usize>()
+            + a.attention.iter().map(attention).sum::<usize>()
+            + a.mlp.iter().map(mlp).sum::<usize>()
+    }
+
+    #[test]
+    fn what_is_planned_is_what_is_allocated() {
+        use Checkpointing::{Attention, Full, None};
+        for family in [Family::Llama, Family::Qwen3, Family::Gemma2] {
+            let config = Config {
+                vocab_size: 31,
+                hidden_size: 16,
+                intermediate_size: 24,
+                layers: 3,
+                heads: 2,
+                kv_heads: 1,
+                head_dim: 8,
+                max_positions: 32,
+                rms_norm_eps: 1e-5,
+                rope_theta: 10_000.0,
+                rope_scaling: Option::None,
+                tie_word_embeddings: true,
+                features: Features::of(family),
+            };
+            let trainable = Trainable::Lora { config: LoraConfig::all(2, 4.0), seed: 1 };
+            let start = RandomStart::new(config.clone(), 1);
+            let decoder = Decoder::new(Arc::new(Cpu::new(1)), config, &start, &trainable).unwrap();
+            for layers in [&[][..], &[None, Attention, Full], &[Full; 3], &[Attention; 3]] {
+                let plan = ActivationPlan::new(&decoder, (7, 5), layers);
+                let activations = Activations::for_checkpointed_training(&decoder, 7, layers).unwrap();
+                assert_eq!(plan.kept + plan.shared, 4 * allocated(&activations), "{family:?} {layers:?}");
+            }
+        }
+    }
+}

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 /// bits either way.
 ///
 /// A value that a product makes from an input of width `H` costs `H` multiply-adds to make again, whatever the product:
-/// no choice among them is better than another. The attention's output is cheaper, since a query sees few keys beside
-/// `H`. So there are two steps: first the attention goes, for less than its share of memory, then everything.
+/// no choice among them is better than another. The attention's output is cheaper where a query sees fewer keys than
+/// that. So there are two steps: the attention with what it reads, which is the cheaper one for texts shorter than `H`,
+/// and everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Checkpointing {

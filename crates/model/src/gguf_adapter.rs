@@ -1,33 +1,54 @@
 //! LoRA adapters in GGUF, as llama.cpp loads them on a base of the same format.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use compute::Backend;
 use formats::gguf::{self, AdapterFactors, AdapterFile, AdapterTensor, GgufAdapter};
 
 use crate::lora::{LoraConfig, PROJECTIONS};
+use crate::weights::RandomStart;
 use crate::{Config, Decoder, Error, Result};
 
 /// The file's name in the folder of an adapter.
 pub const GGUF_ADAPTER: &str = "adapter.gguf";
 
 /// The shape of the adapter in `file`, for a base of `config`: the largest rank of its modules, and the projections
-/// that any layer has one for.
+/// that any layer has one for. Every factor fits the base, so that the file is not small beside what is made of it.
 pub(crate) fn lora_config(file: &AdapterFile, config: &Config) -> Result<LoraConfig> {
+    let path = file.path().display();
     let (given, own) = (file.architecture()?, config.gguf_architecture());
     if given != own {
-        let path = file.path().display();
         return Err(Error::Adapter(format!(
             "{path} is for a base of architecture {given}, this one is {own}"
         )));
     }
-    let present: Vec<&str> = file.modules().filter_map(|module| module.rsplit('.').next()).collect();
-    if let Some(other) = present.iter().find(|name| !PROJECTIONS.contains(*name)) {
-        let path = file.path().display();
-        return Err(Error::Adapter(format!("{path}: {other} is no projection of a layer")));
+    let shapes = RandomStart::new(config.clone(), 0);
+    let (mut rank, mut present) = (0, BTreeSet::new());
+    for module in file.modules() {
+        let (module, extents) = module?;
+        let name = module.rsplit('.').next().unwrap_or_default();
+        let shape = shapes.shape(&format!("{module}.weight")).filter(|_| PROJECTIONS.contains(&name));
+        let Some([rows, columns]) = shape.and_then(|shape| <[usize; 2]>::try_from(shape).ok()) else {
+            return Err(Error::Adapter(format!("{path}: {module} is no projection of a layer")));
+        };
+        for (side, expected, got) in [
+            ("A", [extents.rank, columns], [extents.rank, extents.columns]),
+            ("B", [rows, extents.rank], [extents.rows, extents.rank]),
+        ] {
+            if expected != got {
+                return Err(Error::TensorShape {
+                    origin: path.to_string(),
+                    tensor: format!("{module}.lora_{side}.weight"),
+                    expected: expected.to_vec(),
+                    got: got.to_vec(),
+                });
+            }
+        }
+        rank = rank.max(extents.rank);
+        present.insert(name.to_owned());
     }
-    let targets = PROJECTIONS.iter().filter(|name| present.contains(*name)).map(|name| (*name).to_owned());
-    let rank = file.rank()?;
+    let targets = PROJECTIONS.iter().filter(|name| present.contains(**name)).map(|name| (*name).to_owned());
     let alpha = (file.scale(rank) * rank as f64) as f32;
     Ok(LoraConfig { rank, alpha, rslora: false, targets: targets.collect() })
 }
@@ -62,13 +83,6 @@ impl<B: Backend> Decoder<B> {
             return Err(Error::Adapter(format!("{path}: {name} belongs to no module of this model")));
         };
         let shape = parameter.shape();
-        let is_a = name.ends_with("lora_A.weight");
-        let fits = if is_a { cols == shape[1] } else { rows == shape[0] };
-        if !fits {
-            let expected = if is_a { vec![rows, shape[1]] } else { vec![shape[0], cols] };
-            let (origin, tensor) = (file.path().display().to_string(), name.to_owned());
-            return Err(Error::TensorShape { origin, tensor, expected, got: vec![rows, cols] });
-        }
         let mut filled = vec![0.0; shape[0] * shape[1]];
         for row in filled.chunks_exact_mut(shape[1]).take(rows) {
             row[..cols].iter_mut().zip(&mut values).for_each(|(to, from)| *to = from);

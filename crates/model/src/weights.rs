@@ -212,7 +212,8 @@ impl RandomStart {
         RandomStart { config, seed }
     }
 
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+    /// The shape of the tensor called `name` in a model of this shape; nothing where it has none of that name.
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let c = &self.config;
         let (path, kind) = name.rsplit_once('.')?;
         let last = path.rsplit('.').next()?;

@@ -13,9 +13,11 @@ pub fn peak() -> Option<u64> {
 }
 
 /// Bytes that this process may have in memory, those that it has included: what is free or can be freed, within the
-/// limits of its control groups (version 1 or 2).
+/// limits of its control groups (version 1 or 2), and no more than `MEDTUNE_MEMORY_MIB`.
 pub fn available() -> Option<u64> {
-    Some(headroom(Path::new("/"))?.saturating_add(resident()?))
+    let wanted = std::env::var("MEDTUNE_MEMORY_MIB").ok().and_then(|text| text.parse::<u64>().ok());
+    let found = headroom(Path::new("/")).zip(resident()).map(|(room, now)| room.saturating_add(now));
+    found.into_iter().chain(wanted.map(|mib| mib << 20)).min()
 }
 
 fn status(key: &str) -> Option<u64> {

@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use compute::{Backend, DeviceBuffer};
-use formats::{Dtype, SafetensorsFile, TensorBytes};
+use formats::safetensors::TensorShape;
+use formats::{Dtype, SafetensorsFile};
 use model::Decoder;
 use serde::{Deserialize, Serialize};
 
@@ -150,14 +152,15 @@ fn write_all<B: Backend>(
         fs::remove_dir_all(temporary).map_err(|e| Error::io(temporary, e))?;
     }
     fs::create_dir(temporary).map_err(|e| Error::io(temporary, e))?;
-    let put = |file: &str, tensors: &[NamedTensor]| -> Result<()> {
-        let views: Vec<TensorBytes<'_>> = tensors.iter().map(NamedTensor::view).collect();
-        Ok(formats::safetensors::write(temporary.join(file), &views, &BTreeMap::new())?)
+    let backend = &**decoder.backend();
+    let put = |file: &str, tensors: &[NamedTensor<'_, B>]| -> Result<()> {
+        let shapes: Vec<TensorShape> = tensors.iter().map(NamedTensor::shape).collect();
+        let fill = |index: usize, writer: &mut dyn Write| tensors[index].write(backend, writer);
+        Ok(formats::safetensors::write_with(temporary.join(file), &shapes, &BTreeMap::new(), fill)?)
     };
-    let values = NamedTensor::read("parameters", &**decoder.backend(), &decoder.parameters.values);
-    put(WEIGHTS, &[values])?;
+    put(WEIGHTS, &[NamedTensor { name: "parameters", values: Values::Device(&decoder.parameters.values) }])?;
     failpoint::hit("checkpoint.parameters");
-    put(MOMENTS, &optimizer.moments.tensors(&**decoder.backend()))?;
+    put(MOMENTS, &optimizer.moments.tensors())?;
     failpoint::hit("checkpoint.optimizer");
     let text = serde_json::to_vec_pretty(state).expect("numbers and strings");
     formats::atomic::write_atomic(temporary.join(STATE), &text)?;
@@ -309,43 +312,73 @@ pub fn load_step<B: Backend>(folder: &Path, step: u64, decoder: &mut Decoder<B>)
 }
 
 fn load_weights<B: Backend>(place: &Path, decoder: &mut Decoder<B>) -> Result<()> {
-    let values = SafetensorsFile::open(place.join(WEIGHTS))?.f32("parameters")?;
-    if values.len() != decoder.parameters.len() {
-        let reason = format!("has {} parameters, the model {}", values.len(), decoder.parameters.len());
-        return Err(Error::Checkpoint { path: place.join(WEIGHTS), reason });
-    }
     let backend = decoder.backend().clone();
-    backend.write(&mut decoder.parameters.values, 0, &values);
-    Ok(())
+    let file = SafetensorsFile::open(place.join(WEIGHTS))?;
+    let read = read_into(&file, "parameters", &*backend, &mut decoder.parameters.values)?;
+    read.map_err(|reason| Error::Checkpoint { path: place.join(WEIGHTS), reason })
+}
+
+/// Brings a flat tensor of a file to the device. The inner error says what does not fit.
+pub(crate) fn read_into<B: Backend>(
+    file: &SafetensorsFile,
+    name: &str,
+    backend: &B,
+    buffer: &mut B::Buffer,
+) -> Result<std::result::Result<(), String>> {
+    let length: usize = file.info(name)?.1.iter().product();
+    if length != buffer.len() {
+        return Ok(Err(format!("{name} has {length} values, the model {}", buffer.len())));
+    }
+    file.each_f32(name, |first, values| backend.write(buffer, first, values))?;
+    Ok(Ok(()))
 }
 
 /// A flat tensor on its way to a file.
 #[derive(Debug)]
-pub(crate) struct NamedTensor {
+pub(crate) struct NamedTensor<'a, B: Backend> {
     pub(crate) name: &'static str,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: [usize; 1],
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) values: Values<'a, B>,
 }
 
-impl NamedTensor {
-    /// Values as they are on the device.
-    pub(crate) fn read<B: Backend>(name: &'static str, backend: &B, buffer: &B::Buffer) -> Self {
-        let mut values = vec![0.0; buffer.len()];
-        backend.read(buffer, 0, &mut values);
-        Self::f32(name, &values)
+/// Where the values of a tensor are.
+#[derive(Debug)]
+pub(crate) enum Values<'a, B: Backend> {
+    Device(&'a B::Buffer),
+    F32(&'a [f32]),
+    U8(&'a [u8]),
+}
+
+/// Values that are written at a time: a copy of all of them would be the largest thing in memory.
+const CHUNK: usize = 1 << 18;
+
+impl<B: Backend> NamedTensor<'_, B> {
+    fn shape(&self) -> TensorShape {
+        let (dtype, length) = match &self.values {
+            Values::Device(buffer) => (Dtype::F32, buffer.len()),
+            Values::F32(values) => (Dtype::F32, values.len()),
+            Values::U8(values) => (Dtype::U8, values.len()),
+        };
+        TensorShape { name: self.name.to_owned(), dtype, shape: vec![length] }
     }
 
-    pub(crate) fn f32(name: &'static str, values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        NamedTensor { name, dtype: Dtype::F32, shape: [values.len()], bytes }
-    }
-
-    pub(crate) fn u8(name: &'static str, values: &[u8]) -> Self {
-        NamedTensor { name, dtype: Dtype::U8, shape: [values.len()], bytes: values.to_vec() }
-    }
-
-    fn view(&self) -> TensorBytes<'_> {
-        TensorBytes { name: self.name, dtype: self.dtype, shape: &self.shape, bytes: &self.bytes }
+    fn write(&self, backend: &B, writer: &mut dyn Write) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        let mut put = |values: &[f32]| {
+            bytes.clear();
+            bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+            writer.write_all(&bytes)
+        };
+        match &self.values {
+            Values::U8(values) => writer.write_all(values),
+            Values::F32(values) => values.chunks(CHUNK).try_for_each(put),
+            Values::Device(buffer) => {
+                let mut values = vec![0.0; CHUNK.min(buffer.len())];
+                (0..buffer.len()).step_by(CHUNK).try_for_each(|first| {
+                    let values = &mut values[..CHUNK.min(buffer.len() - first)];
+                    backend.read(buffer, first, values);
+                    put(values)
+                })
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The memory of a run, before it starts: what for, how much, and which settings would need less.
 
 use compute::Backend;
+use dataset::Sample;
 use model::{ActivationPlan, Checkpointing, Decoder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,7 +147,9 @@ impl MemoryPlan {
         let (needs, available) = (Needs::of(decoder, recipe), track::memory::available());
         let plan = |layers: &[Checkpointing]| Self::with(decoder, needs, longest, layers);
         let layers = recipe.gradient_checkpointing.everywhere(decoder.config().layers).unwrap_or_else(|| {
-            fewest(decoder.config().layers, |layers| {
+            // Measured: it costs more a byte than everything else where texts are longer than the model is wide.
+            let attention = longest.example <= decoder.config().hidden_size;
+            fewest(decoder.config().layers, attention, |layers| {
                 let budget = available.map_or(u64::MAX, |bytes| (bytes as f64 * SHARE) as u64);
                 plan(layers).total <= budget
             })
@@ -231,17 +234,18 @@ impl MemoryPlan {
     }
 }
 
-/// The cheapest modes that `fit`: first the attention of as few layers as possible, then everything of as few as
-/// possible; everything of all where nothing fits.
-fn fewest(layers: usize, fits: impl Fn(&[Checkpointing]) -> bool) -> Vec<Checkpointing> {
+/// The cheapest modes that `fit`: first the attention of as few layers as possible, unless `attention` says that it is
+/// not cheap, then everything of as few as possible; everything of all where nothing fits.
+fn fewest(layers: usize, attention: bool, fits: impl Fn(&[Checkpointing]) -> bool) -> Vec<Checkpointing> {
     let of = |rest: Checkpointing, count: usize, mode: Checkpointing| {
         let mut modes = vec![mode; count];
         modes.resize(layers, rest);
         modes
     };
-    let attention = (0..=layers).map(|count| of(Checkpointing::None, count, Checkpointing::Attention));
-    let full = (1..=layers).map(|count| of(Checkpointing::Attention, count, Checkpointing::Full));
-    let found = attention.chain(full).find(|modes| fits(modes));
+    let (most, rest) = if attention { (layers, Checkpointing::Attention) } else { (0, Checkpointing::None) };
+    let partly = (0..=most).map(|count| of(Checkpointing::None, count, Checkpointing::Attention));
+    let full = (1..=layers).map(|count| of(rest, count, Checkpointing::Full));
+    let found = partly.chain(full).find(|modes| fits(modes));
     found.unwrap_or_else(|| vec![Checkpointing::Full; layers])
 }
 
@@ -252,21 +256,19 @@ fn binary(bytes: u64) -> String {
 }
 
 impl Longest {
-    /// The longest batch of `plan` over samples of these lengths and numbers of labels; validation batches are no
-    /// longer unless one of their samples is.
-    pub fn of(plan: &Plan, samples: &[dataset::Sample], validation: &[dataset::Sample]) -> Self {
-        let labels = |sample: &dataset::Sample| sample.learned.iter().skip(1).filter(|l| **l).count();
+    /// The longest batches of `plan` over `samples`, and of `validation`.
+    pub fn of(plan: &Plan, samples: &[Sample], validation: &[Sample]) -> Self {
+        let labels = |sample: &Sample| sample.learned.iter().skip(1).filter(|l| **l).count();
+        let lengths: Vec<usize> = validation.iter().map(|s| s.ids.len()).collect();
         let batches = plan.steps.iter().flat_map(|step| &step.batches);
-        let of_batch = |batch: &Vec<usize>| batch.iter().map(|&i| labels(&samples[i])).sum::<usize>();
-        let length = |samples: &[dataset::Sample]| samples.iter().map(|s| s.ids.len()).max().unwrap_or(0);
+        let trained = batches.map(|batch| batch.iter().map(|&i| labels(&samples[i])).sum());
+        let ranges = dataset::consecutive(&lengths, plan.largest_batch);
+        let validated = ranges.iter().map(|range| validation[range.clone()].iter().map(labels).sum());
+        let tokens = ranges.iter().map(|range| lengths[range.clone()].iter().sum());
         Longest {
-            tokens: plan.largest_batch.max(length(validation)),
-            // Validation fills batches up to the largest one; all of their tokens may be labelled.
-            labels: match validation.is_empty() {
-                true => batches.map(of_batch).max().unwrap_or(0),
-                false => plan.largest_batch,
-            },
-            example: length(samples).max(length(validation)),
+            tokens: tokens.chain([plan.largest_batch]).max().unwrap_or(0),
+            labels: trained.chain(validated).max().unwrap_or(0),
+            example: samples.iter().chain(validation).map(|s| s.ids.len()).max().unwrap_or(0),
         }
     }
 }
@@ -288,13 +290,14 @@ mod tests {
                 })
                 .sum::<u32>()
         };
-        let within = |budget: u32| fewest(4, |modes| cost(modes) <= budget);
+        let within = |budget: u32| fewest(4, true, |modes| cost(modes) <= budget);
         assert_eq!(within(40), [None; 4]);
         assert_eq!(within(35), [Attention, Attention, None, None]);
         assert_eq!(within(28), [Attention; 4]);
         assert_eq!(within(27), [Full, Attention, Attention, Attention]);
         assert_eq!(within(4), [Full; 4]);
         assert_eq!(within(0), [Full; 4], "nothing fits: the least is shown");
+        assert_eq!(fewest(4, false, |modes| cost(modes) <= 35), [Full, None, None, None]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The memory of AdamW: 32-bit moments on the device, or 8-bit ones.
 
-use compute::{AdamW, Backend, DeviceBuffer, EightBitMoments};
+use compute::{AdamW, Backend, EightBitMoments};
 use formats::{Dtype, SafetensorsFile};
 use model::Decoder;
 
 use crate::Result;
-use crate::checkpoint::NamedTensor;
+use crate::checkpoint::{NamedTensor, Values, read_into};
 
 /// First and second moment of every trained value.
 #[derive(Debug)]
@@ -41,16 +41,17 @@ impl<B: Backend> Moments<B> {
     }
 
     /// What a checkpoint keeps.
-    pub(crate) fn tensors(&self, backend: &B) -> Vec<NamedTensor> {
+    pub(crate) fn tensors(&self) -> Vec<NamedTensor<'_, B>> {
+        let named = |name, values| NamedTensor { name, values };
         match self {
             Moments::Full { m, v } => {
-                vec![NamedTensor::read("m", backend, m), NamedTensor::read("v", backend, v)]
+                vec![named("m", Values::Device(m)), named("v", Values::Device(v))]
             }
             Moments::EightBit(e) => vec![
-                NamedTensor::u8("m", &e.m),
-                NamedTensor::f32("m_scale", &e.m_scale),
-                NamedTensor::u8("v", &e.v),
-                NamedTensor::f32("v_scale", &e.v_scale),
+                named("m", Values::U8(&e.m)),
+                named("m_scale", Values::F32(&e.m_scale)),
+                named("v", Values::U8(&e.v)),
+                named("v_scale", Values::F32(&e.v_scale)),
             ],
         }
     }
@@ -67,11 +68,9 @@ impl<B: Backend> Moments<B> {
         match self {
             Moments::Full { m, v } => {
                 for (name, buffer) in [("m", m), ("v", v)] {
-                    let values = file.f32(name)?;
-                    if values.len() != buffer.len() {
-                        return wrong(name, values.len(), buffer.len());
+                    if let Err(reason) = read_into(file, name, backend, buffer)? {
+                        return Ok(Err(reason));
                     }
-                    backend.write(buffer, 0, &values);
                 }
             }
             Moments::EightBit(e) => {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{base, config, recipe, samples};
 use compute::Cpu;
 use dataset::Batch;
-use model::{Activations, Decoder};
+use model::{Activations, Checkpointing, Decoder};
 use train::{Optimizer, Plan, Recipe, Settings};
 
 /// Counts what it hands out.
@@ -53,8 +53,16 @@ static ALLOCATOR: Counting = Counting;
 /// Lists that attention makes in forward and backward of a layer, their growth included.
 const LISTS_A_LAYER: usize = 8;
 
+/// Those of a forward, which a layer that keeps nothing makes twice.
+const LISTS_AGAIN: usize = 4;
+
 #[test]
 fn a_step_allocates_nothing_but_the_loss_of_each_label_and_a_few_small_lists() {
+    measure(&[], LISTS_A_LAYER);
+    measure(&[Checkpointing::Full, Checkpointing::Attention], LISTS_A_LAYER + LISTS_AGAIN);
+}
+
+fn measure(checkpointing: &[Checkpointing], lists: usize) {
     let recipe =
         Recipe { micro_batch_tokens: 128, gradient_accumulation_steps: 2, num_epochs: 6, ..recipe() };
     let samples = samples(64);
@@ -63,7 +71,8 @@ fn a_step_allocates_nothing_but_the_loss_of_each_label_and_a_few_small_lists() {
     let source = base(&config());
     let mut decoder = Decoder::new(Arc::new(Cpu::new(1)), config(), &source, &recipe.trainable()).unwrap();
     let layers = decoder.config().layers;
-    let mut activations = Activations::for_training(&decoder, plan.largest_batch).unwrap();
+    let mut activations =
+        Activations::for_checkpointed_training(&decoder, plan.largest_batch, checkpointing).unwrap();
     let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe)).unwrap();
     let mut batch = Batch::with_capacity(plan.largest_batch, plan.most_examples());
     let mut worst = (0, 0);
@@ -84,7 +93,7 @@ fn a_step_allocates_nothing_but_the_loss_of_each_label_and_a_few_small_lists() {
             worst = (worst.0.max(count), worst.1.max(bytes));
             let batches = planned.batches.len();
             // Two numbers and a flag a label; the lists of attention have a few words a segment.
-            assert!(count <= batches * (3 + LISTS_A_LAYER * layers) + 1, "step {step}: {count} allocations");
+            assert!(count <= batches * (3 + lists * layers) + 1, "step {step}: {count} allocations");
             assert!(bytes <= 9 * labels + 1024 * layers * batches, "step {step}: {bytes} bytes");
         }
     }

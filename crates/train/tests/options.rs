@@ -13,8 +13,8 @@ use dataset::Batch;
 use model::{Activations, Decoder};
 use track::{Run, RunFolder, StepRow};
 use train::{
-    Adapter, Decay, Error, Examiner, Job, Observer, Optimizer, OptimizerKind, Outcome, Recipe, Settings,
-    validation_loss,
+    Adapter, Decay, Error, Examiner, GradientCheckpointing, Job, Observer, Optimizer, OptimizerKind, Outcome,
+    Recipe, Settings, validation_loss,
 };
 
 /// Trains on 32 samples and validates on 8 others.
@@ -62,6 +62,21 @@ fn a_run_stops_after_as_many_evaluations_without_a_better_one() {
     assert_eq!(outcome.stats.best_step, None, "the last weights were kept");
     // A stopped run has ended: resuming it trains no further.
     assert_eq!(run(&recipe, dir.path(), true).1.stats.steps, outcome.stats.steps);
+}
+
+#[test]
+fn what_is_computed_again_changes_no_bit_of_a_run() {
+    for adapter in [Adapter::Lora, Adapter::Qlora, Adapter::Full] {
+        let trained = |gradient_checkpointing| {
+            let dir = tempfile::tempdir().unwrap();
+            let recipe = Recipe { adapter, gradient_checkpointing, max_steps: 4, ..recipe() };
+            values(&run(&recipe, dir.path(), false).0)
+        };
+        let kept = trained(GradientCheckpointing::None);
+        for again in [GradientCheckpointing::Attention, GradientCheckpointing::Full] {
+            assert_eq!(trained(again), kept, "{adapter:?} {again:?}");
+        }
+    }
 }
 
 #[test]

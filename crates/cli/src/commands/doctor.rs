@@ -49,7 +49,7 @@ struct Recommendation {
 
 pub(crate) fn run(args: &DoctorArgs) -> Outcome<()> {
     let (machine, device) = (Machine::detect(), base::device());
-    let free = free_memory().unwrap_or(machine.memory_bytes);
+    let free = track::memory::available().unwrap_or(machine.memory_bytes);
     let gigaflops = product_speed(&device)?;
     let folder = std::env::current_dir().map_err(|e| Failure::input(format!("the current folder: {e}")))?;
     let checks = [
@@ -184,13 +184,6 @@ fn product_speed(device: &Cpu) -> Outcome<f64> {
     }
     let operations = 2.0 * (n as f64).powi(3) * f64::from(rounds);
     Ok(operations / clock.elapsed().as_secs_f64() / 1e9)
-}
-
-/// Memory that a new process can have.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 fn largest(weights: &'static str, width: u64, budget: u64) -> Recommendation {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use compute::Cpu;
 use dataset::Example;
-use formats::GgufFile;
+use formats::gguf::hugging_face_module;
+use formats::{Checkpoint, GgufFile};
 use model::{ChatTemplate, Config, Decoder, Features, RandomStart, Tokenizer, Trainable};
-use train::{NewModel, Recipe};
+use train::{Adapter, NewModel, Recipe};
 
 use super::quantization;
-use crate::failure::{Outcome, io};
+use crate::failure::{Outcome, io, no_room};
+use crate::output;
 
 const TEMPLATE: &str = "chat_template.jinja";
 /// The files that a vocabulary may be made of, with the roles of its special tokens.
@@ -95,6 +97,63 @@ pub(crate) fn decoder(base: &Path, adapter: Option<&Path>) -> Outcome<Decoder<Cp
     })
 }
 
+/// Bytes of a weight with its gradient and the least that an optimizer keeps.
+const TRAINED: u64 = 10;
+
+/// The tensors of a base: Hugging Face names, numbers of values, bytes in the file.
+fn sizes(base: &Path) -> formats::Result<Vec<(String, u64, u64)>> {
+    let values = |shape: &[usize]| shape.iter().product::<usize>() as u64;
+    if base.is_file() {
+        let file = GgufFile::open(base)?;
+        let size = |name: &str| {
+            let info = file.info(name)?;
+            let module = name.strip_suffix(".weight").and_then(hugging_face_module);
+            let name = module.map_or(name.to_owned(), |module| module + ".weight");
+            Ok((name, values(&info.shape), info.bytes as u64))
+        };
+        return file.names().map(size).collect();
+    }
+    let checkpoint = Checkpoint::open(base)?;
+    let size = |name: &str| {
+        let (_, shape) = checkpoint.info(name)?;
+        Ok((name.to_owned(), values(shape), checkpoint.byte_length(name)? as u64))
+    };
+    checkpoint.names().map(size).collect()
+}
+
+/// Refuses a base whose weights alone have no room, before the system ends the program while it loads them.
+fn refuse_too_large(recipe: &Recipe, base: &Path) -> Outcome<()> {
+    let (Ok(sizes), Some(available)) = (sizes(base), track::memory::available()) else {
+        return Ok(()); // Whoever loads it says what is wrong with it.
+    };
+    let needed: u64 = sizes
+        .iter()
+        .map(|(name, values, bytes)| {
+            // What is quantized already stays as it is.
+            let quantized = name.ends_with("_proj.weight") && *bytes >= 2 * values;
+            match recipe.adapter {
+                Adapter::Full => values * TRAINED,
+                Adapter::Qlora if quantized => values / 2 + values / 64,
+                Adapter::Lora if quantized && recipe.load_in_8bit => *values,
+                _ => *bytes,
+            }
+        })
+        .sum();
+    if needed <= available || !recipe.memory_check {
+        return Ok(());
+    }
+    let smaller = match recipe.adapter {
+        Adapter::Full => vec!["`adapter: lora`".to_owned(), "`adapter: qlora`".to_owned()],
+        Adapter::Lora => vec!["`adapter: qlora`".to_owned()],
+        Adapter::Qlora => Vec::new(),
+    };
+    let [needed, available] = [needed, available].map(output::bytes);
+    Err(no_room(
+        format!("the weights of {} need about {needed} of memory, {available} are available", base.display()),
+        &smaller,
+    ))
+}
+
 impl Model {
     /// Loads a base and, where one is named, its adapter.
     pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
@@ -107,6 +166,7 @@ impl Model {
     /// Loads the base of `recipe` with what the recipe trains.
     pub(crate) fn for_training(recipe: &Recipe, name: &str) -> Outcome<Self> {
         let base = formats::hub::resolve(name)?;
+        refuse_too_large(recipe, &base)?;
         let decoder = Decoder::load_as(device(), &base, &recipe.trainable(), recipe.quantization())?;
         let tokenizer = tokenizer(&base)?;
         let template = match recipe.chat_template.as_str() {

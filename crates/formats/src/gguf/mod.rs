@@ -15,7 +15,7 @@ mod write;
 pub use adapter::{AdapterTensor, GgufAdapter, write_adapter};
 pub use file::{GgufFile, TensorInfo};
 pub use names::{gguf_name, hugging_face_module, interleaved_row};
-pub use read_adapter::{AdapterFactors, AdapterFile};
+pub use read_adapter::{AdapterFactors, AdapterFile, Extents};
 pub use value::{Array, FromValue, Value};
 pub use write::{NewTensor, write};
 

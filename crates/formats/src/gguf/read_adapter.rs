@@ -16,6 +16,17 @@ pub struct AdapterFile {
     modules: Vec<(String, String)>,
 }
 
+/// How large the two factors of a matrix's change are: `A` `[rank, columns]`, `B` `[rows, rank]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extents {
+    /// The rank.
+    pub rank: usize,
+    /// Out features.
+    pub rows: usize,
+    /// In features.
+    pub columns: usize,
+}
+
 /// The two factors of one matrix's change, decoded, in Hugging Face's order of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdapterFactors {
@@ -86,19 +97,13 @@ impl AdapterFile {
         self.file.require("general.architecture")
     }
 
-    /// The modules that are changed, by their Hugging Face names.
-    pub fn modules(&self) -> impl Iterator<Item = &str> {
-        self.modules.iter().map(|(_, module)| module.as_str())
-    }
-
-    /// The largest rank.
+    /// The modules that are changed, by their Hugging Face names, with the extents of their factors.
     ///
     /// # Errors
     ///
-    /// Those of [`AdapterFile::factors`].
-    pub fn rank(&self) -> Result<usize> {
-        let ranks = self.modules.iter().map(|(stem, _)| self.rank_of(stem)).collect::<Result<Vec<_>>>()?;
-        Ok(ranks.into_iter().max().unwrap_or(0))
+    /// [`Error::Shape`] when two factors do not fit each other.
+    pub fn modules(&self) -> impl Iterator<Item = Result<(&str, Extents)>> {
+        self.modules.iter().map(|(stem, module)| Ok((module.as_str(), self.extents_of(stem)?)))
     }
 
     /// What the product of factors of this rank is multiplied with; llama.cpp takes an alpha of 0 as a scale of one.
@@ -119,11 +124,15 @@ impl AdapterFile {
         self.modules.iter().map(move |(stem, module)| self.factors_of(stem, module, interleaved_heads))
     }
 
-    fn rank_of(&self, stem: &str) -> Result<usize> {
+    fn extents_of(&self, stem: &str) -> Result<Extents> {
         let (a, b) = (format!("{stem}.lora_a"), format!("{stem}.lora_b"));
         let (down, up) = (&self.file.info(&a)?.shape, &self.file.info(&b)?.shape);
         match (&down[..], &up[..]) {
-            ([rank, columns], [rows, same]) if rank == same && *rank > 0 && columns * rows > 0 => Ok(*rank),
+            ([rank, columns], [rows, same])
+                if rank == same && [rank, columns, rows].iter().all(|extent| **extent > 0) =>
+            {
+                Ok(Extents { rank: *rank, rows: *rows, columns: *columns })
+            }
             (_, _) => Err(Error::Shape {
                 path: self.file.path().to_owned(),
                 tensor: b,
@@ -134,12 +143,11 @@ impl AdapterFile {
     }
 
     fn factors_of(&self, stem: &str, module: &str, interleaved: Option<usize>) -> Result<AdapterFactors> {
-        let rank = self.rank_of(stem)?;
+        let Extents { rank, rows, .. } = self.extents_of(stem)?;
         let a = self.file.f32(&format!("{stem}.lora_a"))?;
         let mut b = self.file.f32(&format!("{stem}.lora_b"))?;
         let rotary = module.ends_with(".q_proj") || module.ends_with(".k_proj");
         if let Some(head) = interleaved.filter(|_| rotary) {
-            let rows = b.len() / rank;
             if head == 0 || !rows.is_multiple_of(head) {
                 return Err(Error::Shape {
                     path: self.file.path().to_owned(),

@@ -77,7 +77,7 @@ fn decoder(what: &BenchTrain) -> Outcome<Decoder<Cpu>> {
     let quantize = what.quantize.map(options);
     if let Some(name) = &what.model {
         let folder = formats::hub::resolve(name)?;
-        return Ok(Decoder::load_as(device, &folder, &trainable, quantize)?);
+        return Ok(Decoder::load_as(device, &folder, &trainable, quantize.map(Into::into))?);
     }
     let config = known_models::measured(what.shape, what.length);
     let start = RandomStart::new(config.clone(), SEED);
