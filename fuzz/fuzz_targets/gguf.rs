@@ -3,6 +3,7 @@
 #![no_main]
 
 use formats::GgufFile;
+use formats::gguf::AdapterFile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -18,4 +19,10 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = file.matrix(name);
     }
     assert!(total <= bytes.len(), "no byte belongs to two tensors");
+    if let Ok(adapter) = AdapterFile::open(&path) {
+        for factors in adapter.factors(Some(4)).flatten() {
+            assert_eq!(factors.a.len() % factors.rank, 0, "rows of A");
+            assert_eq!(factors.b.len() % factors.rank, 0, "columns of B");
+        }
+    }
 });

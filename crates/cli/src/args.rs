@@ -29,6 +29,8 @@ pub(crate) enum Verb {
     Ask(AskArgs),
     /// Talk to a model.
     Chat(ChatArgs),
+    /// Write a base and its adapter as one model in 16 bits or more, and measure what that changed.
+    Merge(MergeArgs),
     /// Look inside: tokens and loss mask, template, split, model, logits.
     #[command(subcommand)]
     Inspect(Inspect),
@@ -115,11 +117,11 @@ pub(crate) struct TrainArgs {
 /// Which model.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A folder in Hugging Face layout, or a name in the offline hub cache.
-    #[arg(long, value_name = "DIR")]
+    /// A folder in Hugging Face layout, a GGUF file, or a name in the offline hub cache.
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) model: String,
-    /// A PEFT adapter on top of it.
-    #[arg(long, value_name = "DIR")]
+    /// An adapter on top of it: a folder as PEFT saves it, or a GGUF file.
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) adapter: Option<PathBuf>,
 }
 
@@ -212,6 +214,43 @@ pub(crate) struct ChatArgs {
     pub(crate) sampling: SamplingArgs,
 }
 
+/// Arguments of `merge`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MergeArgs {
+    /// The base: a folder in Hugging Face layout, a GGUF file, or a name in the offline hub cache.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) model: String,
+    /// The adapter: a folder as PEFT saves it, or a GGUF file.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) adapter: PathBuf,
+    /// The folder to write, in Hugging Face layout.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// How the merged weights are stored.
+    #[arg(long, value_enum, default_value_t = MergedType::Bf16)]
+    pub(crate) dtype: MergedType,
+    /// Merge into the decoded weights of a base in four or eight bits: 16 bits or more of what the adapter learned on.
+    #[arg(long)]
+    pub(crate) allow_quantized_base: bool,
+    /// Questions with answers to measure on, prepared or not; without it the shipped ones.
+    #[arg(long = "data", value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Measure on a seeded sample of so many questions; 0: all.
+    #[arg(long, default_value_t = 32)]
+    pub(crate) limit: usize,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A storage type of merged weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MergedType {
+    F16,
+    Bf16,
+    F32,
+}
+
 /// What to look at.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inspect {
@@ -254,8 +293,8 @@ pub(crate) enum Inspect {
     },
     /// A model's shape and tensors.
     Model {
-        /// A folder in Hugging Face layout, or a name in the offline hub cache.
-        #[arg(long, value_name = "DIR")]
+        /// A folder in Hugging Face layout, a GGUF file, or a name in the offline hub cache.
+        #[arg(long, value_name = "DIR|FILE")]
         model: String,
         /// One JSON document on standard output.
         #[arg(long)]

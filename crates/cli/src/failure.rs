@@ -90,7 +90,48 @@ macro_rules! from_input {
     )*};
 }
 
-from_input!(dataset::Error, model::Error, formats::Error, eval::Error);
+from_input!(dataset::Error, eval::Error);
+
+impl From<model::Error> for Failure {
+    fn from(error: model::Error) -> Self {
+        let failure = Failure::input(chain(&error));
+        match error {
+            model::Error::Format(error) => hint_of_format(failure, &error),
+            model::Error::Frozen { .. } => failure.hint("train an adapter on it: `adapter: lora`"),
+            model::Error::MissingTensor { .. } | model::Error::TensorShape { .. } => {
+                failure.hint("the weights are not all those of this model: download or convert it again")
+            }
+            model::Error::Unsupported { .. } | model::Error::TensorType { .. } => {
+                failure.hint("docs/guide.md, \"Bases as they come\", has the models and files that are read")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl From<formats::Error> for Failure {
+    fn from(error: formats::Error) -> Self {
+        hint_of_format(Failure::input(chain(&error)), &error)
+    }
+}
+
+/// What to do about a file.
+fn hint_of_format(failure: Failure, error: &formats::Error) -> Failure {
+    match error {
+        formats::Error::Length { .. } | formats::Error::Malformed { .. } => {
+            failure.hint("the file is cut off or broken, or of another format: download or convert it again")
+        }
+        formats::Error::MissingTensor { .. }
+        | formats::Error::Shape { .. }
+        | formats::Error::Dtype { .. } => {
+            failure.hint("the file is incomplete or belongs to another model: download or convert it again")
+        }
+        formats::Error::Unsupported { .. } => {
+            failure.hint("docs/guide.md, \"Bases as they come\", has the models and files that are read")
+        }
+        _ => failure,
+    }
+}
 
 impl From<track::Error> for Failure {
     fn from(error: track::Error) -> Self {

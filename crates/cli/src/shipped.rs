@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use crate::failure::{Outcome, io};
+use ::chat::Message;
+use dataset::Example;
+use serde::Deserialize;
+
+use crate::failure::{Failure, Outcome, io};
 
 /// The recipe of the quickstart.
 pub(crate) const RECIPE: &str = include_str!("../../../recipes/quickstart.yaml");
@@ -27,6 +31,25 @@ pub(crate) fn write_base(folder: &Path) -> Outcome<()> {
 /// Writes the questions into `folder`.
 pub(crate) fn write_questions(folder: &Path) -> Outcome<()> {
     write(folder, &QUESTIONS)
+}
+
+/// The questions with their answers, without a folder.
+pub(crate) fn questions() -> Outcome<Vec<Example>> {
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+        question: String,
+        answer: String,
+    }
+    let (name, bytes) = QUESTIONS[0];
+    let wrong = |error: serde_json::Error| Failure::unexpected(format!("{name}: {error}"));
+    let rows = serde_json::Deserializer::from_slice(bytes).into_iter::<Row>();
+    rows.map(|row| {
+        let Row { id, question, answer } = row.map_err(wrong)?;
+        let messages = vec![Message::user(question), Message::assistant(answer)];
+        Ok(Example { messages, id, document: None, topic: None, source: None, group: String::new() })
+    })
+    .collect()
 }
 
 fn write(folder: &Path, files: &[(&str, &[u8])]) -> Outcome<()> {

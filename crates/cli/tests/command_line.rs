@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 #[test]
 fn every_verb_has_help() {
-    let verbs: [&[&str]; 19] = [
+    let verbs: [&[&str]; 20] = [
         &[],
         &["quickstart"],
         &["prepare"],
@@ -19,6 +19,7 @@ fn every_verb_has_help() {
         &["compare"],
         &["ask"],
         &["chat"],
+        &["merge"],
         &["inspect"],
         &["inspect", "tokens"],
         &["inspect", "template"],

@@ -17,9 +17,10 @@ pub use repository::{Kind, Repository};
 /// What the name of a file in a data set of the Hub begins with.
 const DATASETS: &str = "hf://datasets/";
 
-/// The folder of a model, given as a path or as `org/name` (with `@revision` if not `main`) in the local cache.
+/// The folder or GGUF file of a model, given as a path, or as `org/name` (with `@revision` if not `main`) or
+/// `org/name/file.gguf` in the local cache.
 ///
-/// An existing folder wins. The cache is `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else
+/// An existing folder or GGUF file wins. The cache is `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else
 /// `$XDG_CACHE_HOME/huggingface/hub`, else `~/.cache/huggingface/hub`.
 ///
 /// # Errors
@@ -27,6 +28,11 @@ const DATASETS: &str = "hf://datasets/";
 /// [`Error::NotFound`] with every place that was tried and what to do about it.
 pub fn resolve(name_or_path: &str) -> Result<PathBuf> {
     resolve_in(name_or_path, cache().as_deref())
+}
+
+/// Whether a path has the ending of GGUF files.
+fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
 }
 
 /// Where the cache is, whether or not it exists; nothing where no variable names a place.
@@ -40,21 +46,38 @@ pub fn cache() -> Option<PathBuf> {
 ///
 /// [`Error::NotFound`] with every place that was tried and what to do about it.
 pub fn resolve_in(name_or_path: &str, cache: Option<&Path>) -> Result<PathBuf> {
-    let folder = Path::new(name_or_path);
-    if !name_or_path.is_empty() && folder.is_dir() {
-        return Ok(folder.to_owned());
+    let place = Path::new(name_or_path);
+    if !name_or_path.is_empty() && (place.is_dir() || is_gguf(place) && place.is_file()) {
+        return Ok(place.to_owned());
     }
-    let mut looked = vec![folder.to_owned()];
-    let (name, revision) = name_or_path.split_once('@').unwrap_or((name_or_path, "main"));
+    let mut looked = vec![place.to_owned()];
+    let not_found = |looked, hint: &str| {
+        Err(Error::NotFound { name: name_or_path.to_owned(), looked, hint: format!("hint: {hint}") })
+    };
+    if place.is_file() {
+        return not_found(looked, "a model is a folder in Hugging Face layout or a file that ends in .gguf");
+    }
+    let (repository, file) = match name_or_path.rsplit_once('/') {
+        Some((repository, file)) if is_gguf(place) && repository.contains('/') => (repository, Some(file)),
+        _ => (name_or_path, None),
+    };
+    let (name, revision) = repository.split_once('@').unwrap_or((repository, "main"));
     let repository = Repository::new(Kind::Model, name).filter(|_| is_revision(revision));
     let Some(repository) = repository else {
-        let hint = "hint: give a folder that exists, or a name such as org/model".to_owned();
-        return Err(Error::NotFound { name: name_or_path.to_owned(), looked, hint });
+        return not_found(looked, "give a folder or GGUF file that exists, or a name such as org/model");
     };
     if let Some(snapshot) = cache.and_then(|cache| snapshot(cache, &repository, revision, &mut looked)) {
-        return Ok(snapshot);
+        let Some(file) = file else { return Ok(snapshot) };
+        let place = snapshot.join(file);
+        if is_plain_name(file) && place.is_file() {
+            return Ok(place);
+        }
+        looked.push(place);
     }
-    let hint = pull_hint(&repository, revision);
+    let mut hint = pull_hint(&repository, revision);
+    if let Some(file) = file {
+        hint = hint.replacen(repository.name(), &format!("{} --file '{file}'", repository.name()), 1);
+    }
     Err(Error::NotFound { name: name_or_path.to_owned(), looked, hint })
 }
 

@@ -57,6 +57,29 @@ fn one_file_or_shards() {
 }
 
 #[test]
+fn a_gguf_file_is_a_model_by_its_path_or_in_the_cache() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let snapshot = cache.path().join("models--org--tiny/snapshots/abc123");
+    fs::create_dir_all(&snapshot).expect("created");
+    fs::create_dir_all(cache.path().join("models--org--tiny/refs")).expect("created");
+    fs::write(cache.path().join("models--org--tiny/refs/main"), "abc123\n").expect("written");
+    let file = snapshot.join("tiny-Q4_0.gguf");
+    fs::write(&file, "GGUF").expect("written");
+    let resolve = |name: &str| hub::resolve_in(name, Some(cache.path()));
+    assert_eq!(resolve(file.to_str().expect("text")).expect("a path"), file);
+    assert_eq!(resolve("org/tiny/tiny-Q4_0.gguf").expect("in the cache"), file);
+    assert_eq!(resolve("org/tiny@abc123/tiny-Q4_0.gguf").expect("of a revision"), file);
+    assert_eq!(resolve("org/tiny").expect("the folder"), snapshot);
+    let absent = resolve("org/tiny/tiny-Q8_0.gguf").expect_err("not there").to_string();
+    assert!(absent.contains("medtune pull org/tiny --file 'tiny-Q8_0.gguf'"), "{absent}");
+    let text = snapshot.join("notes.txt");
+    fs::write(&text, "").expect("written");
+    let other = resolve(text.to_str().expect("text")).expect_err("no model").to_string();
+    assert!(other.contains("notes.txt") && other.contains(".gguf"), "{other}");
+    assert!(resolve("org/tiny/../secret.gguf").is_err());
+}
+
+#[test]
 fn the_cache_is_resolved_without_a_network() {
     let cache = tempfile::tempdir().expect("a folder");
     let entry = cache.path().join("models--org--tiny");

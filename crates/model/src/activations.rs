@@ -374,7 +374,9 @@ mod tests {
 
     /// Values in all buffers of the activations: the `t` of the backward is counted with them.
     fn allocated(a: &Activations<Cpu>) -> usize {
-        let norm = |n: &Option<KeptNorm<compute::cpu::CpuBuffer>>| n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len());
+        let norm = |n: &Option<KeptNorm<compute::cpu::CpuBuffer>>| {
+            n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len())
+        };
         let attention = |m: &AttentionActivations<compute::cpu::CpuBuffer>| {
             m.rstd.len() + m.qkv.len() + norm(&m.heads) + m.output.len() + m.log_sum_exp.len()
         };

@@ -1,6 +1,7 @@
 //! The shape of a decoder, as `config.json` of a Hugging Face folder describes it.
 
 mod features;
+mod gguf;
 mod read;
 mod rope;
 mod write;
@@ -8,7 +9,11 @@ mod write;
 use compute::AttentionShape;
 
 pub use features::{Family, Features};
+pub(crate) use gguf::ROPE_FACTORS;
 pub use rope::RopeScaling;
+
+/// More layers than any decoder has.
+const MAX_LAYERS: usize = 1 << 10;
 
 /// Shape of a decoder.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,9 +46,6 @@ pub struct Config {
     pub features: Features,
 }
 
-/// The deepest decoder.
-const MOST_LAYERS: usize = 1 << 10;
-
 impl Config {
     /// Says what makes this shape impossible.
     ///
@@ -54,7 +56,7 @@ impl Config {
             ("vocab_size", self.vocab_size, 1 << 22),
             ("hidden_size", self.hidden_size, 1 << 17),
             ("intermediate_size", self.intermediate_size, 1 << 19),
-            ("num_hidden_layers", self.layers, MOST_LAYERS),
+            ("num_hidden_layers", self.layers, MAX_LAYERS),
             ("num_attention_heads", self.heads, 1 << 10),
             ("num_key_value_heads", self.kv_heads, 1 << 10),
             ("head_dim", self.head_dim, 1 << 10),

@@ -94,6 +94,31 @@ pub struct Decoder<B: Backend> {
     pub parameters: Parameters<B>,
 }
 
+/// A part of a decoder that is a tensor on disk.
+pub(crate) enum ModelPart<'a, B: Backend> {
+    Table(&'a Table<B>),
+    Vector(Vector),
+    Module(&'a Projection<B>, &'a Module<B>),
+}
+
+impl<B: Backend> ModelPart<'_, B> {
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        match self {
+            ModelPart::Table(table) => vec![table.rows, table.cols],
+            ModelPart::Vector(vector) => vec![vector.cols],
+            ModelPart::Module(_, module) => vec![module.weight.rows, module.weight.cols],
+        }
+    }
+}
+
+impl<B: Backend> Clone for ModelPart<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for ModelPart<'_, B> {}
+
 /// Builds a decoder tensor by tensor, so that only one is in memory twice.
 struct Builder<'a, B: Backend> {
     backend: &'a B,
@@ -130,10 +155,10 @@ impl<B: Backend> Builder<'_, B> {
     }
 
     fn frozen_quantized(&self, name: &str, rows: usize, cols: usize) -> Result<Option<QuantizedMatrix>> {
-        if *self.trainable == Trainable::Everything {
-            return Ok(None);
-        }
         let Some(matrix) = self.source.quantized(name)? else { return Ok(None) };
+        if *self.trainable == Trainable::Everything {
+            return Err(Error::Frozen { origin: self.source.origin(), tensor: name.to_owned() });
+        }
         expect_shape(self.source, name, &[rows, cols], &[matrix.rows(), matrix.cols()])?;
         Ok(Some(matrix))
     }
@@ -365,41 +390,48 @@ impl<B: Backend> Decoder<B> {
 
     /// All weights under their Hugging Face names, adapters merged: `W + s B A`, computed in f64 and rounded once.
     pub fn merged(&self) -> impl Iterator<Item = (String, StoredTensor)> {
-        self.tensors(true)
+        self.parts().map(|(name, part)| (name, self.stored(part, true)))
     }
 
     /// The base's weights under their Hugging Face names, adapters left out.
     pub fn base(&self) -> impl Iterator<Item = (String, StoredTensor)> {
-        self.tensors(false)
+        self.parts().map(|(name, part)| (name, self.stored(part, false)))
     }
 
-    fn tensors(&self, merge: bool) -> impl Iterator<Item = (String, StoredTensor)> {
-        let table = |name: &str, t: &Table<B>| {
-            (name.to_owned(), StoredTensor::from_f32(vec![t.rows, t.cols], &self.table_values(t)))
-        };
-        let vector =
-            |name: String, v: Vector| (name, StoredTensor::from_f32(vec![v.cols], &self.vector_values(v)));
-        let norms = self.layers.iter().enumerate().flat_map(move |(l, layer)| {
-            layer.gains().map(move |(name, gain)| vector(format!("model.layers.{l}.{name}.weight"), gain))
+    /// Everything that has a name, in the order of the computation by kinds.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (String, ModelPart<'_, B>)> {
+        let norms = self.layers.iter().enumerate().flat_map(|(l, layer)| {
+            layer
+                .gains()
+                .map(move |(name, gain)| (format!("model.layers.{l}.{name}.weight"), ModelPart::Vector(gain)))
         });
-        let biases = self.modules().filter_map(move |(l, group, module)| {
+        let biases = self.modules().filter_map(|(l, group, module)| {
             let own = group.bias?.slice(module.column, 1, module.weight.rows);
-            Some(vector(format!("model.layers.{l}.{}.bias", module.name), own))
+            Some((format!("model.layers.{l}.{}.bias", module.name), ModelPart::Vector(own)))
         });
-        let modules = self.modules().map(move |(l, group, module)| {
-            let values = match merge {
-                true => self.merged_values(group, module),
-                false => self.table_values(&module.weight),
-            };
-            let shape = vec![module.weight.rows, module.weight.cols];
-            (format!("model.layers.{l}.{}.weight", module.name), StoredTensor::from_f32(shape, &values))
+        let modules = self.modules().map(|(l, group, module)| {
+            (format!("model.layers.{l}.{}.weight", module.name), ModelPart::Module(group, module))
         });
-        std::iter::once(table("model.embed_tokens.weight", &self.embedding))
+        std::iter::once(("model.embed_tokens.weight".to_owned(), ModelPart::Table(&self.embedding)))
             .chain(norms)
             .chain(modules)
             .chain(biases)
-            .chain(std::iter::once_with(move || vector("model.norm.weight".to_owned(), self.final_norm)))
-            .chain(self.head.iter().map(move |h| table("lm_head.weight", h)))
+            .chain(std::iter::once(("model.norm.weight".to_owned(), ModelPart::Vector(self.final_norm))))
+            .chain(self.head.iter().map(|head| ("lm_head.weight".to_owned(), ModelPart::Table(head))))
+    }
+
+    fn stored(&self, part: ModelPart<'_, B>, merge: bool) -> StoredTensor {
+        StoredTensor::from_f32(part.shape(), &self.part_values(part, merge))
+    }
+
+    /// The values of a part, its adapter merged or left out.
+    pub(crate) fn part_values(&self, part: ModelPart<'_, B>, merge: bool) -> Vec<f32> {
+        match part {
+            ModelPart::Table(table) => self.table_values(table),
+            ModelPart::Vector(vector) => self.vector_values(vector),
+            ModelPart::Module(group, module) if merge => self.merged_values(group, module),
+            ModelPart::Module(_, module) => self.table_values(&module.weight),
+        }
     }
 
     fn merged_values(&self, group: &Projection<B>, module: &Module<B>) -> Vec<f32> {

@@ -1,163 +1,69 @@
-//! Decoders from and to disk: Hugging Face folders and PEFT adapters.
+//! Decoders from and to disk: bases with PEFT adapters, and Hugging Face folders.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use compute::{Backend, DType};
+use formats::gguf::AdapterFile;
 use formats::peft::{self, Part, TargetModules};
-use formats::quant::{Bnb4Options, QuantizedMatrix};
-use formats::{AdapterConfig, Checkpoint, Dtype, TensorBytes};
+use formats::safetensors::{TensorShape, write_with};
+use formats::{AdapterConfig, Dtype, TensorBytes};
 
+use crate::decoder::ModelPart;
+use crate::gguf_adapter;
 use crate::lora::{LoraConfig, PROJECTIONS, Trainable};
-use crate::weights::{QuantizeOnLoad, StoredTensor, TensorSource};
-use crate::{Config, Decoder, Error, Parameter, Result, read_range};
-
-impl TensorSource for Checkpoint {
-    fn tensor(&self, name: &str) -> Result<StoredTensor> {
-        let (dtype, shape) = stored(self, name)?;
-        Ok(StoredTensor { dtype, shape, bytes: Checkpoint::tensor(self, name)?.bytes })
-    }
-
-    fn info(&self, name: &str) -> Result<Option<(DType, Vec<usize>)>> {
-        stored(self, name).map(Some)
-    }
-
-    fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
-        Ok(Checkpoint::read_into(self, name, into)?)
-    }
-
-    fn origin(&self) -> String {
-        self.path().display().to_string()
-    }
-}
-
-/// Type and shape of a tensor, from the header of its file.
-fn stored(checkpoint: &Checkpoint, name: &str) -> Result<(DType, Vec<usize>)> {
-    let origin = || checkpoint.path().display().to_string();
-    if !checkpoint.contains(name) {
-        return Err(Error::MissingTensor { origin: origin(), tensor: name.to_owned() });
-    }
-    let (dtype, shape) = checkpoint.info(name)?;
-    let dtype = match dtype {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::Bf16,
-        other => {
-            let dtype = format!("{other:?}");
-            return Err(Error::TensorType { origin: origin(), tensor: name.to_owned(), dtype });
-        }
-    };
-    Ok((dtype, shape.to_vec()))
-}
-
-const EMBEDDING: &str = "model.embed_tokens.weight";
-const HEAD: &str = "lm_head.weight";
-
-/// A checkpoint that notes which of its tensors were taken.
-struct Noting<'a> {
-    checkpoint: &'a Checkpoint,
-    used: RefCell<BTreeSet<String>>,
-}
-
-impl TensorSource for Noting<'_> {
-    fn tensor(&self, name: &str) -> Result<StoredTensor> {
-        self.used.borrow_mut().insert(name.to_owned());
-        TensorSource::tensor(self.checkpoint, name)
-    }
-
-    fn info(&self, name: &str) -> Result<Option<(DType, Vec<usize>)>> {
-        TensorSource::info(self.checkpoint, name)
-    }
-
-    fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
-        self.used.borrow_mut().insert(name.to_owned());
-        TensorSource::read_into(self.checkpoint, name, into)
-    }
-
-    fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
-        let matrix = self.checkpoint.quantized(name)?;
-        if matrix.is_some() {
-            self.used.borrow_mut().insert(name.to_owned());
-        }
-        Ok(matrix)
-    }
-
-    fn origin(&self) -> String {
-        self.checkpoint.origin()
-    }
-}
-
-impl Noting<'_> {
-    /// A tensor that nothing reads belongs to a feature that the config does not name.
-    fn refuse_strays(&self, config: &Config) -> Result<()> {
-        let used = self.used.borrow();
-        let harmless = |name: &str| name == HEAD || name.ends_with(".rotary_emb.inv_freq");
-        let mut strays = self.checkpoint.names().filter(|name| !used.contains(*name) && !harmless(name));
-        let Some(first) = strays.next() else { return Ok(()) };
-        let (count, family) = (1 + strays.count(), config.features.family.model_type());
-        Err(Error::Unsupported {
-            path: self.checkpoint.path().to_owned(),
-            reason: format!(
-                "the {family} decoder of its config has no place for {count} tensors, such as {first}"
-            ),
-        })
-    }
-}
+use crate::weights::{Quantize, QuantizeOnLoad, encode};
+use crate::{Base, Decoder, Error, Parameter, Result, read_range};
 
 impl<B: Backend> Decoder<B> {
-    /// Loads the decoder in the Hugging Face folder `dir`.
+    /// Loads the decoder in the Hugging Face folder or GGUF file `path`.
     ///
     /// # Errors
-    /// When a file is missing, broken or describes a model that is not supported.
-    pub fn load(backend: Arc<B>, dir: &Path, trainable: &Trainable) -> Result<Self> {
-        Self::load_as(backend, dir, trainable, None)
+    /// When a file is missing, broken or describes a model that is not supported; when all of a quantized base should
+    /// be trained.
+    pub fn load(backend: Arc<B>, path: &Path, trainable: &Trainable) -> Result<Self> {
+        Self::load_as(backend, path, trainable, None)
     }
 
-    /// As [`Decoder::load`], with the projections in the storage of the checkpoint, or quantized as they are loaded.
+    /// As [`Decoder::load`], with the projections in the storage of the file, or quantized as they are loaded.
     ///
     /// # Errors
     /// As [`Decoder::load`].
     pub fn load_as(
         backend: Arc<B>,
-        dir: &Path,
+        path: &Path,
         trainable: &Trainable,
-        quantize: Option<Bnb4Options>,
+        quantize: Option<Quantize>,
     ) -> Result<Self> {
-        let mut config = Config::from_dir(dir)?;
-        let checkpoint = Checkpoint::open(dir)?;
-        // As transformers 5 does: a head that is stored and differs from the embedding is not tied to it.
-        if config.tie_word_embeddings && checkpoint.contains(HEAD) {
-            config.tie_word_embeddings =
-                checkpoint.tensor(HEAD)?.bytes == checkpoint.tensor(EMBEDDING)?.bytes;
-        }
-        let source = Noting { checkpoint: &checkpoint, used: RefCell::default() };
+        let base = Base::open(path)?;
+        let config = base.config().clone();
         let decoder = match quantize {
-            Some(options) => {
-                let source = QuantizeOnLoad::new(&source, options);
-                Decoder::new(backend, config, &source, trainable)?
-            }
-            None => Decoder::new(backend, config, &source, trainable)?,
+            Some(bits) => Decoder::new(backend, config, &QuantizeOnLoad::new(&base, bits), trainable)?,
+            None => Decoder::new(backend, config, &base, trainable)?,
         };
-        source.refuse_strays(&decoder.config)?;
+        base.refuse_strays()?;
         Ok(decoder)
     }
 
-    /// Loads the decoder in `dir`, quantized or not, with the PEFT adapter in `adapter`, which can be trained on.
+    /// Loads the decoder in `path`, quantized or not, with the adapter in `adapter`, which can be trained on: a folder as
+    /// PEFT saves it, or a GGUF file as llama.cpp loads it.
     ///
     /// # Errors
     /// As [`Decoder::load`]; also when the adapter does not fit the decoder.
     pub fn load_with_adapter(
         backend: Arc<B>,
-        dir: &Path,
+        path: &Path,
         adapter: &Path,
-        quantize: Option<Bnb4Options>,
+        quantize: Option<Quantize>,
     ) -> Result<Self> {
+        if adapter.is_file() {
+            return Self::load_with_gguf_adapter(backend, path, adapter, quantize);
+        }
         let (settings, file) = peft::read(adapter)?;
         let config = lora_config(&settings, file.names())?;
         let trainable = Trainable::Lora { config, seed: 0 };
-        let mut decoder = Decoder::load_as(backend, dir, &trainable, quantize)?;
+        let mut decoder = Decoder::load_as(backend, path, &trainable, quantize)?;
         let mut used = 0;
         for parameter in decoder.parameters.list.clone() {
             let name = peft_name(&parameter.name);
@@ -178,6 +84,19 @@ impl<B: Backend> Decoder<B> {
                 "{path}: {stray} tensors belong to no projection of this model"
             )));
         }
+        Ok(decoder)
+    }
+
+    fn load_with_gguf_adapter(
+        backend: Arc<B>,
+        path: &Path,
+        adapter: &Path,
+        quantize: Option<Quantize>,
+    ) -> Result<Self> {
+        let file = AdapterFile::open(adapter)?;
+        let config = gguf_adapter::lora_config(&file, Base::open(path)?.config())?;
+        let mut decoder = Decoder::load_as(backend, path, &Trainable::Lora { config, seed: 0 }, quantize)?;
+        decoder.fill_from_gguf(&file)?;
         Ok(decoder)
     }
 
@@ -219,14 +138,15 @@ impl<B: Backend> Decoder<B> {
             DType::F16 => ("float16", Dtype::F16),
             DType::Bf16 => ("bfloat16", Dtype::BF16),
         };
-        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
-            self.merged().map(|(name, t)| (name, t.shape.clone(), t.to(dtype).bytes)).collect();
-        let views: Vec<TensorBytes<'_>> = tensors
-            .iter()
-            .map(|(name, shape, bytes)| TensorBytes { name, dtype: stored, shape, bytes })
-            .collect();
+        let (tensors, parts): (Vec<TensorShape>, Vec<ModelPart<'_, B>>) = self
+            .parts()
+            .map(|(name, part)| (TensorShape { name, dtype: stored, shape: part.shape() }, part))
+            .unzip();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        formats::safetensors::write(dir.join("model.safetensors"), &views, &metadata)?;
+        // One tensor at a time: a merged model may be larger than what is left beside this one.
+        write_with(dir.join("model.safetensors"), &tensors, &metadata, |number, writer| {
+            writer.write_all(&encode(&self.part_values(parts[number], true), dtype))
+        })?;
         let mut text = format!("{:#}", self.config.to_json(name, bos, eos));
         text.push('\n');
         Ok(formats::atomic::write_atomic(dir.join("config.json"), text.as_bytes())?)

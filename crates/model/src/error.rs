@@ -15,6 +15,14 @@ pub enum Error {
         /// What does not fit.
         mismatch: formats::quant::Mismatch,
     },
+    /// A tensor that should be trained itself and is stored in the bits of a quantization.
+    #[error("{origin}: tensor {tensor} is quantized and cannot be trained itself")]
+    Frozen {
+        /// File or folder.
+        origin: String,
+        /// Tensor.
+        tensor: String,
+    },
     /// A file that cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -34,7 +42,7 @@ pub enum Error {
     /// A model that the decoder does not run.
     #[error("{path}: {reason}")]
     Unsupported {
-        /// Its `config.json`.
+        /// Its `config.json`, or the file that holds all of it.
         path: PathBuf,
         /// Which key, and what would be supported.
         reason: String,

@@ -2,6 +2,7 @@
 
 mod activations;
 mod backward;
+mod base;
 mod cache;
 mod checkpointing;
 mod config;
@@ -11,6 +12,7 @@ mod encode;
 mod error;
 mod forward;
 mod generate;
+mod gguf_adapter;
 mod lora;
 mod parameters;
 mod projection;
@@ -24,6 +26,7 @@ mod weights;
 
 pub use activations::{ActivationPlan, Activations};
 pub use backward::Labels;
+pub use base::Base;
 pub use cache::Cache;
 pub use checkpointing::Checkpointing;
 pub use config::{Config, Family, Features, RopeScaling};
@@ -32,13 +35,14 @@ pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encod
 pub use error::Error;
 pub use forward::{Context, Tokens};
 pub use generate::{Generator, Stop};
+pub use gguf_adapter::GGUF_ADAPTER;
 pub use lora::{LoraConfig, PROJECTIONS, Trainable};
 pub use parameters::{Parameter, Parameters, read_range};
 pub use sampling::Sampling;
 pub use template::ChatTemplate;
 pub use tokenizer::{DecodeStream, Tokenizer};
 pub use tokenizer_training::{END_OF_TEXT, SPECIALS, TURN_END, TURN_START, train_bpe, write_tokenizer};
-pub use weights::{QuantizeOnLoad, RandomStart, StoredTensor, TensorSource};
+pub use weights::{Quantize, QuantizeOnLoad, RandomStart, StoredTensor, TensorSource};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -200,6 +200,22 @@ impl ChatTemplate {
         String::from_utf8(output.0).map_err(|_| wrong(&self.origin, "its output is not UTF-8"))
     }
 
+    /// The template's text for a file of its own: with the BOS that stands before every rendering, where the template
+    /// does not write it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Template`] when the template refuses an ordinary conversation.
+    pub fn standalone(&self) -> Result<String> {
+        let Some(leading) = &self.leading else { return Ok(self.source.clone()) };
+        let without = ChatTemplate { leading: None, ..self.clone() };
+        let ordinary = without.render(&[Message::user("Why?"), Message::assistant("So.")], false)?;
+        match ordinary.starts_with(leading.as_str()) {
+            true => Ok(self.source.clone()),
+            false => Ok(format!("{{{{- bos_token }}}}{}", self.source)),
+        }
+    }
+
     /// The template's text, as it came.
     pub fn source(&self) -> &str {
         &self.source

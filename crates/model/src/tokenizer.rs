@@ -18,6 +18,7 @@ mod stream;
 mod tiktoken;
 mod vocabulary;
 mod words;
+mod write;
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use compute::DType;
-use formats::quant::{Bnb4Matrix, Bnb4Options, QuantizedMatrix};
+use formats::quant::{Bnb4Matrix, Bnb4Options, Int8Matrix, QuantizedMatrix};
 
 use crate::{Config, Error, Result};
 
@@ -30,13 +30,7 @@ impl StoredTensor {
 
     /// The same values in `dtype`, rounded to the nearest where it is shorter.
     pub fn to(&self, dtype: DType) -> Self {
-        let values = self.to_f32();
-        let bytes = match dtype {
-            DType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            DType::F16 => values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect(),
-            DType::Bf16 => values.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect(),
-        };
-        StoredTensor { dtype, shape: self.shape.clone(), bytes }
+        StoredTensor { dtype, shape: self.shape.clone(), bytes: encode(&self.to_f32(), dtype) }
     }
 
     /// The values, decoded.
@@ -63,6 +57,15 @@ impl StoredTensor {
 fn each<const N: usize>(bytes: &[u8], out: &mut [f32], decode: impl Fn([u8; N]) -> f32) {
     for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
         *out = decode(*bytes);
+    }
+}
+
+/// The bytes of `values` in `dtype`.
+pub(crate) fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
+    match dtype {
+        DType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        DType::F16 => values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect(),
+        DType::Bf16 => values.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect(),
     }
 }
 
@@ -128,19 +131,34 @@ pub(crate) fn expect_shape(
     })
 }
 
-/// A base whose projections are quantized to four bits as they are loaded, the frozen side of QLoRA (Dettmers et al.
-/// 2023); embedding, head and norms stay as they are, as in bitsandbytes.
+/// The bits that projections are brought into as they are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantize {
+    /// bitsandbytes' four bits in blocks, the frozen side of QLoRA (Dettmers et al. 2023).
+    FourBit(Bnb4Options),
+    /// Signed bytes with one scale a row, the weights of LLM.int8 (Dettmers et al. 2022); activations stay floats.
+    EightBit,
+}
+
+impl From<Bnb4Options> for Quantize {
+    fn from(options: Bnb4Options) -> Self {
+        Quantize::FourBit(options)
+    }
+}
+
+/// A base whose projections are quantized as they are loaded; those that are quantized already stay in their own bits,
+/// and embedding, head and norms stay as they are, both as in transformers.
 pub struct QuantizeOnLoad<'a> {
     source: &'a dyn TensorSource,
-    options: Bnb4Options,
+    bits: Quantize,
     /// Values of the matrix at hand: new memory for each would cost more than reading it.
     bytes: RefCell<Vec<u8>>,
 }
 
 impl<'a> QuantizeOnLoad<'a> {
-    /// The tensors of `source`, quantized as `options` say.
-    pub fn new(source: &'a dyn TensorSource, options: Bnb4Options) -> Self {
-        QuantizeOnLoad { source, options, bytes: RefCell::default() }
+    /// The tensors of `source`, quantized to `bits`.
+    pub fn new(source: &'a dyn TensorSource, bits: Quantize) -> Self {
+        QuantizeOnLoad { source, bits, bytes: RefCell::default() }
     }
 
     /// The tensor `name`, in memory that is used again.
@@ -168,19 +186,25 @@ impl TensorSource for QuantizeOnLoad<'_> {
     }
 
     fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
-        if !name.ends_with("_proj.weight") {
-            return Ok(None);
+        let own = self.source.quantized(name)?;
+        if own.is_some() || !name.ends_with("_proj.weight") {
+            return Ok(own);
         }
         let tensor = self.stored(name)?;
         let Ok(shape) = <[usize; 2]>::try_from(tensor.shape.as_slice()) else { return Ok(None) };
-        let matrix = Bnb4Matrix::quantize_with(shape, self.options, |first, out| tensor.decode(first, out));
+        let matrix = match self.bits {
+            Quantize::FourBit(options) => {
+                Bnb4Matrix::quantize_with(shape, options, |first, out| tensor.decode(first, out))
+                    .map(QuantizedMatrix::from)
+            }
+            Quantize::EightBit => Int8Matrix::quantize(shape, &tensor.to_f32()).map(QuantizedMatrix::from),
+        };
         self.bytes.replace(tensor.bytes);
-        let matrix = matrix.map_err(|mismatch| Error::Quantization {
+        matrix.map(Some).map_err(|mismatch| Error::Quantization {
             origin: self.origin(),
             tensor: name.to_owned(),
             mismatch,
-        })?;
-        Ok(Some(matrix.into()))
+        })
     }
 
     fn origin(&self) -> String {
@@ -202,7 +226,8 @@ impl RandomStart {
         RandomStart { config, seed }
     }
 
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+    /// The shape of the tensor called `name` in a model of this shape; nothing where it has none of that name.
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let c = &self.config;
         let (path, kind) = name.rsplit_once('.')?;
         let last = path.rsplit('.').next()?;

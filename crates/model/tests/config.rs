@@ -117,7 +117,6 @@ fn what_is_not_implemented_is_refused_by_name() {
         ("hidden_act", json!("relu")),
         ("partial_rotary_factor", json!(0.5)),
         ("use_bidirectional_attention", json!(true)),
-        ("quantization_config", json!({"quant_method": "awq"})),
         ("num_experts", json!(8)),
         ("logits_scaling", json!(8.0)),
         ("hidden_size", json!(-1)),

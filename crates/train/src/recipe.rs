@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dataset::{Cleaning, Layout, Overlong, SplitOptions};
 use formats::quant::{Bnb4Options, Bnb4Type};
-use model::{LoraConfig, Trainable};
+use model::{LoraConfig, Quantize, Trainable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,8 @@ const BLOCK: usize = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// The model to start from: a folder in Hugging Face layout, or a name in the offline hub cache.
+    /// The model to start from: a folder in Hugging Face layout (plain, or quantized by bitsandbytes or GPTQ), a GGUF
+    /// file, or a name in the offline hub cache.
     pub base_model: Option<String>,
     /// Instead of `base_model`: the shape of a model that starts from random weights.
     pub base_model_config: Option<NewModel>,
@@ -40,6 +41,8 @@ pub struct Recipe {
     /// Multiply in bfloat16 with sums in f32, in training and in the comparison after it: faster, not the same bits as
     /// f32. Refused where the processor has no instructions for it.
     pub bf16: bool,
+    /// With `adapter: lora`: keep the base's projections as signed bytes with one scale a row, as LLM.int8 does.
+    pub load_in_8bit: bool,
     /// The files to learn from.
     pub datasets: Vec<DatasetFile>,
     /// Rules that rows must pass.
@@ -216,6 +219,7 @@ impl Default for Recipe {
             bnb_4bit_quant_type: FourBit::Nf4,
             bnb_4bit_use_double_quant: true,
             bf16: false,
+            load_in_8bit: false,
             datasets: Vec::new(),
             cleaning: Cleaning::default(),
             split: SplitOptions::default(),
@@ -307,6 +311,9 @@ impl Recipe {
                 return wrong(key, "is not above 0");
             }
         }
+        if self.load_in_8bit && self.adapter != Adapter::Lora {
+            return wrong("load_in_8bit", "needs `adapter: lora` (qlora keeps the base in four bits)");
+        }
         if self.loraplus_lr_ratio.is_some() && self.adapter != Adapter::Lora {
             return wrong("loraplus_lr_ratio", "needs `adapter: lora`");
         }
@@ -360,13 +367,18 @@ impl Recipe {
     }
 
     /// How the base's projections are quantized as they are loaded, if they are.
-    pub fn quantization(&self) -> Option<Bnb4Options> {
+    pub fn quantization(&self) -> Option<Quantize> {
         let kind = match self.bnb_4bit_quant_type {
             FourBit::Nf4 => Bnb4Type::Nf4,
             FourBit::Fp4 => Bnb4Type::Fp4,
         };
-        let options = Bnb4Options { kind, block: BLOCK, double: self.bnb_4bit_use_double_quant };
-        (self.adapter == Adapter::Qlora).then_some(options)
+        match self.adapter {
+            Adapter::Qlora => {
+                Some(Bnb4Options { kind, block: BLOCK, double: self.bnb_4bit_use_double_quant }.into())
+            }
+            Adapter::Lora if self.load_in_8bit => Some(Quantize::EightBit),
+            Adapter::Lora | Adapter::Full => None,
+        }
     }
 
     /// Steps that warm up, of `total`.

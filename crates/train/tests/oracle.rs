@@ -165,7 +165,8 @@ fn qlora_training_follows_bitsandbytes_and_peft() {
         let numerics = data.join("numerics");
         let options = Bnb4Options { kind: Bnb4Type::Nf4, block: 64, double };
         let init = numerics.join(format!("{name}_init"));
-        let decoder = Decoder::load_with_adapter(Arc::new(Cpu::new(2)), &base, &init, Some(options)).unwrap();
+        let decoder =
+            Decoder::load_with_adapter(Arc::new(Cpu::new(2)), &base, &init, Some(options.into())).unwrap();
         let before = frozen(&decoder);
         let gradients = numerics.join(format!("{name}_step0_grads.safetensors"));
         let steps = five_steps(decoder, &oracle, 1e-2, &gradients, true);

@@ -7,6 +7,7 @@ mod compare;
 mod doctor;
 mod eval;
 mod inspect;
+mod merge;
 mod prepare;
 mod pull;
 mod quickstart;
@@ -25,6 +26,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Compare(args) => compare::run(&args),
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),
+        Verb::Merge(args) => merge::run(&args),
         Verb::Inspect(what) => inspect::run(&what),
         Verb::Bench(what) => bench::run(&what),
         Verb::Pull(args) => pull::run(&args),

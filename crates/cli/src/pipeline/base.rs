@@ -6,19 +6,33 @@ use std::sync::Arc;
 use compute::Cpu;
 use compute::cpu::Precision;
 use dataset::Example;
-use formats::Checkpoint;
+use formats::gguf::hugging_face_module;
+use formats::{Checkpoint, GgufFile};
 use model::{ChatTemplate, Config, Decoder, Features, RandomStart, Tokenizer, Trainable};
 use train::{Adapter, NewModel, Recipe};
 
 use super::quantization;
-use crate::failure::{Failure, Outcome, no_room};
+use crate::failure::{Failure, Outcome, io, no_room};
 use crate::output;
+
+const TEMPLATE: &str = "chat_template.jinja";
+/// The files that a vocabulary may be made of, with the roles of its special tokens.
+const VOCABULARY: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer.model",
+    "qwen.tiktoken",
+    "tokenizer.tiktoken",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
 
 /// A decoder with all that belongs to it.
 #[derive(Debug)]
 pub(crate) struct Model {
-    /// Folder of the base.
-    pub(crate) folder: PathBuf,
+    /// Folder or GGUF file of the base.
+    pub(crate) base: PathBuf,
     pub(crate) decoder: Decoder<Cpu>,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) template: ChatTemplate,
@@ -48,30 +62,101 @@ pub(crate) fn device_with(threads: usize, bf16: bool) -> Outcome<Arc<Cpu>> {
     Ok(Arc::new(cpu.with_precision(Precision::Bf16)))
 }
 
+/// The folder that a model's own files lie in: itself, or the one around a file.
+pub(super) fn folder_of(place: &Path) -> &Path {
+    if place.is_file() { place.parent().unwrap_or(Path::new(".")) } else { place }
+}
+
+/// The vocabulary of a base: of a GGUF file the one inside it, else the one beside it.
+pub(crate) fn tokenizer(base: &Path) -> Outcome<Tokenizer> {
+    match gguf_with(base, "tokenizer.ggml.model")? {
+        Some(file) => Ok(Tokenizer::from_gguf(&file)?),
+        None => Ok(Tokenizer::from_dir(folder_of(base))?),
+    }
+}
+
 /// The template of a model: the one that its adapter was trained with goes before the base's.
-pub(crate) fn template(folder: &Path, adapter: Option<&Path>) -> Outcome<ChatTemplate> {
-    let own = adapter.filter(|adapter| adapter.join("chat_template.jinja").is_file());
-    Ok(ChatTemplate::from_dir(own.unwrap_or(folder))?)
+pub(crate) fn template(base: &Path, adapter: Option<&Path>) -> Outcome<ChatTemplate> {
+    let own = adapter.map(folder_of).filter(|adapter| adapter.join(TEMPLATE).is_file());
+    if let Some(adapter) = own {
+        return Ok(ChatTemplate::from_dir(adapter)?);
+    }
+    match gguf_with(base, "tokenizer.chat_template")? {
+        Some(file) => Ok(ChatTemplate::from_gguf(&file)?),
+        None => Ok(ChatTemplate::from_dir(folder_of(base))?),
+    }
+}
+
+/// The GGUF file of a base, if it has that key.
+fn gguf_with(base: &Path, key: &str) -> Outcome<Option<GgufFile>> {
+    if !base.is_file() {
+        return Ok(None);
+    }
+    let file = GgufFile::open(base)?;
+    Ok(file.metadata().contains_key(key).then_some(file))
+}
+
+/// Copies the files of a vocabulary.
+fn copy_vocabulary(from: &Path, to: &Path) -> Outcome<()> {
+    for name in VOCABULARY {
+        let source = from.join(name);
+        if source.is_file() {
+            std::fs::copy(&source, to.join(name)).map_err(io(&source))?;
+        }
+    }
+    Ok(())
+}
+
+/// The decoder of a base, with its adapter where one is named, on the bits that the adapter was trained on.
+pub(crate) fn decoder(base: &Path, adapter: Option<&Path>) -> Outcome<Decoder<Cpu>> {
+    Ok(match adapter {
+        Some(adapter) => Decoder::load_with_adapter(device(), base, adapter, quantization::read(adapter)?)?,
+        None => Decoder::load(device(), base, &Trainable::Nothing)?,
+    })
 }
 
 /// Bytes of a weight with its gradient and the least that an optimizer keeps.
 const TRAINED: u64 = 10;
 
+/// The tensors of a base: Hugging Face names, numbers of values, bytes in the file.
+fn sizes(base: &Path) -> formats::Result<Vec<(String, u64, u64)>> {
+    let values = |shape: &[usize]| shape.iter().product::<usize>() as u64;
+    if base.is_file() {
+        let file = GgufFile::open(base)?;
+        let size = |name: &str| {
+            let info = file.info(name)?;
+            let module = name.strip_suffix(".weight").and_then(hugging_face_module);
+            let name = module.map_or(name.to_owned(), |module| module + ".weight");
+            Ok((name, values(&info.shape), info.bytes as u64))
+        };
+        return file.names().map(size).collect();
+    }
+    let checkpoint = Checkpoint::open(base)?;
+    let size = |name: &str| {
+        let (_, shape) = checkpoint.info(name)?;
+        Ok((name.to_owned(), values(shape), checkpoint.byte_length(name)? as u64))
+    };
+    checkpoint.names().map(size).collect()
+}
+
 /// Refuses a base whose weights alone have no room, before the system ends the program while it loads them.
-fn refuse_too_large(recipe: &Recipe, folder: &Path) -> Outcome<()> {
-    let (Ok(checkpoint), Some(available)) = (Checkpoint::open(folder), track::memory::available()) else {
+fn refuse_too_large(recipe: &Recipe, base: &Path) -> Outcome<()> {
+    let (Ok(sizes), Some(available)) = (sizes(base), track::memory::available()) else {
         return Ok(()); // Whoever loads it says what is wrong with it.
     };
-    let mut needed = 0;
-    for name in checkpoint.names() {
-        let (_, shape) = checkpoint.info(name)?;
-        let values = shape.iter().product::<usize>() as u64;
-        needed += match recipe.adapter {
-            Adapter::Full => values * TRAINED,
-            Adapter::Qlora if name.ends_with("_proj.weight") => values / 2 + values / 64,
-            _ => checkpoint.byte_length(name)? as u64,
-        };
-    }
+    let needed: u64 = sizes
+        .iter()
+        .map(|(name, values, bytes)| {
+            // What is quantized already stays as it is.
+            let quantized = name.ends_with("_proj.weight") && *bytes >= 2 * values;
+            match recipe.adapter {
+                Adapter::Full => values * TRAINED,
+                Adapter::Qlora if quantized => values / 2 + values / 64,
+                Adapter::Lora if quantized && recipe.load_in_8bit => *values,
+                _ => *bytes,
+            }
+        })
+        .sum();
     if needed <= available || !recipe.memory_check {
         return Ok(());
     }
@@ -82,10 +167,7 @@ fn refuse_too_large(recipe: &Recipe, folder: &Path) -> Outcome<()> {
     };
     let [needed, available] = [needed, available].map(output::bytes);
     Err(no_room(
-        format!(
-            "the weights of {} need about {needed} of memory, {available} are available",
-            folder.display()
-        ),
+        format!("the weights of {} need about {needed} of memory, {available} are available", base.display()),
         &smaller,
     ))
 }
@@ -93,29 +175,32 @@ fn refuse_too_large(recipe: &Recipe, folder: &Path) -> Outcome<()> {
 impl Model {
     /// Loads a base and, where one is named, its adapter.
     pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
-        let folder = formats::hub::resolve(name)?;
-        let decoder = match adapter {
-            Some(adapter) => {
-                Decoder::load_with_adapter(device(), &folder, adapter, quantization::read(adapter)?)?
-            }
-            None => Decoder::load(device(), &folder, &Trainable::Nothing)?,
-        };
-        let template = template(&folder, adapter)?;
-        let tokenizer = Tokenizer::from_dir(&folder)?;
-        Ok(Model { folder, decoder, tokenizer, template })
+        let base = formats::hub::resolve(name)?;
+        let decoder = decoder(&base, adapter)?;
+        let (template, tokenizer) = (template(&base, adapter)?, tokenizer(&base)?);
+        Ok(Model { base, decoder, tokenizer, template })
     }
 
     /// Loads the base of `recipe` with what the recipe trains.
     pub(crate) fn for_training(recipe: &Recipe, name: &str, device: Arc<Cpu>) -> Outcome<Self> {
-        let folder = formats::hub::resolve(name)?;
-        refuse_too_large(recipe, &folder)?;
-        let decoder = Decoder::load_as(device, &folder, &recipe.trainable(), recipe.quantization())?;
-        let tokenizer = Tokenizer::from_dir(&folder)?;
+        let base = formats::hub::resolve(name)?;
+        refuse_too_large(recipe, &base)?;
+        let decoder = Decoder::load_as(device, &base, &recipe.trainable(), recipe.quantization())?;
+        let tokenizer = tokenizer(&base)?;
         let template = match recipe.chat_template.as_str() {
-            "" => ChatTemplate::from_dir(&folder)?,
+            "" => template(&base, None)?,
             name => ChatTemplate::builtin(name)?,
         };
-        Ok(Model { folder, decoder, tokenizer, template })
+        Ok(Model { base, decoder, tokenizer, template })
+    }
+
+    /// Writes vocabulary and template, so that the folder is of use by itself.
+    pub(crate) fn save_text(&self, folder: &Path) -> Outcome<()> {
+        match gguf_with(&self.base, "tokenizer.ggml.model")? {
+            Some(_) => self.tokenizer.save(folder)?,
+            None => copy_vocabulary(folder_of(&self.base), folder)?,
+        }
+        Ok(formats::atomic::write_atomic(folder.join(TEMPLATE), self.template.standalone()?.as_bytes())?)
     }
 
     /// A model of `shape` from random weights; its vocabulary is learned from `examples` and written to `folder`.
@@ -125,7 +210,7 @@ impl Model {
         examples: &[Example],
         (folder, device): (&Path, Arc<Cpu>),
     ) -> Outcome<Self> {
-        std::fs::create_dir_all(folder).map_err(crate::failure::io(folder))?;
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
         if !folder.join("tokenizer.json").exists() {
             let texts = examples.iter().flat_map(|e| e.messages.iter().map(|m| m.content.as_str()));
             let texts: Vec<&str> = texts.collect();
@@ -135,7 +220,7 @@ impl Model {
         let tokenizer = Tokenizer::from_dir(folder)?;
         let decoder = random_decoder(shape, recipe, tokenizer.vocab_size(), device)?;
         let template = ChatTemplate::from_dir(folder)?;
-        Ok(Model { folder: folder.to_owned(), decoder, tokenizer, template })
+        Ok(Model { base: folder.to_owned(), decoder, tokenizer, template })
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod base;
 pub(crate) mod data;
 pub(crate) mod evaluation;
+pub(crate) mod merging;
 pub(crate) mod quantization;
 pub(crate) mod ranks;
 pub(crate) mod report;

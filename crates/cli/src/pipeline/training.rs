@@ -145,12 +145,15 @@ pub(super) fn base_hashes(recipe: &Recipe) -> Outcome<Vec<(String, String)>> {
     Ok(Inputs { base: base_files(recipe)?, data: Vec::new() }.base_hashes())
 }
 
-/// The files that make the base of `recipe`, in the order of their names.
+/// The files that make the base of `recipe`, in the order of their names; a GGUF file is all of it.
 fn base_files(recipe: &Recipe) -> Outcome<Vec<FileHash>> {
     let Some(name) = &recipe.base_model else { return Ok(Vec::new()) };
-    let folder = formats::hub::resolve(name)?;
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .map_err(io(&folder))?
+    let base = formats::hub::resolve(name)?;
+    if base.is_file() {
+        return Ok(vec![FileHash::of(&base)?]);
+    }
+    let mut files: Vec<_> = std::fs::read_dir(&base)
+        .map_err(io(&base))?
         .filter_map(|e| e.ok().map(|e| e.path()))
         .filter(|p| p.extension().is_some_and(|e| e == "safetensors" || e == "json" || e == "jinja"))
         .collect();
@@ -280,32 +283,19 @@ fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {
             let place = folder.adapter();
             let base = recipe.base_model.as_deref().unwrap_or_default();
             model.decoder.save_adapter(&place, base)?;
+            if model.base.is_file() {
+                let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
+                model.decoder.save_gguf_adapter(&place.join(model::GGUF_ADAPTER), &name)?;
+            }
             quantization::write(&place, recipe.quantization())?;
-            copy_tokenizer(&model.folder, &place)?;
-            formats::atomic::write_atomic(
-                place.join("chat_template.jinja"),
-                model.template.source().as_bytes(),
-            )?;
+            model.save_text(&place)?;
         }
         Adapter::Full => {
             let place = folder.path().join("model");
             model.decoder.save(&place, DType::Bf16, tokens)?;
-            if place != model.folder {
-                copy_tokenizer(&model.folder, &place)?;
+            if place != model.base {
+                model.save_text(&place)?;
             }
-        }
-    }
-    Ok(())
-}
-
-/// The files that make a folder usable by itself.
-fn copy_tokenizer(from: &Path, to: &Path) -> Outcome<()> {
-    for name in
-        ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"]
-    {
-        let source = from.join(name);
-        if source.is_file() {
-            std::fs::copy(&source, to.join(name)).map_err(io(&source))?;
         }
     }
     Ok(())

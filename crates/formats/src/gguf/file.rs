@@ -129,6 +129,39 @@ impl GgufFile {
         self.file.read(info.offset, info.bytes)
     }
 
+    /// Reads a tensor's bytes, as they stand in the file, into memory that is already there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`GgufFile::bytes`], and [`Error::Malformed`] when `into` is not as long as the tensor.
+    pub fn read_into(&self, name: &str, into: &mut [u8]) -> Result<()> {
+        let info = self.info(name)?;
+        if into.len() != info.bytes {
+            let what = format!("tensor {name}: {} bytes, room for {}", info.bytes, into.len());
+            return Err(Error::malformed(self.path(), what));
+        }
+        self.file.read_into(info.offset, into)
+    }
+
+    /// Whether two tensors have the same type, shape and bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`GgufFile::bytes`].
+    pub fn equal(&self, one: &str, other: &str) -> Result<bool> {
+        let (a, b) = (self.info(one)?, self.info(other)?);
+        if (a.kind, &a.shape) != (b.kind, &b.shape) {
+            return Ok(false);
+        }
+        for start in (0..a.bytes).step_by(CHUNK) {
+            let (start, length) = (start as u64, CHUNK.min(a.bytes - start));
+            if self.file.read(a.offset + start, length)? != self.file.read(b.offset + start, length)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// A tensor's elements, decoded.
     ///
     /// # Errors

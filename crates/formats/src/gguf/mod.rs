@@ -8,12 +8,14 @@ mod adapter;
 mod file;
 mod names;
 mod parse;
+mod read_adapter;
 mod value;
 mod write;
 
 pub use adapter::{AdapterTensor, GgufAdapter, write_adapter};
 pub use file::{GgufFile, TensorInfo};
-pub use names::{gguf_name, interleaved_row};
+pub use names::{gguf_name, hugging_face_module, interleaved_row};
+pub use read_adapter::{AdapterFactors, AdapterFile, Extents};
 pub use value::{Array, FromValue, Value};
 pub use write::{NewTensor, write};
 

@@ -44,6 +44,21 @@ pub fn gguf_name(name: &str, four_norms: bool) -> Option<String> {
     layer.bytes().all(|digit| digit.is_ascii_digit()).then(|| format!("blk.{layer}.{gguf}.{kind}"))
 }
 
+/// Hugging Face's name of the linear layer that GGUF calls `name` (`blk.0.attn_q` is
+/// `model.layers.0.self_attn.q_proj`), embedding and head included; `None` for anything else.
+pub fn hugging_face_module(name: &str) -> Option<String> {
+    let find = |names: &'static [(&str, &str)], name: &str| {
+        names.iter().find(|(_, gguf)| *gguf == name).map(|(own, _)| *own).filter(|own| !own.contains("norm"))
+    };
+    if let Some(module) = find(&OUTSIDE, name) {
+        return Some(module.to_owned());
+    }
+    let (layer, module) = name.strip_prefix("blk.")?.split_once('.')?;
+    let module = find(&INSIDE, module)?;
+    let digits = !layer.is_empty() && layer.bytes().all(|digit| digit.is_ascii_digit());
+    digits.then(|| format!("model.layers.{layer}.{module}"))
+}
+
 /// Where GGUF keeps row `row` of a query or key projection in files of the architecture `llama` (Mistral included).
 ///
 /// Hugging Face turns element `i` of a head together with element `i + head_dim / 2`; llama.cpp turns neighbours, and
@@ -74,6 +89,18 @@ mod tests {
         ] {
             assert_eq!(gguf_name(name, false).as_deref(), two, "{name}");
             assert_eq!(gguf_name(name, true).as_deref(), four, "{name}");
+        }
+    }
+
+    #[test]
+    fn linear_layers_find_their_way_back() {
+        for module in ["model.layers.12.self_attn.q_proj", "model.layers.0.mlp.down_proj", "lm_head"] {
+            let name = gguf_name(&format!("{module}.weight"), false).unwrap();
+            let name = name.strip_suffix(".weight").unwrap();
+            assert_eq!(hugging_face_module(name).as_deref(), Some(module), "{name}");
+        }
+        for other in ["blk.0.attn_norm", "output_norm", "blk.x.attn_q", "blk..attn_q", "blk.0.attn_qkv", ""] {
+            assert_eq!(hugging_face_module(other), None, "{other}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use compute::Activation;
 use serde_json::{Map, Value};
 
-use super::{Config, Family, Features, MOST_LAYERS, RopeScaling};
+use super::{Config, Family, Features, MAX_LAYERS, RopeScaling};
 use crate::Error;
 use crate::tokenizer::read_limited;
 
@@ -15,7 +15,6 @@ type Outcome<T> = Result<T, String>;
 /// Keys that no supported family has and that change the mathematics of those that do. They may be there if they say
 /// that the feature is off.
 const FOREIGN: &[&str] = &[
-    "quantization_config",
     "use_bidirectional_attention",
     "attention_multiplier",
     "residual_multiplier",
@@ -76,8 +75,8 @@ impl Config {
         let head_dim = keys.optional_size("head_dim")?.or(defaults.head_dim);
         let layers = keys.size("num_hidden_layers")?;
         // Before a list of layers is made.
-        if layers > MOST_LAYERS {
-            return Err(format!("num_hidden_layers is {layers}, expected 1 to {MOST_LAYERS}"));
+        if layers > MAX_LAYERS {
+            return Err(format!("num_hidden_layers is {layers}, expected 1 to {MAX_LAYERS}"));
         }
         let max_positions = keys.optional_size("max_position_embeddings")?.unwrap_or(defaults.max_positions);
         let (rope_theta, rope_scaling) = rope(&keys, max_positions)?;

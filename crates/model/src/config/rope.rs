@@ -43,15 +43,21 @@ impl Config {
 
     fn frequency(&self, i: usize) -> f64 {
         let plain = self.rope_theta.powf(-((2 * i) as f64) / self.head_dim as f64);
-        match self.rope_scaling {
-            None => plain,
-            Some(RopeScaling::Linear { factor }) => plain / factor,
-            Some(RopeScaling::Llama3 {
+        self.rope_scaling.map_or(plain, |scaling| scaling.frequency(plain))
+    }
+}
+
+impl RopeScaling {
+    /// The frequency that stands for `plain`, in radians a position.
+    pub(super) fn frequency(&self, plain: f64) -> f64 {
+        match *self {
+            RopeScaling::Linear { factor } => plain / factor,
+            RopeScaling::Llama3 {
                 factor,
                 low_freq_factor,
                 high_freq_factor,
                 original_max_position_embeddings: original,
-            }) => {
+            } => {
                 let wavelength = std::f64::consts::TAU / plain;
                 if wavelength < original / high_freq_factor {
                     plain

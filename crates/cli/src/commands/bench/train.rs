@@ -79,13 +79,13 @@ fn decoder(what: &BenchTrain) -> Outcome<Decoder<Cpu>> {
     let quantize = what.quantize.map(options);
     if let Some(name) = &what.model {
         let folder = formats::hub::resolve(name)?;
-        return Ok(Decoder::load_as(device, &folder, &trainable, quantize)?);
+        return Ok(Decoder::load_as(device, &folder, &trainable, quantize.map(Into::into))?);
     }
     let config = known_models::measured(what.shape, what.length);
     let stored = RandomBase::new(&config, what.base);
     Ok(match quantize {
         Some(options) => {
-            let source = QuantizeOnLoad::new(&stored, options);
+            let source = QuantizeOnLoad::new(&stored, options.into());
             Decoder::new(device, config, &source, &trainable)?
         }
         None => Decoder::new(device, config, &stored, &trainable)?,

@@ -2,26 +2,21 @@
 
 use std::fmt::Write;
 
-use ::model::{Decoder, Generator, Tokenizer, Trainable};
+use ::model::{Generator, Tokenizer};
 use serde_json::json;
 
 use crate::args::ModelArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::pipeline::{base, quantization};
+use crate::pipeline::base;
 
 /// Tokens that a person is shown.
 const SHOWN: usize = 10;
 
 pub(super) fn run(args: &ModelArgs, ids: &[u32], json: bool) -> Outcome<()> {
-    let folder = formats::hub::resolve(&args.model)?;
-    // Numbers need weights alone: a folder without a tokenizer will do.
-    let decoder = match &args.adapter {
-        Some(adapter) => {
-            Decoder::load_with_adapter(base::device(), &folder, adapter, quantization::read(adapter)?)?
-        }
-        None => Decoder::load(base::device(), &folder, &Trainable::Nothing)?,
-    };
+    let base = formats::hub::resolve(&args.model)?;
+    // Numbers need weights alone: a base without a vocabulary will do.
+    let decoder = base::decoder(&base, args.adapter.as_deref())?;
     let (vocabulary, positions) = (decoder.config().vocab_size, decoder.positions());
     if ids.is_empty() {
         return Err(Failure::input("--ids: no id is given").hint("for example --ids 1,2,3"));
@@ -39,7 +34,7 @@ pub(super) fn run(args: &ModelArgs, ids: &[u32], json: bool) -> Outcome<()> {
     let logits = generator.next_logits(&decoder, ids, args.adapter.is_some());
     match json {
         true => output::print_json(&json!({"logits": logits})),
-        false => output::print(&page(Tokenizer::from_dir(&folder).ok().as_ref(), &logits)),
+        false => output::print(&page(base::tokenizer(&base).ok().as_ref(), &logits)),
     }
 }
 

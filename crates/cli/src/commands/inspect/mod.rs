@@ -45,9 +45,9 @@ impl Text {
             Some(file) => conversation(file, index)?,
             None => (None, small_conversation()),
         };
-        let folder = formats::hub::resolve(&args.model)?;
-        let template = base::template(&folder, args.adapter.as_deref())?;
-        Ok(Text { id, messages, tokenizer: Tokenizer::from_dir(&folder)?, template })
+        let base = formats::hub::resolve(&args.model)?;
+        let template = base::template(&base, args.adapter.as_deref())?;
+        Ok(Text { id, messages, tokenizer: base::tokenizer(&base)?, template })
     }
 }
 

@@ -1,9 +1,10 @@
 //! A model's shape and tensors, read from the headers of its files alone.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use ::model::Config;
-use formats::Checkpoint;
+use formats::{Checkpoint, GgufFile};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Outcome;
@@ -19,10 +20,11 @@ struct Stored {
 }
 
 pub(super) fn run(name: &str, json: bool) -> Outcome<()> {
-    let folder = formats::hub::resolve(name)?;
-    let config = Config::from_dir(&folder)?;
-    let checkpoint = Checkpoint::open(&folder)?;
-    let tensors = checkpoint.names().map(|name| stored(&checkpoint, name)).collect::<Outcome<Vec<_>>>()?;
+    let place = formats::hub::resolve(name)?;
+    let (config, tensors) = match place.is_file() {
+        true => of_gguf(&place)?,
+        false => of_folder(&place)?,
+    };
     let parameters: usize = tensors.iter().map(|t| t.parameters).sum();
     let bytes: u64 = tensors.iter().map(|t| t.bytes).sum();
     if json {
@@ -33,14 +35,14 @@ pub(super) fn run(name: &str, json: bool) -> Outcome<()> {
             })
             .collect();
         return output::print_json(&json!({
-            "folder": folder,
+            "folder": place,
             "config": shape(&config),
             "parameters": parameters,
             "bytes": bytes,
             "tensors": tensors,
         }));
     }
-    let mut page = format!("{}\n\n", folder.display());
+    let mut page = format!("{}\n\n", place.display());
     for (key, value) in shape(&config) {
         let _ = writeln!(page, "  {key:<24} {value}");
     }
@@ -52,6 +54,31 @@ pub(super) fn run(name: &str, json: bool) -> Outcome<()> {
     }
     let _ = writeln!(page, "\n{} tensors, {parameters} parameters, {}", tensors.len(), output::bytes(bytes));
     output::print(&page)
+}
+
+fn of_folder(folder: &Path) -> Outcome<(Config, Vec<Stored>)> {
+    let config = Config::from_dir(folder)?;
+    let checkpoint = Checkpoint::open(folder)?;
+    let tensors = checkpoint.names().map(|name| stored(&checkpoint, name)).collect::<Outcome<Vec<_>>>()?;
+    Ok((config, tensors))
+}
+
+/// The tensors of a GGUF file, under its own names and in its own types.
+fn of_gguf(path: &Path) -> Outcome<(Config, Vec<Stored>)> {
+    let file = GgufFile::open(path)?;
+    let config = Config::from_gguf(&file)?;
+    let stored = |name: &str| {
+        let info = file.info(name)?;
+        Ok(Stored {
+            name: name.to_owned(),
+            dtype: info.kind.name().to_owned(),
+            shape: info.shape.clone(),
+            parameters: info.shape.iter().product(),
+            bytes: info.bytes as u64,
+        })
+    };
+    let tensors = file.names().map(stored).collect::<Outcome<Vec<_>>>()?;
+    Ok((config, tensors))
 }
 
 fn stored(checkpoint: &Checkpoint, name: &str) -> Outcome<Stored> {
