@@ -79,7 +79,7 @@ fn decoder_of(config: &Config, trainable: &Trainable, threads: usize) -> Decoder
 fn decoder_on(config: &Config, trainable: &Trainable, threads: usize, quantize: bool) -> Decoder<Cpu> {
     let loud = Loud(RandomStart::new(config.clone(), 3));
     let options = Bnb4Options { kind: Bnb4Type::Nf4, block: 64, double: true };
-    let four_bits = QuantizeOnLoad::new(&loud, options);
+    let four_bits = QuantizeOnLoad::new(&loud, options.into());
     let source: &dyn TensorSource = if quantize { &four_bits } else { &loud };
     let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config.clone(), source, trainable).unwrap();
     if matches!(trainable, Trainable::Lora { .. }) {
