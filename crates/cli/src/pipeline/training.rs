@@ -265,9 +265,16 @@ fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {
 
 /// The files that make a folder usable by itself.
 fn copy_tokenizer(from: &Path, to: &Path) -> Outcome<()> {
-    for name in
-        ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"]
-    {
+    for name in [
+        "tokenizer.json",
+        "tokenizer.model",
+        "qwen.tiktoken",
+        "tokenizer.tiktoken",
+        "added_tokens.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "special_tokens_map.json",
+    ] {
         let source = from.join(name);
         if source.is_file() {
             std::fs::copy(&source, to.join(name)).map_err(io(&source))?;
