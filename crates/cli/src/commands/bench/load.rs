@@ -33,7 +33,8 @@ pub(super) fn measure(name: &str, quantize: Option<FourBit>, rounds: usize) -> O
 
         let before = memory::resident();
         let clock = Instant::now();
-        let decoder = Decoder::load_as(base::device(), &folder, &Trainable::Nothing, options.map(Into::into))?;
+        let decoder =
+            Decoder::load_as(base::device(), &folder, &Trainable::Nothing, options.map(Into::into))?;
         loading = loading.min(clock.elapsed().as_secs_f64());
         // Nothing before the first load has held more.
         if peak.is_none() {
