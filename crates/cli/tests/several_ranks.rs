@@ -146,6 +146,8 @@ fn a_killed_rank_ends_the_job_with_an_error_and_the_run_goes_on_to_the_same_byte
 #[test]
 fn a_signal_to_the_launcher_saves_the_state_of_the_step() {
     let workshop = Workshop::new("num_epochs: 60\nsave_steps: 100000\ngradient_accumulation_steps: 2");
+    // Large enough that the run lasts for seconds, and the signal comes in the midst of it.
+    write_model_of(&workshop.path("base"), 192, 256);
     finish(mpirun(2, &workshop, "whole", &[]));
     let job = start(mpirun(2, &workshop, "stopped", &[]));
     wait_until("three steps", || metrics(&workshop.path("stopped")).len() >= 3);
