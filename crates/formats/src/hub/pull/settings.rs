@@ -74,7 +74,7 @@ impl Settings {
             cache: hub::cache_folder(&variable).ok_or(PullError::NoCache)?,
             pause: Duration::from_millis(500),
             endpoint: endpoint(text("HF_ENDPOINT"))?,
-            token: token(&text, &variable)?,
+            token: token(text, &variable)?,
             certificates: variable("SSL_CERT_FILE").filter(|path| !path.as_os_str().is_empty()),
         })
     }
