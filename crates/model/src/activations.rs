@@ -2,6 +2,7 @@
 
 use compute::{Backend, DeviceBuffer};
 
+use crate::adapters::AdapterScratch;
 use crate::{Decoder, Result};
 
 /// What the backward of a norm needs of its forward, where the input is kept for it alone.
@@ -34,6 +35,21 @@ pub(crate) struct LayerActivations<Buf> {
     pub(crate) mlp_branch: Option<KeptNorm<Buf>>,
     /// `s x Aᵀ` of the layer's adapters, group after group `[T, R]`.
     pub(crate) t: Buf,
+    /// With DoRA the products before their factor, group after group `[T, Σ N]`.
+    pub(crate) outputs: Buf,
+}
+
+/// What the pass of one layer works with.
+#[derive(Debug)]
+pub(crate) struct LayerMemory<'a, Buf> {
+    pub(crate) kept: &'a mut LayerActivations<Buf>,
+    /// Residual stream before the layer.
+    pub(crate) x: &'a mut Buf,
+    /// Residual stream after it.
+    pub(crate) x_next: &'a mut Buf,
+    pub(crate) normed: &'a mut Buf,
+    pub(crate) activation: &'a mut Buf,
+    pub(crate) scratch: &'a mut AdapterScratch<Buf>,
 }
 
 /// Gradients on their way down.
@@ -63,6 +79,7 @@ pub struct Activations<B: Backend> {
     /// Activated gate times up, `[T, I]`.
     pub(crate) activation: B::Buffer,
     pub(crate) backward: Option<BackwardScratch<B::Buffer>>,
+    pub(crate) adapters: AdapterScratch<B::Buffer>,
     /// Embeddings on the host, where something is done to them there.
     pub(crate) embeddings: Vec<f32>,
 }
@@ -94,7 +111,7 @@ impl<B: Backend> Activations<B> {
         Self::allocate(decoder, capacity, true)
     }
 
-    /// Memory for forward passes on batches of up to `capacity` tokens.
+    /// Memory for forward passes on batches of up to `capacity` tokens, of an adapter that is not trained meanwhile.
     ///
     /// # Errors
     /// When the device has no room.
@@ -114,6 +131,8 @@ impl<B: Backend> Activations<B> {
             + decoder.layer_ranks()
             + if c.features.qk_norm { a.qk_width() + a.heads + a.kv_heads } else { 0 }
             + if c.features.post_norms { 2 * (c.hidden_size + 1) } else { 0 };
+        let widths = decoder.adapter_widths();
+        let layer = layer + widths.outputs;
         let branch = if c.features.post_norms { c.hidden_size } else { 0 };
         let kept = (c.layers + 1) * c.hidden_size + c.layers * layer + 1;
         let shared = 3 * c.hidden_size
@@ -121,7 +140,11 @@ impl<B: Backend> Activations<B> {
             + 2 * c.intermediate_size
             + a.qkv_width()
             + a.q_width()
-            + decoder.layer_ranks();
+            + decoder.layer_ranks()
+            + widths.masked
+            + widths.d_outputs
+            + widths.anchored
+            + 2 * widths.embedded;
         let rows = crate::backward::loss_chunk(c.vocab_size).min(capacity);
         ActivationPlan {
             kept: kept * capacity * 4,
@@ -134,7 +157,7 @@ impl<B: Backend> Activations<B> {
         let (c, a) = (&decoder.config, decoder.config.attention());
         let zeros = |what, width: usize| decoder.backend.zeros(what, capacity * width);
         let kept = if training { c.layers } else { 1 };
-        let ranks = decoder.layer_ranks();
+        let (ranks, outputs) = (decoder.layer_ranks(), decoder.adapter_widths().outputs);
         let norm = |present: bool, width: usize, rows: usize| -> Result<_> {
             let kept =
                 || -> Result<_> { Ok(KeptNorm { x: zeros("norms", width)?, rstd: zeros("norms", rows)? }) };
@@ -154,6 +177,7 @@ impl<B: Backend> Activations<B> {
                 gate_up: zeros("gate and up", 2 * c.intermediate_size)?,
                 mlp_branch: norm(f.post_norms, c.hidden_size, 1)?,
                 t: zeros("adapter activations", ranks)?,
+                outputs: zeros("adapter activations", outputs)?,
             })
         };
         let backward = match training {
@@ -178,6 +202,7 @@ impl<B: Backend> Activations<B> {
             final_rstd: zeros("norms", 1)?,
             activation: zeros("gated activation", c.intermediate_size)?,
             backward,
+            adapters: decoder.adapter_scratch(capacity, training)?,
             embeddings: Vec::new(),
         })
     }
@@ -193,12 +218,7 @@ impl<B: Backend> Activations<B> {
     }
 
     /// Memory of layer `l` and the residual stream before and after it.
-    #[allow(clippy::type_complexity, reason = "three borrows of one struct, used twice")]
-    pub(crate) fn layer(
-        &mut self,
-        l: usize,
-    ) -> (&mut LayerActivations<B::Buffer>, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer, &mut B::Buffer)
-    {
+    pub(crate) fn layer(&mut self, l: usize) -> LayerMemory<'_, B::Buffer> {
         let (here, next) = if self.layers.len() > 1 { (l, l + 1) } else { (l % 2, (l + 1) % 2) };
         let index = if self.layers.len() > 1 { l } else { 0 };
         let (low, high) = self.x.split_at_mut(here.max(next));
@@ -206,6 +226,13 @@ impl<B: Backend> Activations<B> {
             true => (&mut low[here], &mut high[0]),
             false => (&mut high[0], &mut low[next]),
         };
-        (&mut self.layers[index], x, x_next, &mut self.normed, &mut self.activation)
+        LayerMemory {
+            kept: &mut self.layers[index],
+            x,
+            x_next,
+            normed: &mut self.normed,
+            activation: &mut self.activation,
+            scratch: &mut self.adapters,
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use compute::{AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, RmsNorm, Segment, View};
 
-use crate::activations::{KeptNorm, LayerActivations};
+use crate::activations::{KeptNorm, LayerActivations, LayerMemory};
+use crate::adapters::AdapterForward;
 use crate::projection::Projection;
 use crate::vector::Vector;
 use crate::{Activations, Cache, Decoder};
@@ -25,6 +26,15 @@ pub enum Context<'a, B: Backend> {
     Cached(&'a [u32], &'a mut Cache<B>),
 }
 
+/// What training does to a forward pass.
+#[derive(Default)]
+pub struct Training<'a> {
+    /// A key for every token, `[T]`, from which its dropout masks follow; none: nothing is dropped.
+    pub dropout_keys: &'a [u64],
+    /// Changes the embeddings `[T, H]` on the host.
+    pub perturb: Option<&'a mut dyn FnMut(&mut [f32])>,
+}
+
 impl<B: Backend> Decoder<B> {
     /// Runs the decoder up to its final norm; [`Activations::hidden`] holds the output `[T, H]`. With `adapter` off
     /// the base answers: the reference model of DPO, and the "before" of a comparison.
@@ -38,43 +48,51 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
         adapter: bool,
     ) {
-        self.embed(tokens, activations);
+        self.embed(tokens, activations, adapter);
         self.forward_embedded(tokens, context, activations, adapter);
     }
 
-    /// As [`Decoder::forward`], with `perturb` applied on the host to the embeddings `[T, H]`.
+    /// As [`Decoder::forward`], with what training does to it; the backward that follows takes the same masks.
     ///
     /// # Panics
-    /// As [`Decoder::forward`].
-    pub fn forward_perturbed(
+    /// As [`Decoder::forward`]; also when there are dropout keys, but not one for every token.
+    pub fn forward_training(
         &self,
         tokens: Tokens<'_>,
         context: Context<'_, B>,
         activations: &mut Activations<B>,
-        perturb: &mut dyn FnMut(&mut [f32]),
+        training: Training<'_>,
     ) {
-        self.embed(tokens, activations);
-        let mut embeddings = std::mem::take(&mut activations.embeddings);
-        embeddings.resize(tokens.ids.len() * self.config.hidden_size, 0.0);
-        self.backend.read(&activations.x[0], 0, &mut embeddings);
-        perturb(&mut embeddings);
-        self.backend.write(&mut activations.x[0], 0, &embeddings);
-        activations.embeddings = embeddings;
+        self.embed(tokens, activations, true);
+        let keys = training.dropout_keys;
+        assert!(keys.is_empty() || keys.len() == tokens.ids.len(), "{} dropout keys", keys.len());
+        activations.adapters.keys.extend_from_slice(keys);
+        if let Some(perturb) = training.perturb {
+            let mut embeddings = std::mem::take(&mut activations.embeddings);
+            embeddings.resize(tokens.ids.len() * self.config.hidden_size, 0.0);
+            self.backend.read(&activations.x[0], 0, &mut embeddings);
+            perturb(&mut embeddings);
+            self.backend.write(&mut activations.x[0], 0, &embeddings);
+            activations.embeddings = embeddings;
+        }
         self.forward_embedded(tokens, context, activations, true);
     }
 
-    fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>) {
+    fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>, adapter: bool) {
         let count = tokens.ids.len();
+        activations.adapters.keys.clear();
+        activations.adapters.on = adapter;
         assert!(count <= activations.capacity, "{count} tokens in memory for {}", activations.capacity);
         let h = self.config.hidden_size;
-        let values = &self.parameters.values;
-        let table = self.embedding.matrix(values);
         self.backend.embed(
             activations.x[0].view_mut(0, count, h),
             tokens.ids,
-            table,
+            self.embedding_matrix(adapter),
             self.config.embedding_scale(),
         );
+        if adapter {
+            self.embed_adapter(&mut activations.x[0], tokens.ids, &mut activations.adapters.embedded);
+        }
     }
 
     fn forward_embedded(
@@ -85,6 +103,9 @@ impl<B: Backend> Decoder<B> {
         adapter: bool,
     ) {
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
+        if adapter && activations.backward.is_some() {
+            self.weight_norms(&mut activations.adapters.norms);
+        }
         for l in 0..self.config.layers {
             self.layer_forward(l, tokens, &mut context, activations, adapter);
         }
@@ -124,9 +145,9 @@ impl<B: Backend> Decoder<B> {
         projection: &Projection<B>,
         x: View<'_, B::Buffer>,
         (y, residual): (&mut B::Buffer, Option<&B::Buffer>),
-        t: Option<&mut B::Buffer>,
+        adapters: Option<&mut AdapterForward<'_, B::Buffer>>,
     ) {
-        projection.forward(&self.backend, &self.parameters.values, x, (&mut *y, residual), t);
+        projection.forward(&self.backend, &self.parameters.values, x, (&mut *y, residual), adapters);
         if let Some(bias) = projection.bias {
             self.backend.add_bias(y.view_mut(0, x.rows, projection.output), self.vector(bias));
         }
@@ -139,12 +160,12 @@ impl<B: Backend> Decoder<B> {
         x: View<'_, B::Buffer>,
         (y, residual): (&mut B::Buffer, &B::Buffer),
         kept: &mut Option<KeptNorm<B::Buffer>>,
-        t: Option<&mut B::Buffer>,
+        adapters: Option<&mut AdapterForward<'_, B::Buffer>>,
     ) {
         let (Some(gain), Some(kept)) = (norm, kept) else {
-            return self.project(projection, x, (y, Some(residual)), t);
+            return self.project(projection, x, (y, Some(residual)), adapters);
         };
-        self.project(projection, x, (&mut kept.x, None), t);
+        self.project(projection, x, (&mut kept.x, None), adapters);
         let (count, h) = (x.rows, self.config.hidden_size);
         self.backend.rms_norm(RmsNorm {
             y: y.view_mut(0, count, h),
@@ -167,11 +188,12 @@ impl<B: Backend> Decoder<B> {
         let (layer, backend) = (&self.layers[l], &*self.backend);
         let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
-        let (kept, x, x_next, normed, activation) = activations.layer(l);
-        let LayerActivations { x_mid, qkv, attention, log_sum_exp, gate_up, t, .. } = kept;
+        let LayerMemory { kept, x, x_next, normed, activation, scratch } = activations.layer(l);
+        let LayerActivations { x_mid, qkv, attention, log_sum_exp, gate_up, t, outputs, .. } = kept;
+        let mut on = adapter.then_some(AdapterForward { t, outputs, scratch });
 
         self.pre_norm(normed, &mut kept.attention_rstd, (x, count), layer.attention_norm);
-        self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(&mut *t));
+        self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), on.as_mut());
         if let (Some(gain), Some(heads)) = (layer.qk_norm, &mut kept.heads) {
             let norm = HeadNorm {
                 heads: qkv.view_mut(0, count, shape.qkv_width()),
@@ -205,15 +227,14 @@ impl<B: Backend> Decoder<B> {
         }
         let attended = attention.view(0, count, shape.q_width());
         let branch = (&layer.out, layer.attention_post_norm);
-        let on = adapter.then_some(&mut *t);
-        self.branch(branch, attended, (x_mid, x), &mut kept.attention_branch, on);
+        self.branch(branch, attended, (x_mid, x), &mut kept.attention_branch, on.as_mut());
 
         self.pre_norm(normed, &mut kept.mlp_rstd, (x_mid, count), layer.mlp_norm);
-        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), adapter.then_some(&mut *t));
+        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), on.as_mut());
         let (activated, gates) = (activation.view_mut(0, count, i), gate_up.view(0, count, 2 * i));
         backend.gated_activation(activated, gates, c.features.activation);
         let activated = activation.view(0, count, i);
         let branch = (&layer.down, layer.mlp_post_norm);
-        self.branch(branch, activated, (x_next, x_mid), &mut kept.mlp_branch, adapter.then_some(t));
+        self.branch(branch, activated, (x_next, x_mid), &mut kept.mlp_branch, on.as_mut());
     }
 }

@@ -1,6 +1,8 @@
 //! A language model on disk and in memory: tokenizer, chat template, decoder, adapters, generation.
 
 mod activations;
+mod adapter_start;
+mod adapters;
 mod backward;
 mod cache;
 mod config;
@@ -12,13 +14,16 @@ mod forward;
 mod generate;
 mod lora;
 mod parameters;
+mod principal;
 mod projection;
 pub mod random;
 mod sampling;
 mod template;
+mod tensors;
 mod tokenizer;
 mod tokenizer_training;
 mod vector;
+mod vocabulary;
 mod weights;
 
 pub use activations::{ActivationPlan, Activations};
@@ -26,12 +31,13 @@ pub use backward::Labels;
 pub use cache::Cache;
 pub use config::{Config, Family, Features, RopeScaling};
 pub use decoder::Decoder;
+pub use disk::peft_name;
 pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};
 pub use error::Error;
-pub use forward::{Context, Tokens};
+pub use forward::{Context, Tokens, Training};
 pub use generate::{Generator, Stop};
-pub use lora::{LoraConfig, PROJECTIONS, Trainable};
-pub use parameters::{Parameter, Parameters, read_range};
+pub use lora::{InitLoraWeights, LoraConfig, PROJECTIONS, Trainable};
+pub use parameters::{FileLayout, Parameter, Parameters, read_range};
 pub use sampling::Sampling;
 pub use template::ChatTemplate;
 pub use tokenizer::{DecodeStream, Tokenizer};

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+pub mod dropout;
 mod error;
 mod guard;
 mod identity;
@@ -24,7 +25,7 @@ mod session;
 pub use error::Error;
 pub use identity::{Identity, MAY_CHANGE};
 pub use noise::Noise;
-pub use optimizer::{Optimizer, Settings, StepSums};
+pub use optimizer::{Optimizer, Regularisation, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
 pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
 pub use reference::recipe_reference;

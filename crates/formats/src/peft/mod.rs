@@ -133,6 +133,13 @@ impl AdapterConfig {
         }
     }
 
+    /// True if modules that `target_modules` names may be left out: which ones carry an adapter, its tensors say.
+    pub fn narrows_targets(&self) -> bool {
+        ["exclude_modules", "layers_to_transform"]
+            .iter()
+            .any(|key| self.other.get(*key).is_some_and(|value| !is_off(value)))
+    }
+
     /// Refuses, by name, each setting that changes the mathematics in a way that is not implemented.
     fn check(&self, path: &Path) -> Result<()> {
         let refuse = |setting: &str, value: &dyn std::fmt::Display, hint: &str| {
