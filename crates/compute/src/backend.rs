@@ -331,13 +331,7 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     );
 
     /// `y = scale · mask ∘ x`, or `y += …` if `add`: `y` and `x` `[T, K]`.
-    fn dropout(
-        &self,
-        y: ViewMut<'_, Self::Buffer>,
-        x: View<'_, Self::Buffer>,
-        add: bool,
-        mask: &Dropout<'_>,
-    );
+    fn dropout(&self, y: ViewMut<'_, Self::Buffer>, x: View<'_, Self::Buffer>, add: bool, mask: &Dropout<'_>);
 
     /// Lengths `[1, N]` of the rows of `W + scale · B A`, from the `squares` `[1, N]` of those of `W`.
     fn weight_norms(

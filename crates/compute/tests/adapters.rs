@@ -90,7 +90,11 @@ fn weight_norms_are_the_lengths_of_the_rows_with_the_adapter() {
     for cpu in devices() {
         assert_close(&norms(&cpu, &b), &expected, 1e-6, "norms");
         let fresh: Vec<f32> = squares.iter().map(|s| f64::from(*s).sqrt() as f32).collect();
-        assert_eq!(bits(&norms(&cpu, &vec![0.0; n * rank])), bits(&fresh), "an adapter that has learned nothing");
+        assert_eq!(
+            bits(&norms(&cpu, &vec![0.0; n * rank])),
+            bits(&fresh),
+            "an adapter that has learned nothing"
+        );
     }
 }
 
@@ -101,8 +105,7 @@ fn magnitudes_scale_columns_and_get_their_gradient() {
     let (m, norm): (Vec<f32>, Vec<f32>) =
         (random(4, n), random(5, n).iter().map(|v| v.abs() + 0.5).collect());
     let value = |i: usize, m: f64, u: f64| f64::from(start[i]) + m / f64::from(norm[i % n]) * u;
-    let expected: Vec<f64> =
-        (0..t * n).map(|i| value(i, f64::from(m[i % n]), f64::from(u[i]))).collect();
+    let expected: Vec<f64> = (0..t * n).map(|i| value(i, f64::from(m[i % n]), f64::from(u[i]))).collect();
     let du: Vec<f64> =
         (0..t * n).map(|i| f64::from(m[i % n]) / f64::from(norm[i % n]) * f64::from(dy[i])).collect();
     let mut dm = vec![1.0; n];

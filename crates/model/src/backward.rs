@@ -101,7 +101,8 @@ impl<B: Backend> Decoder<B> {
 
     /// The layer down to which the gradient must reach.
     fn lowest_trained(&self) -> usize {
-        let adapted = |layer: &Layer<B>| layer.projections().iter().any(|projection| projection.adapter.is_some());
+        let adapted =
+            |layer: &Layer<B>| layer.projections().iter().any(|projection| projection.adapter.is_some());
         match self.adapter {
             Some(_) if !self.trains_embedding() => {
                 self.layers.iter().position(adapted).unwrap_or(self.config.layers)

@@ -271,21 +271,25 @@ fn lora_config<'a>(
     names: impl Iterator<Item = &'a str>,
     config: &Config,
 ) -> Result<LoraConfig> {
-    let adapter = |n: &'a str| peft::parse_tensor_name(n).filter(|(_, p)| matches!(p, Part::A | Part::EmbeddingA));
+    let adapter =
+        |n: &'a str| peft::parse_tensor_name(n).filter(|(_, p)| matches!(p, Part::A | Part::EmbeddingA));
     let present: BTreeSet<&str> = names.filter_map(|n| Some(adapter(n)?.0)).collect();
     let saved = settings.modules_to_save.as_deref().unwrap_or_default();
     let modules = module_paths(config).filter(|module| !saved.iter().any(|name| names_module(name, module)));
     let modules: Vec<String> = modules.collect();
     let (adapted, plain): (Vec<String>, Vec<String>) =
         modules.into_iter().partition(|module| present.contains(module.as_str()));
-    if let Some(TargetModules::Names(named)) = settings.target_modules.as_ref().filter(|_| !settings.narrows_targets()) {
+    if let Some(TargetModules::Names(named)) =
+        settings.target_modules.as_ref().filter(|_| !settings.narrows_targets())
+    {
         let means = |name: &String, modules: &[String]| modules.iter().any(|m| names_module(name, m));
         if let Some(missing) = named.iter().find(|name| !means(name, &adapted)) {
             return Err(Error::Adapter(format!(
                 "target {missing} has no tensors, or is no projection of a layer"
             )));
         }
-        if let Some(missing) = plain.iter().find(|module| named.iter().any(|name| names_module(name, module))) {
+        if let Some(missing) = plain.iter().find(|module| named.iter().any(|name| names_module(name, module)))
+        {
             return Err(Error::Adapter(format!("module {missing} is targeted and has no tensors")));
         }
     }
@@ -311,7 +315,11 @@ fn lora_config<'a>(
         rslora: settings.use_rslora,
         targets,
         rank_pattern: settings.rank_pattern.clone(),
-        alpha_pattern: settings.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), *alpha as f32)).collect(),
+        alpha_pattern: settings
+            .alpha_pattern
+            .iter()
+            .map(|(key, alpha)| (key.clone(), *alpha as f32))
+            .collect(),
         modules_to_save: settings.modules_to_save.clone().unwrap_or_default(),
         dropout: settings.lora_dropout as f32,
         dora: settings.use_dora,

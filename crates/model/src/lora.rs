@@ -100,7 +100,8 @@ impl LoraConfig {
     /// When a rank is 0, or a target or pattern means no module.
     pub(crate) fn resolve(&self, config: &Config) -> Result<Adapters> {
         let wrong = |reason: String| Err(Error::Adapter(reason));
-        let ranks = Patterns::new(&self.rank_pattern).map_err(|e| Error::Adapter(format!("rank_pattern: {e}")))?;
+        let ranks =
+            Patterns::new(&self.rank_pattern).map_err(|e| Error::Adapter(format!("rank_pattern: {e}")))?;
         let alphas =
             Patterns::new(&self.alpha_pattern).map_err(|e| Error::Adapter(format!("alpha_pattern: {e}")))?;
         if self.rank == 0 || self.rank_pattern.values().any(|&rank| rank == 0) {
@@ -110,7 +111,9 @@ impl LoraConfig {
             return wrong(format!("a dropout of {} is not in 0..1", self.dropout));
         }
         if self.dora && self.init.is_pissa() {
-            return wrong("DoRA starts at the base's lengths, which PiSSA takes apart: choose one of them".into());
+            return wrong(
+                "DoRA starts at the base's lengths, which PiSSA takes apart: choose one of them".into(),
+            );
         }
         if self.targets.is_empty() {
             return wrong("no projection is targeted".into());

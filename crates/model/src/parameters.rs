@@ -128,7 +128,13 @@ impl Layout {
     }
 
     /// Appends a matrix that is stored transposed and says where it begins.
-    pub(crate) fn push_transposed(&mut self, name: String, rows: usize, cols: usize, values: Vec<f32>) -> usize {
+    pub(crate) fn push_transposed(
+        &mut self,
+        name: String,
+        rows: usize,
+        cols: usize,
+        values: Vec<f32>,
+    ) -> usize {
         let offset = self.push(name, rows, cols, values);
         self.set_layout(FileLayout::Transposed);
         offset

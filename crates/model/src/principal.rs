@@ -38,7 +38,11 @@ pub(crate) struct Wanted<'a> {
 ///
 /// # Errors
 /// When the device has no room.
-pub(crate) fn principal<B: Backend>(backend: &B, weight: &B::Weight, wanted: Wanted<'_>) -> Result<Principal> {
+pub(crate) fn principal<B: Backend>(
+    backend: &B,
+    weight: &B::Weight,
+    wanted: Wanted<'_>,
+) -> Result<Principal> {
     let (rows, cols) = backend.weight_shape(weight);
     let least = rows.min(cols);
     let width = if least <= WHOLE { least } else { least.min(wanted.rank + wanted.rank.max(OVERSAMPLING)) };
@@ -66,8 +70,7 @@ pub(crate) fn principal<B: Backend>(backend: &B, weight: &B::Weight, wanted: Wan
     }
     // The weight is close to `leftᵀ right`: its singular values are those of `right`.
     let (squares, turned) = eigen(right.gram(), width);
-    let mut part =
-        Principal { a: vec![0.0; wanted.rank * cols], b: vec![0.0; rows * wanted.rank] };
+    let mut part = Principal { a: vec![0.0; wanted.rank * cols], b: vec![0.0; rows * wanted.rank] };
     for (i, &square) in squares.iter().enumerate().take(wanted.rank) {
         let singular = square.max(0.0).sqrt();
         if singular <= f64::from(f32::EPSILON) * squares[0].max(0.0).sqrt() {
@@ -115,7 +118,13 @@ impl Block {
     }
 
     /// Each vector times the weight, or its transpose.
-    fn times<B: Backend>(&self, backend: &B, weight: &B::Weight, length: usize, along_rows: bool) -> Result<Block> {
+    fn times<B: Backend>(
+        &self,
+        backend: &B,
+        weight: &B::Weight,
+        length: usize,
+        along_rows: bool,
+    ) -> Result<Block> {
         let count = self.count();
         let mut from = backend.zeros("principal part", count * self.length)?;
         let mut to = backend.zeros("principal part", count * length)?;

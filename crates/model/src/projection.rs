@@ -115,12 +115,7 @@ pub(crate) struct Backward<'a, B: Backend> {
 
 impl<B: Backend> Projection<B> {
     /// Calls `run` with the layers as the backend wants them. With `made` the low-rank side is already there.
-    fn with_group<R>(
-        &self,
-        values: &B::Buffer,
-        made: bool,
-        run: impl FnOnce(&LinearGroup<'_, B>) -> R,
-    ) -> R {
+    fn with_group<R>(&self, values: &B::Buffer, made: bool, run: impl FnOnce(&LinearGroup<'_, B>) -> R) -> R {
         let rank = self.adapter.map_or(0, |group| group.rank);
         let linear = |module| self.linear(module, values, made);
         match &self.modules[..] {
@@ -199,7 +194,7 @@ impl<B: Backend> Projection<B> {
     ) {
         let (tokens, values) = (run.dy.rows, run.values);
         let AdapterBackward { t, dt, outputs, scratch } = adapters;
-        let AdapterScratch { keys, masked, norms, d_outputs, anchored } = &mut **scratch;
+        let AdapterScratch { keys, masked, norms, d_outputs, anchored, .. } = &mut **scratch;
         let mut dy = run.dy;
         let mut dropout = None;
         if let Some(group) = self.adapter {

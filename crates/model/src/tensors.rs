@@ -2,10 +2,10 @@
 
 use compute::Backend;
 
-use crate::{Config, Decoder};
 use crate::projection::{Module, Projection, Table};
 use crate::vector::Vector;
 use crate::weights::StoredTensor;
+use crate::{Config, Decoder};
 
 impl<B: Backend> Decoder<B> {
     /// All weights under their Hugging Face names, adapters merged: `W + s B A`, computed in f64 and rounded once.
@@ -75,7 +75,8 @@ impl<B: Backend> Decoder<B> {
             let rank = a.len() / cols;
             for (row, b) in sum.chunks_exact_mut(cols).zip(b.chunks_exact(rank)) {
                 for (j, w) in row.iter_mut().enumerate() {
-                    *w += scale * (0..rank).map(|r| f64::from(b[r]) * f64::from(a[r * cols + j])).sum::<f64>();
+                    *w +=
+                        scale * (0..rank).map(|r| f64::from(b[r]) * f64::from(a[r * cols + j])).sum::<f64>();
                 }
             }
         }

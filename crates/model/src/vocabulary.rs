@@ -48,9 +48,8 @@ pub(crate) fn embedding_end(
     (rows, cols): (usize, usize),
     values: impl FnOnce() -> Vec<f32>,
 ) -> End {
-    let copy = config
-        .saves(EMBEDDING)
-        .then(|| layout.push(format!("{EMBEDDING}.weight"), rows, cols, values()));
+    let copy =
+        config.saves(EMBEDDING).then(|| layout.push(format!("{EMBEDDING}.weight"), rows, cols, values()));
     let adapter = shape.map(|shape| {
         // As PEFT starts it: the side that is looked up at zero, the other normal.
         let (a, b) = (format!("{EMBEDDING}.lora_embedding_A"), format!("{EMBEDDING}.lora_embedding_B"));
@@ -69,8 +68,7 @@ pub(crate) fn head_end(
     (rows, cols): (usize, usize),
     values: impl FnOnce() -> Vec<f32>,
 ) -> End {
-    let copy =
-        config.saves(HEAD).then(|| layout.push(format!("{HEAD}.weight"), rows, cols, values()));
+    let copy = config.saves(HEAD).then(|| layout.push(format!("{HEAD}.weight"), rows, cols, values()));
     let adapter = shape.map(|shape| {
         let name = format!("{HEAD}.lora_A.weight");
         let bound = 1.0 / (cols as f32).sqrt();

@@ -121,7 +121,9 @@ fn variants() -> Vec<Trainable> {
         rank_pattern: [("lm_head".to_owned(), 6)].into(),
         ..all()
     };
-    [patterns, dora, some_dora, pissa, saved, saved_head, adapted].map(|config| Trainable::Lora { config, seed: 7 }).to_vec()
+    [patterns, dora, some_dora, pissa, saved, saved_head, adapted]
+        .map(|config| Trainable::Lora { config, seed: 7 })
+        .to_vec()
 }
 
 /// Every family with a plain adapter, and one family with every other.
@@ -340,7 +342,8 @@ fn a_fresh_adapter_is_the_base() {
     for adapter in variants().into_iter().chain([lora()]) {
         let source = Loud(RandomStart::new(config(), 3));
         let fresh = Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &adapter).unwrap();
-        let pissa = matches!(&adapter, Trainable::Lora { config, .. } if config.init != InitLoraWeights::Default);
+        let pissa =
+            matches!(&adapter, Trainable::Lora { config, .. } if config.init != InitLoraWeights::Default);
         match pissa {
             // What is taken off the base and what is put in its place are the same numbers, summed in another order.
             true => assert_near(&logits(&fresh), &logits(&base), &adapter),

@@ -342,7 +342,10 @@ impl Recipe {
                 return wrong("peft_use_dora", &format!("is for projections, and {name} is targeted"));
             }
             if self.init_lora_weights != "default" {
-                return wrong("init_lora_weights", &format!("pissa is for projections, and {name} is targeted"));
+                return wrong(
+                    "init_lora_weights",
+                    &format!("pissa is for projections, and {name} is targeted"),
+                );
             }
             if self.lora_modules_to_save.iter().any(|saved| saved.ends_with(name)) {
                 return wrong("lora_modules_to_save", &format!("{name} also carries an adapter"));
@@ -360,7 +363,10 @@ impl Recipe {
         match self.init() {
             None => return wrong("init_lora_weights", "is none of default, pissa, pissa_niter_[passes]"),
             Some(InitLoraWeights::Pissa { .. }) if self.peft_use_dora => {
-                return wrong("init_lora_weights", "pissa and peft_use_dora both split the weight: choose one");
+                return wrong(
+                    "init_lora_weights",
+                    "pissa and peft_use_dora both split the weight: choose one",
+                );
             }
             _ => {}
         }

@@ -158,7 +158,8 @@ impl Reference {
             let got = p.on_disk(read_range(&**decoder.backend(), optimizer.gradients(), p));
             assert_eq!(got.len(), expected.len(), "{way}: {}", p.name);
             let square = |x: f64| x * x;
-            let distance = got.iter().zip(expected).map(|(g, e)| square(f64::from(*g) / labels - e)).sum::<f64>();
+            let distance =
+                got.iter().zip(expected).map(|(g, e)| square(f64::from(*g) / labels - e)).sum::<f64>();
             let relative = (distance / expected.iter().map(|e| square(*e)).sum::<f64>()).sqrt();
             assert!(relative < TOLERANCE, "{way}: the gradient of {} is {relative:.1e} away", p.name);
         }
@@ -201,7 +202,8 @@ fn pissa_starts_where_pefts_does_and_its_adapter_fits_the_original_base() {
     // Both sides of the start up to the signs of the singular vectors, which do not change the product.
     let initial = tensors(&reference.folder.join("initial"));
     for p in decoder.parameters.list.iter().filter(|p| p.name.contains("lora_A")) {
-        let b = decoder.parameters.list.iter().find(|q| q.name == p.name.replace("lora_A", "lora_B")).unwrap();
+        let b =
+            decoder.parameters.list.iter().find(|q| q.name == p.name.replace("lora_A", "lora_B")).unwrap();
         let read = |p| decoder.parameters.read(decoder.backend(), p);
         let ours = product(&read(p), &read(b), p.cols);
         let (a, other) = (&initial[&model::peft_name(p)].1, &initial[&model::peft_name(b)].1);
@@ -219,9 +221,14 @@ fn pissa_starts_where_pefts_does_and_its_adapter_fits_the_original_base() {
     for key in ["r", "lora_alpha", "rank_pattern", "init_lora_weights"] {
         assert_eq!(settings(saved.path())[key], settings(&reference.folder)[key], "{key}");
     }
-    let merged = |decoder: &Decoder<Cpu>| -> Vec<f32> { decoder.merged().flat_map(|(_, t)| t.to_f32()).collect() };
+    let merged =
+        |decoder: &Decoder<Cpu>| -> Vec<f32> { decoder.merged().flat_map(|(_, t)| t.to_f32()).collect() };
     let (ours, theirs) = (reference.load(saved.path()), reference.load(&reference.folder));
-    assert!(relative(&merged(&ours), &merged(&decoder)) < 1e-6, "{}", relative(&merged(&ours), &merged(&decoder)));
+    assert!(
+        relative(&merged(&ours), &merged(&decoder)) < 1e-6,
+        "{}",
+        relative(&merged(&ours), &merged(&decoder))
+    );
     let distance = relative(&merged(&ours), &merged(&theirs));
     assert!(distance < 1e-3, "{distance} away after five steps");
 }

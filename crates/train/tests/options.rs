@@ -13,8 +13,8 @@ use dataset::Batch;
 use model::{Activations, Decoder};
 use track::{Run, RunFolder, StepRow};
 use train::{
-    Adapter, DatasetFile, Decay, Error, Examiner, Job, Observer, Optimizer, OptimizerKind, Outcome, Recipe, Settings,
-    validation_loss,
+    Adapter, DatasetFile, Decay, Error, Examiner, Job, Observer, Optimizer, OptimizerKind, Outcome, Recipe,
+    Settings, validation_loss,
 };
 
 /// Trains on 32 samples and validates on 8 others.

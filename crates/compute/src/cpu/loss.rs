@@ -154,10 +154,9 @@ pub(super) fn token_loss(
         if let Some(to) = &mut loss.d_adapter {
             assert!(loss.d_hidden.is_some(), "the adapter's gradient comes with that of its input");
             let (d_down, d_up) = to.split_at_mut(rank * width);
-            for (left, rows, right, cols, c) in [
-                (&*dt, rank, &*hidden, width, d_down),
-                (&*logits, vocabulary, &*t, rank, d_up),
-            ] {
+            for (left, rows, right, cols, c) in
+                [(&*dt, rank, &*hidden, width, d_down), (&*logits, vocabulary, &*t, rank, d_up)]
+            {
                 let product = Gemm {
                     rows,
                     depth: count,

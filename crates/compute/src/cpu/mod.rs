@@ -38,7 +38,8 @@ use self::gemm::{Gemm, Init, Part, gemm};
 use crate::{
     Activation, AdamW, Adapter, AttentionBackward, AttentionForward, AttentionShape, Backend,
     CachedAttention, DType, DeviceBuffer, Dropout, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup,
-    Magnitude, MagnitudeBackward, Matrix, NormGain, Result, RmsNorm, RmsNormBackward, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+    Magnitude, MagnitudeBackward, Matrix, NormGain, Result, RmsNorm, RmsNormBackward, Start, TokenLoss,
+    TokenLossOutput, View, ViewMut,
 };
 
 /// The processor as a device.

@@ -264,7 +264,9 @@ fn check_tensors(config: &AdapterConfig, file: &SafetensorsFile) -> Result<()> {
             let (path, tensor) = (file.path().to_owned(), name.to_owned());
             return Err(Error::Shape { path, tensor, expected, got: shape.to_vec() });
         }
-        for partner in part.partner().into_iter().chain((part == Part::A && config.use_dora).then_some(Part::Magnitude)) {
+        for partner in
+            part.partner().into_iter().chain((part == Part::A && config.use_dora).then_some(Part::Magnitude))
+        {
             file.info(&tensor_name(module, partner))?;
         }
     }

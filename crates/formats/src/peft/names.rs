@@ -24,15 +24,8 @@ pub enum Part {
 
 impl Part {
     /// Longer endings first: `.weight` ends others too.
-    const ALL: [Part; 7] = [
-        Part::A,
-        Part::B,
-        Part::Magnitude,
-        Part::EmbeddingA,
-        Part::EmbeddingB,
-        Part::Base,
-        Part::Saved,
-    ];
+    const ALL: [Part; 7] =
+        [Part::A, Part::B, Part::Magnitude, Part::EmbeddingA, Part::EmbeddingB, Part::Base, Part::Saved];
 
     /// What follows the module's path.
     fn ending(self) -> &'static str {

@@ -29,7 +29,8 @@ impl<T: Copy> Patterns<T> {
     /// When one of them is no regular expression. What Python's `re` has besides, looking around and back, is refused.
     pub fn new(patterns: &BTreeMap<String, T>) -> Result<Self, PatternError> {
         let compile = |(pattern, value): (&String, &T)| {
-            let regex = RegexBuilder::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).size_limit(SIZE_LIMIT).build();
+            let regex =
+                RegexBuilder::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).size_limit(SIZE_LIMIT).build();
             let regex = regex.map_err(|error| {
                 let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
                 PatternError { pattern: pattern.clone(), reason }
