@@ -141,6 +141,43 @@ fn an_adapter_comes_back() {
 }
 
 #[test]
+fn names_of_all_parts_come_back() {
+    use Part::*;
+    for part in [A, B, Magnitude, EmbeddingA, EmbeddingB, Base, Saved] {
+        for module in ["lm_head", "model.embed_tokens", "model.layers.0.mlp.up_proj"] {
+            assert_eq!(parse_tensor_name(&tensor_name(module, part)), Some((module, part)));
+        }
+    }
+    assert_eq!(tensor_name("lm_head", Saved), "base_model.model.lm_head.weight");
+    for stray in
+        ["lm_head.weight", "base_model.model.lm_head.lora_C.weight", "base_model.model.lm_head.lora_A.bias"]
+    {
+        assert_eq!(parse_tensor_name(stray), None, "{stray}");
+    }
+}
+
+#[test]
+fn tensors_that_the_settings_do_not_speak_of_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let module = "model.layers.0.self_attn.q_proj";
+    let names = [Part::A, Part::B, Part::Magnitude].map(|part| tensor_name(module, part));
+    let head = tensor_name("lm_head", Part::Saved);
+    let config = AdapterConfig::new(2, 16.0, vec!["q_proj".to_owned()]);
+    let pair = || vec![tensor(&names[0], &[2, 3]), tensor(&names[1], &[4, 2])];
+    let refused = |config: &AdapterConfig, tensors: &[TensorBytes<'_>]| {
+        peft::write(folder.path(), config, tensors).expect("it is written");
+        peft::read(folder.path()).expect_err("it is refused").to_string()
+    };
+    let error = refused(&config, &[pair(), vec![tensor(&head, &[5, 3])]].concat());
+    assert!(error.contains("lm_head is not among modules_to_save"), "{error}");
+    let error = refused(&config, &[pair(), vec![tensor(&names[2], &[4])]].concat());
+    assert!(error.contains("use_dora is off"), "{error}");
+    let dora = AdapterConfig { use_dora: true, ..config };
+    let error = refused(&dora, &pair());
+    assert!(error.contains("lora_magnitude_vector"), "{error}");
+}
+
+#[test]
 fn patterns_match_as_pefts_do() {
     // `re.match(rf"(.*\.)?({key})$", path)`, the first key in the order of the file, which PEFT sorts.
     let of = |keys: &[&str]| {

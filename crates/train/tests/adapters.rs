@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use compute::{Cpu, DType, Segment};
+use compute::{Backend, Cpu, DType, Segment};
 use dataset::Batch;
 use formats::SafetensorsFile;
+use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{
     Activations, Config, Decoder, InitLoraWeights, LoraConfig, RandomStart, StoredTensor, TensorSource,
     Trainable, read_range,
@@ -187,6 +188,67 @@ fn every_way_of_adapting_follows_peft_and_is_saved_as_peft_saves_it() {
         let again = reference.load(saved.path());
         assert_eq!(decoder.adapter(), again.adapter(), "{way}");
         reference.follow(way, &mut decoder, true);
+    }
+}
+
+/// Tensors as they are.
+struct Tensors(BTreeMap<String, StoredTensor>);
+
+impl TensorSource for Tensors {
+    fn tensor(&self, name: &str) -> model::Result<StoredTensor> {
+        Ok(self.0[name].clone())
+    }
+
+    fn origin(&self) -> String {
+        "a base that was decoded".into()
+    }
+}
+
+#[test]
+fn on_four_bits_every_adapter_does_what_it_does_on_the_values_that_they_stand_for() {
+    for way in ["patterns", "ends_saved", "ends_adapted", "dora", "dora_patterns", "pissa"] {
+        let reference = Reference::of(way);
+        let options = Bnb4Options { kind: Bnb4Type::Nf4, block: 64, double: true };
+        let device = Arc::new(Cpu::new(2));
+        let quantized = match way {
+            "pissa" => {
+                let init = InitLoraWeights::Pissa { passes: Some(3) };
+                let config = LoraConfig { init, dropout: 0.25, ..LoraConfig::all(2, 5.0) };
+                let trainable = Trainable::Lora { config, seed: 1 };
+                Decoder::load_as(device.clone(), reference.base.path(), &trainable, Some(options))
+            }
+            _ => Decoder::load_with_adapter(
+                device.clone(),
+                reference.base.path(),
+                &reference.folder,
+                Some(options),
+            ),
+        }
+        .unwrap();
+        let config = quantized.adapter().unwrap().clone();
+        let source = Tensors(quantized.base().collect());
+        let trainable = Trainable::Lora { config, seed: 1 };
+        let shape = quantized.config().clone();
+        let mut decoded = Decoder::new(device.clone(), shape, &source, &trainable).unwrap();
+        for p in quantized.parameters.list.iter().filter(|_| way != "pissa") {
+            let values = quantized.parameters.read(&device, p);
+            device.write(&mut decoded.parameters.values, p.offset, &values);
+        }
+        let step = |decoder: &Decoder<Cpu>| {
+            let batch = reference.batch();
+            let mut activations = Activations::for_training(decoder, batch.ids.len()).unwrap();
+            let mut optimizer = Optimizer::new(decoder, Settings::from(&train::Recipe::default())).unwrap();
+            let keys: Vec<u64> = (0..batch.ids.len() as u64).collect();
+            let regularisation = train::Regularisation { dropout_keys: &keys, noise: None };
+            optimizer.accumulate_regularised(decoder, &batch, &mut activations, regularisation);
+            let mut gradients = vec![0.0; decoder.parameters.len()];
+            device.read(optimizer.gradients(), 0, &mut gradients);
+            (optimizer.sums().loss, gradients)
+        };
+        let ((loss, gradients), (expected, expected_gradients)) = (step(&quantized), step(&decoded));
+        assert!((loss / expected - 1.0).abs() < 1e-6, "{way}: {loss} and {expected}");
+        let distance = relative(&gradients, &expected_gradients);
+        assert!(distance < 1e-5, "{way}: the gradients are {distance} apart");
     }
 }
 
