@@ -37,7 +37,7 @@ fn every_kind_of_adapter_is_trained_saved_and_answers() {
             "lora_target_modules: [q_proj, lm_head, embed_tokens]",
             json!({"target_modules": ["q_proj", "lm_head", "embed_tokens"], "modules_to_save": null}),
         ),
-        ("use_dora: true\nlora_dropout: 0.1", json!({"use_dora": true})),
+        ("use_dora: true\nlora_dropout: 0.1", json!({"use_dora": true, "lora_dropout": 0.1})),
         ("adapter: qlora\npeft_use_dora: true", json!({"use_dora": true, "r": 4})),
         // Twice the rank: the part that was taken off the base comes along.
         ("init_lora_weights: pissa", json!({"r": 8, "lora_alpha": 16, "init_lora_weights": true})),

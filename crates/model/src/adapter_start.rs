@@ -67,7 +67,7 @@ impl<B: Backend> Builder<'_, B> {
             a: first.unwrap_or_default(),
             rank: column,
             column: place.ranks,
-            dropout: config.dropout,
+            dropout: config.dropout as f32,
             dora: config.dora.then_some(place.outputs),
         });
         place.ranks += column;

@@ -179,7 +179,7 @@ impl<B: Backend> Decoder<B> {
         settings.use_rslora = lora.rslora;
         settings.use_dora = lora.dora;
         settings.modules_to_save = (!lora.modules_to_save.is_empty()).then(|| lora.modules_to_save.clone());
-        settings.lora_dropout = f64::from(lora.dropout);
+        settings.lora_dropout = lora.dropout;
         settings.rank_pattern = lora.rank_pattern.clone();
         settings.alpha_pattern =
             lora.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), f64::from(*alpha))).collect();
@@ -321,7 +321,7 @@ fn lora_config<'a>(
             .map(|(key, alpha)| (key.clone(), *alpha as f32))
             .collect(),
         modules_to_save: settings.modules_to_save.clone().unwrap_or_default(),
-        dropout: settings.lora_dropout as f32,
+        dropout: settings.lora_dropout,
         dora: settings.use_dora,
         init: InitLoraWeights::Default,
     };

@@ -36,7 +36,7 @@ pub struct LoraConfig {
     /// Of `embed_tokens` and `lm_head` those that are trained in full beside the adapter.
     pub modules_to_save: Vec<String>,
     /// Share of the inputs of `A` that are dropped in training, in 0..1.
-    pub dropout: f32,
+    pub dropout: f64,
     /// Weight-decomposed adapters (Liu et al. 2024): the lengths of the weight's rows are trained beside their directions.
     pub dora: bool,
     /// The values before the first step.
@@ -107,7 +107,7 @@ impl LoraConfig {
         if self.rank == 0 || self.rank_pattern.values().any(|&rank| rank == 0) {
             return wrong("the rank is 0".into());
         }
-        if !(0.0..1.0).contains(&self.dropout) {
+        if !(0.0..1.0).contains(&(self.dropout as f32)) {
             return wrong(format!("a dropout of {} is not in 0..1", self.dropout));
         }
         if self.dora && self.init.is_pissa() {

@@ -39,7 +39,7 @@ pub struct Recipe {
     /// `lora_alpha` of some modules, likewise.
     pub alpha_pattern: BTreeMap<String, f32>,
     /// Share of the inputs of every adapter that is dropped in training.
-    pub lora_dropout: f32,
+    pub lora_dropout: f64,
     /// Scale by `lora_alpha / sqrt(lora_r)`.
     #[serde(alias = "use_rslora")]
     pub peft_use_rslora: bool,
@@ -330,7 +330,7 @@ impl Recipe {
                 return wrong(key, "needs `adapter: lora` or `adapter: qlora`");
             }
         }
-        if !(0.0..1.0).contains(&self.lora_dropout) {
+        if !(0.0..1.0).contains(&(self.lora_dropout as f32)) {
             return wrong("lora_dropout", "is not in 0..1");
         }
         let ends_in = |name: &str| self.lora_target_modules.iter().any(|target| target.ends_with(name));
