@@ -39,6 +39,9 @@ impl TensorSource for Checkpoint {
     }
 }
 
+/// A shape and its values.
+type Shaped = (Vec<usize>, Vec<f32>);
+
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const HEAD: &str = "lm_head.weight";
 
@@ -184,7 +187,7 @@ impl<B: Backend> Decoder<B> {
         settings.alpha_pattern =
             lora.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), f64::from(*alpha))).collect();
         settings.base_model_name_or_path = Some(base.to_owned());
-        let mut tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
+        let mut tensors: BTreeMap<String, Shaped> = BTreeMap::new();
         for p in &self.parameters.list {
             let values = p.on_disk(self.parameters.read(&self.backend, p));
             tensors.insert(peft_name(p), (p.shape(), values));
@@ -205,12 +208,7 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// `[A; A₀]` and `[B, -B₀]` of one module under PEFT's names.
-    fn converted(
-        &self,
-        path: &str,
-        group: &Projection<B>,
-        module: &Module<B>,
-    ) -> Vec<(String, (Vec<usize>, Vec<f32>))> {
+    fn converted(&self, path: &str, group: &Projection<B>, module: &Module<B>) -> Vec<(String, Shaped)> {
         let (rows, cols) = (module.weight.rows, module.weight.cols);
         let parts = self.low_ranks(group, module);
         let [LowRank { scale, a, b }, LowRank { a: a0, b: b0, .. }] = &parts[..] else { return Vec::new() };

@@ -34,7 +34,7 @@ pub use decoder::Decoder;
 pub use disk::peft_name;
 pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};
 pub use error::Error;
-pub use forward::{Context, Tokens, Training};
+pub use forward::{Context, Perturb, Tokens, Training};
 pub use generate::{Generator, Stop};
 pub use lora::{InitLoraWeights, LoraConfig, PROJECTIONS, Trainable};
 pub use parameters::{FileLayout, Parameter, Parameters, read_range};

@@ -27,7 +27,7 @@ pub use identity::{Identity, MAY_CHANGE};
 pub use noise::Noise;
 pub use optimizer::{Optimizer, Regularisation, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
-pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
+pub use recipe::{ALIASES, Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
 pub use reference::recipe_reference;
 pub use run::{Examiner, Job, Observer, Outcome, run, validation_loss};
 pub use schedule::{Decay, Schedule};
