@@ -17,6 +17,9 @@ use crate::tensors::{LowRank, ModelPart};
 use crate::weights::{Quantize, QuantizeOnLoad, encode};
 use crate::{Base, Config, Decoder, Error, Parameter, Result};
 
+/// A shape and its values.
+type Shaped = (Vec<usize>, Vec<f32>);
+
 impl<B: Backend> Decoder<B> {
     /// Loads the decoder in the Hugging Face folder or GGUF file `path`.
     ///
@@ -126,7 +129,7 @@ impl<B: Backend> Decoder<B> {
         settings.alpha_pattern =
             lora.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), f64::from(*alpha))).collect();
         settings.base_model_name_or_path = Some(base.to_owned());
-        let mut tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
+        let mut tensors: BTreeMap<String, Shaped> = BTreeMap::new();
         for p in &self.parameters.list {
             let values = p.on_disk(self.parameters.read(&self.backend, p));
             tensors.insert(peft_name(p), (p.shape(), values));
@@ -147,12 +150,7 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// Both sides of one module's adapter under PEFT's names, as [`Decoder::low_rank`] has them.
-    fn converted(
-        &self,
-        path: &str,
-        group: &Projection<B>,
-        module: &Module<B>,
-    ) -> Vec<(String, (Vec<usize>, Vec<f32>))> {
+    fn converted(&self, path: &str, group: &Projection<B>, module: &Module<B>) -> Vec<(String, Shaped)> {
         let Some(LowRank { a, b, .. }) = self.low_rank(group, module) else { return Vec::new() };
         let (rows, cols) = (module.weight.rows, module.weight.cols);
         let rank = a.len() / cols;

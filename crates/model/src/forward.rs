@@ -26,13 +26,16 @@ pub enum Context<'a, B: Backend> {
     Cached(&'a [u32], &'a mut Cache<B>),
 }
 
+/// Changes values on the host.
+pub type Perturb<'a> = &'a mut dyn FnMut(&mut [f32]);
+
 /// What training does to a forward pass.
 #[derive(Default)]
 pub struct Training<'a> {
     /// A key for every token, `[T]`, from which its dropout masks follow; none: nothing is dropped.
     pub dropout_keys: &'a [u64],
     /// Changes the embeddings `[T, H]` on the host.
-    pub perturb: Option<&'a mut dyn FnMut(&mut [f32])>,
+    pub perturb: Option<Perturb<'a>>,
 }
 
 impl<B: Backend> Decoder<B> {

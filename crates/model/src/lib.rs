@@ -39,7 +39,7 @@ pub use decoder::Decoder;
 pub use disk::peft_name;
 pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};
 pub use error::Error;
-pub use forward::{Context, Tokens, Training};
+pub use forward::{Context, Perturb, Tokens, Training};
 pub use generate::{Generator, Stop};
 pub use gguf_adapter::GGUF_ADAPTER;
 pub use lora::{InitLoraWeights, LoraConfig, PROJECTIONS, Trainable};

@@ -145,11 +145,9 @@ impl LoraConfig {
                 return wrong(format!("PiSSA is for projections, and {end} is targeted"));
             }
         }
-        for (key, pattern) in ranks
-            .unmatched(&modules)
-            .map(|pattern| ("rank_pattern", pattern))
-            .chain(alphas.unmatched(&modules).map(|pattern| ("alpha_pattern", pattern)))
-        {
+        let of_ranks = ranks.unmatched(&modules).map(|pattern| ("rank_pattern", pattern));
+        let of_alphas = alphas.unmatched(&modules).map(|pattern| ("alpha_pattern", pattern));
+        if let Some((key, pattern)) = of_ranks.chain(of_alphas).next() {
             return wrong(format!("{key}: {pattern} matches no module that carries an adapter"));
         }
         let shape = |module: String| {

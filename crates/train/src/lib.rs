@@ -35,7 +35,7 @@ pub use plan::{Plan, PlannedStep};
 #[cfg(feature = "mpi")]
 pub use ranks::Mpi;
 pub use ranks::{Alone, Communicator, share, share_samples};
-pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
+pub use recipe::{ALIASES, Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
 pub use reference::recipe_reference;
 pub use run::{Examiner, Job, Observer, Outcome, assist, run};
 pub use schedule::{Decay, Schedule};

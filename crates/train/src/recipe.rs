@@ -16,6 +16,13 @@ use crate::schedule::Decay;
 /// Values that share a scale in four bits, as in bitsandbytes.
 const BLOCK: usize = 64;
 
+/// Other names of keys, PEFT's own: the alias, then the key.
+pub const ALIASES: [(&str, &str); 3] = [
+    ("use_rslora", "peft_use_rslora"),
+    ("use_dora", "peft_use_dora"),
+    ("modules_to_save", "lora_modules_to_save"),
+];
+
 /// A training recipe. Every key has a default but `datasets`, and `base_model` or `base_model_config`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
