@@ -180,7 +180,7 @@ impl From<train::Error> for Failure {
 /// A run for which this machine has too little memory, and the settings with which it would have enough.
 pub(crate) fn no_room(message: String, settings: &[String]) -> Failure {
     let hint = match settings {
-        [] => "no setting alone makes it fit: take a smaller base model".to_owned(),
+        [] => "no setting makes it fit: take a smaller base model".to_owned(),
         [one] => format!("it would fit with {one}"),
         several => format!("it would fit with any of {}", several.join(", ")),
     };

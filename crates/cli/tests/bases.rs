@@ -82,7 +82,7 @@ fn train(folder: &Path, base: &Path, keys: &str) -> PathBuf {
     fs::write(&rows, format!("question,answer,document\n{short}")).unwrap();
     let yaml = format!(
         "base_model: {}\ndatasets: [{{path: {}}}]\nlora_r: 4\nlora_alpha: 8\nsequence_len: 64\n\
-         micro_batch_tokens: 512\nmax_steps: 4\nwarmup_steps: 0\nlearning_rate: 0.01\n\
+         micro_batch_tokens: 512\nnum_epochs: 4\nmax_steps: 4\nwarmup_steps: 0\nlearning_rate: 0.01\n\
          evaluation: {{max_answers: 0}}\noutput_dir: {}\n{keys}\n",
         text(base),
         text(&rows),
@@ -239,12 +239,13 @@ fn quantized_bases() -> Vec<(TempDir, PathBuf, PathBuf)> {
 #[test]
 fn merging_into_a_quantized_base_needs_the_flag_and_tells_the_loss_of_quality() {
     for (folder, base, adapter) in quantized_bases() {
-        let out = folder.path().join("merged");
+        let (out, rows) = (folder.path().join("merged"), folder.path().join("rows.csv"));
         let arguments = ["merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&out)];
         let error = refused(&arguments);
         assert!(error.contains("quantized base") && error.contains("--allow-quantized-base"), "{error}");
         assert!(!out.exists(), "nothing is written");
-        let page = stdout(&run(&[&arguments[..], &["--allow-quantized-base"]].concat(), 0));
+        let page =
+            stdout(&run(&[&arguments[..], &["--allow-quantized-base", "--data", text(&rows)]].concat(), 0));
         assert!(page.contains("unmerged") && page.contains("logits differ"), "{page}");
         // Decoded weights and adapter, rounded to 16 bits: near the model that was trained, not equal to it.
         let (unmerged, merged) = (logits(&base, Some(&adapter)), logits(&out, None));

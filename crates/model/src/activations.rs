@@ -405,19 +405,18 @@ mod tests {
     use std::sync::Arc;
 
     use compute::Cpu;
+    use compute::cpu::CpuBuffer;
 
     use super::*;
     use crate::{Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
 
     /// Values in all buffers of the activations: the `t` of the backward is counted with them.
     fn allocated(a: &Activations<Cpu>) -> usize {
-        let norm = |n: &Option<KeptNorm<compute::cpu::CpuBuffer>>| {
-            n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len())
-        };
-        let attention = |m: &AttentionActivations<compute::cpu::CpuBuffer>| {
+        let norm = |n: &Option<KeptNorm<CpuBuffer>>| n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len());
+        let attention = |m: &AttentionActivations<CpuBuffer>| {
             m.rstd.len() + m.qkv.len() + norm(&m.heads) + m.output.len() + m.log_sum_exp.len()
         };
-        let mlp = |m: &MlpActivations<compute::cpu::CpuBuffer>| {
+        let mlp = |m: &MlpActivations<CpuBuffer>| {
             norm(&m.attention_branch) + m.x_mid.len() + m.rstd.len() + m.gate_up.len() + norm(&m.branch)
         };
         let b = a.backward.as_ref().unwrap();

@@ -102,7 +102,7 @@ pub struct MemoryPlan {
 struct Needs {
     weights: u64,
     values: u64,
-    per_value: u64,
+    optimizer: OptimizerKind,
     other: u64,
     loading: u64,
     /// What the device works in besides.
@@ -118,7 +118,7 @@ impl Needs {
         Needs {
             weights,
             values,
-            per_value: per_value(recipe.optimizer),
+            optimizer: recipe.optimizer,
             other: track::memory::resident().map_or(64 << 20, |now| now.saturating_sub(held)),
             loading: track::memory::peak().unwrap_or(0),
             work: decoder.backend().work_bytes() as u64,
@@ -127,12 +127,12 @@ impl Needs {
     }
 }
 
-/// Bytes of a trained value: itself, its gradient, its moments.
-fn per_value(optimizer: OptimizerKind) -> u64 {
+/// Bytes of so many trained values: themselves, their gradients, their moments.
+fn trained(values: u64, optimizer: OptimizerKind) -> u64 {
     match optimizer {
-        OptimizerKind::AdamwTorch => 16,
-        // The moments' codes; scales, and what a step notes of a block, are 96 bytes for 256 values.
-        OptimizerKind::Adamw8bit => 10 + 1,
+        OptimizerKind::AdamwTorch => 16 * values,
+        // Codes of a byte each; for a block of 256 two scales, and what a step notes of it.
+        OptimizerKind::Adamw8bit => 10 * values + values / 256 * 104,
     }
 }
 
@@ -165,7 +165,7 @@ impl MemoryPlan {
     ) -> Self {
         let activations = ActivationPlan::new(decoder, (longest.tokens, longest.labels), layers);
         let count = |mode| layers.iter().filter(|&&layer| layer == mode).count();
-        let trained = needs.values * needs.per_value;
+        let trained = trained(needs.values, needs.optimizer);
         let scratch = activations.shared as u64 + needs.work + needs.noise * longest.tokens as u64;
         let (kept, loss) = (activations.kept as u64, activations.logits as u64);
         let sum = needs.weights + trained + kept + scratch + loss + needs.other;

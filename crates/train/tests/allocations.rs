@@ -94,7 +94,7 @@ fn measure(checkpointing: &[Checkpointing], lists: usize) {
             let batches = planned.batches.len();
             // Two numbers and a flag a label; the lists of attention have a few words a segment.
             assert!(count <= batches * (3 + lists * layers) + 1, "step {step}: {count} allocations");
-            assert!(bytes <= 9 * labels + 1024 * layers * batches, "step {step}: {bytes} bytes");
+            assert!(bytes <= 9 * labels + 128 * lists * layers * batches, "step {step}: {bytes} bytes");
         }
     }
     eprintln!("at most {} allocations and {} bytes in a step", worst.0, worst.1);

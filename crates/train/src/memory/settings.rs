@@ -3,7 +3,7 @@
 use compute::Backend;
 use model::{Checkpointing, Decoder};
 
-use super::{GradientCheckpointing, Longest, MemoryPlan, Needs, binary, per_value};
+use super::{GradientCheckpointing, Longest, MemoryPlan, Needs, binary};
 use crate::{Adapter, OptimizerKind, Recipe};
 
 /// Bytes of a value in four bits with its share of the scales, and of one in 16 bits.
@@ -96,7 +96,7 @@ fn changes<B: Backend>(decoder: &Decoder<B>, recipe: &Recipe, longest: Longest) 
     }
     if recipe.optimizer == OptimizerKind::AdamwTorch {
         changes.push(Change::new("optimizer: adamw_8bit", |case| {
-            case.needs.per_value = per_value(OptimizerKind::Adamw8bit);
+            case.needs.optimizer = OptimizerKind::Adamw8bit;
         }));
     }
     if longest.tokens > longest.example {

@@ -91,6 +91,8 @@ pub struct Bnb4Matrix {
     packed: Vec<u8>,
     absmax: Absmax,
     code: [f32; 16],
+    /// The levels of the two codes of every byte: decoding is one look-up for two elements.
+    pairs: Box<[[f32; 2]; 256]>,
 }
 
 impl Bnb4Matrix {
@@ -114,7 +116,8 @@ impl Bnb4Matrix {
         let elements = rows.checked_mul(cols);
         Mismatch::unless_equal("bytes of four-bit codes", elements.map(|n| n.div_ceil(2)), packed.len())?;
         Mismatch::unless_equal("scales of blocks", elements.map(|n| n.div_ceil(block)), absmax.len())?;
-        Ok(Bnb4Matrix { rows, cols, block, packed, absmax, code })
+        let pairs = Box::new(std::array::from_fn(|byte| [code[byte >> 4], code[byte & 15]]));
+        Ok(Bnb4Matrix { rows, cols, block, packed, absmax, code, pairs })
     }
 
     /// Quantizes `values`, `[rows, cols]`. Codes and scales are bitsandbytes' own, byte for byte; with `double`, the
@@ -184,7 +187,7 @@ impl Bnb4Matrix {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        self.packed.len() + self.absmax.bytes() + size_of_val(&self.code)
+        self.packed.len() + self.absmax.bytes() + size_of_val(&self.code) + size_of_val(&*self.pairs)
     }
 
     pub(in crate::quant) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
@@ -194,11 +197,21 @@ impl Bnb4Matrix {
         while at < end {
             let scale = self.absmax.value(at / self.block);
             let in_block = (self.block - at % self.block).min(end - at);
-            let part;
+            let mut part;
             (part, out) = out.split_at_mut(in_block);
-            for (i, out) in (at..).zip(part) {
-                let nibble = (self.packed[i / 2] >> (4 * (1 - i % 2))) & 15;
-                *out = self.code[usize::from(nibble)] * scale;
+            if at % 2 == 1 {
+                let first;
+                (first, part) = part.split_at_mut(1);
+                first[0] = self.pairs[usize::from(self.packed[at / 2])][1] * scale;
+            }
+            let bytes = &self.packed[at.div_ceil(2)..];
+            let (pairs, last) = part.as_chunks_mut::<2>();
+            for (pair, byte) in pairs.iter_mut().zip(bytes) {
+                let levels = &self.pairs[usize::from(*byte)];
+                *pair = [levels[0] * scale, levels[1] * scale];
+            }
+            if let [last] = last {
+                *last = self.pairs[usize::from(bytes[pairs.len()])][0] * scale;
             }
             at += in_block;
         }
