@@ -28,6 +28,9 @@ pub(crate) fn load(path: &Path, changes: &[String]) -> Outcome<Recipe> {
 pub(crate) fn parse(value: Value, origin: &str) -> Outcome<Recipe> {
     let mut known =
         serde_json::to_value(Recipe::default()).map_err(|e| Failure::unexpected(e.to_string()))?;
+    for (alias, key) in train::ALIASES {
+        known[alias] = known[key].clone();
+    }
     known["datasets"] = serde_json::json!([train::DatasetFile::default()]);
     check_keys(&value, &known, "", origin)?;
     serde_json::from_value(value).map_err(|e| Failure::input(format!("{origin}: {e}")))
@@ -61,7 +64,7 @@ fn check_keys(value: &Value, known: &Value, path: &str, origin: &str) -> Outcome
 }
 
 /// Keys whose inner names are the user's own.
-const OPEN: &[&str] = &["datasets.columns"];
+const OPEN: &[&str] = &["datasets.columns", "rank_pattern", "alpha_pattern"];
 
 /// Applies one `a.b=value`; the value is YAML, a number in the path counts the items of a list.
 fn apply(value: &mut Value, change: &str) -> Outcome<()> {

@@ -7,6 +7,7 @@
 
 use formats::quant::QuantizedMatrix;
 
+use crate::adapters::{Dropout, Magnitude, MagnitudeBackward};
 use crate::operands::{HeadNorm, HeadNormBackward, RmsNorm, RmsNormBackward};
 use crate::{Activation, AdamW, AttentionShape, DType, EightBitMoments, Result, Segment};
 
@@ -159,8 +160,9 @@ pub struct Linear<'a, B: Backend> {
 /// A low-rank adapter, `W + scale · B A` (Hu et al. 2021).
 #[derive(Debug)]
 pub struct Adapter<'a, B: Backend> {
-    /// `A`, `[R, K]`.
-    pub down: Matrix<'a, B>,
+    /// `A`, `[R, K]`. Without it the low-rank side is the caller's: the forward finds `t` made, and the backward leaves
+    /// `dt A` out of `dx`.
+    pub down: Option<Matrix<'a, B>>,
     /// `B`, `[N, R]`.
     pub up: Matrix<'a, B>,
     /// First of its columns among the group's ranks.
@@ -231,8 +233,8 @@ pub struct CachedAttention<'a, Buf> {
 pub struct TokenLoss<'a, B: Backend> {
     /// Output of the final norm, `[T, H]`.
     pub hidden: View<'a, B::Buffer>,
-    /// The head, `[V, H]`.
-    pub head: Matrix<'a, B>,
+    /// The head, `[V, H]`, and its adapter.
+    pub head: Linear<'a, B>,
     /// Rows of `hidden` that carry a label, ascending.
     pub rows: &'a [u32],
     /// Label of each of these rows, below `V`.
@@ -247,6 +249,9 @@ pub struct TokenLoss<'a, B: Backend> {
     pub d_hidden: Option<ViewMut<'a, B::Buffer>>,
     /// Gradient of the head, `[V, H]`, added to. `None`: the head is frozen.
     pub d_head: Option<ViewMut<'a, B::Buffer>>,
+    /// Gradients of the adapter's `A` `[R, H]` and, behind it, `B` `[V, R]`, in one row, added to; needs `d_hidden`.
+    /// `None`: it is frozen.
+    pub d_adapter: Option<ViewMut<'a, B::Buffer>>,
 }
 
 /// What [`Backend::token_loss`] says of each labelled row.
@@ -347,6 +352,31 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         dy: View<'_, Self::Buffer>,
         group: &LinearGroup<'_, Self>,
     );
+
+    /// `y = scale · mask ∘ x`, or `y += …` if `add`: `y` and `x` `[T, K]`.
+    fn dropout(&self, y: ViewMut<'_, Self::Buffer>, x: View<'_, Self::Buffer>, add: bool, mask: &Dropout<'_>);
+
+    /// Lengths `[1, N]` of the rows of `W + scale · B A`, from the `squares` `[1, N]` of those of `W`.
+    fn weight_norms(
+        &self,
+        norms: ViewMut<'_, Self::Buffer>,
+        squares: View<'_, Self::Buffer>,
+        weight: Matrix<'_, Self>,
+        adapter: &Adapter<'_, Self>,
+    );
+
+    /// `y = start + magnitude / norm ∘ u`, without the factor where there is no magnitude: all `[T, N]`.
+    fn magnitude(
+        &self,
+        y: ViewMut<'_, Self::Buffer>,
+        u: View<'_, Self::Buffer>,
+        start: Option<View<'_, Self::Buffer>>,
+        magnitude: Option<Magnitude<'_, Self::Buffer>>,
+    );
+
+    /// Backward of [`Backend::magnitude`], the norm held constant (section 4.3 of the paper). Reduced over tokens in
+    /// their order.
+    fn magnitude_backward(&self, m: MagnitudeBackward<'_, Self::Buffer>);
 
     /// `dw += dyᵀ x`: `dw` `[N, K]`, `dy` `[T, N]`, `x` `[T, K]`. Reduced over tokens in their order.
     fn matmul_backward_weight(

@@ -10,6 +10,7 @@
 //! the same tokens give the same bits whatever the batch around them and however many threads work.
 
 mod adamw;
+mod adapters;
 mod backend;
 pub mod cpu;
 mod eight_bit;
@@ -18,6 +19,7 @@ mod layout;
 mod operands;
 
 pub use adamw::{AdamW, Factors};
+pub use adapters::{Dropout, Magnitude, MagnitudeBackward};
 pub use backend::{
     Adapter, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Linear,
     LinearGroup, Matrix, Start, TokenLoss, TokenLossOutput, View, ViewMut,

@@ -2,13 +2,14 @@
 
 mod support;
 
-use compute::{Backend, Cpu, DeviceBuffer, Matrix, TokenLoss, TokenLossOutput};
+use compute::{Adapter, Backend, Cpu, DeviceBuffer, Linear, Matrix, TokenLoss, TokenLossOutput};
 use support::*;
 
 const TOKENS: usize = 30;
 const WIDTH: usize = 20;
 const VOCABULARY: usize = 77;
 
+#[derive(Clone)]
 struct Case {
     hidden: Vec<f32>,
     head: Vec<f32>,
@@ -37,7 +38,7 @@ fn token_loss(cpu: &Cpu, case: &Case, chunk: usize) -> (TokenLossOutput, Vec<f32
     let mut d_head = buffer(cpu, &vec![1.0; VOCABULARY * WIDTH]);
     let output = cpu.token_loss(TokenLoss {
         hidden: hidden.view(0, TOKENS, WIDTH),
-        head: Matrix::View(head.view(0, VOCABULARY, WIDTH)),
+        head: Linear { weight: Matrix::View(head.view(0, VOCABULARY, WIDTH)), adapter: None },
         rows: &case.rows,
         labels: &case.labels,
         weights: &case.weights,
@@ -45,6 +46,7 @@ fn token_loss(cpu: &Cpu, case: &Case, chunk: usize) -> (TokenLossOutput, Vec<f32
         softcap: case.softcap,
         d_hidden: Some(d_hidden.view_mut(0, TOKENS, WIDTH)),
         d_head: Some(d_head.view_mut(0, VOCABULARY, WIDTH)),
+        d_adapter: None,
     });
     (output, values(&d_hidden), values(&d_head))
 }
@@ -53,7 +55,7 @@ fn loss_only(cpu: &Cpu, case: &Case) -> TokenLossOutput {
     let (hidden, head) = (buffer(cpu, &case.hidden), buffer(cpu, &case.head));
     cpu.token_loss(TokenLoss {
         hidden: hidden.view(0, TOKENS, WIDTH),
-        head: Matrix::View(head.view(0, VOCABULARY, WIDTH)),
+        head: Linear { weight: Matrix::View(head.view(0, VOCABULARY, WIDTH)), adapter: None },
         rows: &case.rows,
         labels: &case.labels,
         weights: &[],
@@ -61,6 +63,7 @@ fn loss_only(cpu: &Cpu, case: &Case) -> TokenLossOutput {
         softcap: case.softcap,
         d_hidden: None,
         d_head: None,
+        d_adapter: None,
     })
 }
 
@@ -103,6 +106,60 @@ fn losses_and_gradients_agree_with_f64() {
             assert_close(&d_hidden, &d_hidden_expected, 2e-6, "d_hidden");
             assert_close(&d_head, &d_head_expected, 2e-6, "d_head");
             assert_eq!(loss_only(&cpu, &case), output, "the loss without a gradient");
+        }
+    }
+}
+
+#[test]
+fn the_heads_adapter_is_a_head_with_it_merged() {
+    const RANK: usize = 3;
+    let scale = 0.5;
+    for case in cases() {
+        let (a, b) = (random(7, RANK * WIDTH), random(8, VOCABULARY * RANK));
+        let mut merged = case.head.clone();
+        for (i, w) in merged.iter_mut().enumerate() {
+            let (row, col) = (i / WIDTH, i % WIDTH);
+            *w += scale * (0..RANK).map(|q| b[row * RANK + q] * a[q * WIDTH + col]).sum::<f32>();
+        }
+        for cpu in devices() {
+            let whole = Case { head: merged.clone(), ..cases()[usize::from(case.softcap.is_some())].clone() };
+            let (expected, d_hidden_expected, d_head) = token_loss(&cpu, &whole, 8);
+            let (hidden, head) = (buffer(&cpu, &case.hidden), buffer(&cpu, &case.head));
+            let sides = buffer(&cpu, &[&a[..], &b].concat());
+            let mut d_hidden = buffer(&cpu, &vec![f32::NAN; TOKENS * WIDTH]);
+            let mut d_sides = buffer(&cpu, &vec![1.0; RANK * (WIDTH + VOCABULARY)]);
+            let adapter = Adapter {
+                down: Some(Matrix::View(sides.view(0, RANK, WIDTH))),
+                up: Matrix::View(sides.view(RANK * WIDTH, VOCABULARY, RANK)),
+                column: 0,
+                scale,
+            };
+            let weight = Matrix::View(head.view(0, VOCABULARY, WIDTH));
+            let output = cpu.token_loss(TokenLoss {
+                hidden: hidden.view(0, TOKENS, WIDTH),
+                head: Linear { weight, adapter: Some(adapter) },
+                rows: &case.rows,
+                labels: &case.labels,
+                weights: &case.weights,
+                chunk: 8,
+                softcap: case.softcap,
+                d_hidden: Some(d_hidden.view_mut(0, TOKENS, WIDTH)),
+                d_head: None,
+                d_adapter: Some(d_sides.view_mut(0, 1, RANK * (WIDTH + VOCABULARY))),
+            });
+            assert_close(&output.log_probs, &to_f64(&expected.log_probs), 2e-6, "log_probs");
+            assert_close(&values(&d_hidden), &to_f64(&d_hidden_expected), 5e-6, "d_hidden");
+            // The gradients were added to ones.
+            let d_head: Vec<f64> = d_head.iter().map(|d| f64::from(*d) - 1.0).collect();
+            let mut d_expected = vec![1.0; RANK * (WIDTH + VOCABULARY)];
+            for (i, d) in d_head.iter().enumerate() {
+                let (row, col) = (i / WIDTH, i % WIDTH);
+                for q in 0..RANK {
+                    d_expected[q * WIDTH + col] += f64::from(scale * b[row * RANK + q]) * d;
+                    d_expected[RANK * WIDTH + row * RANK + q] += f64::from(scale * a[q * WIDTH + col]) * d;
+                }
+            }
+            assert_close(&values(&d_sides), &d_expected, 5e-6, "A and B");
         }
     }
 }

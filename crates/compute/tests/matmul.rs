@@ -62,7 +62,7 @@ impl Group {
         let layers: [Linear<'_, Cpu>; 3] = std::array::from_fn(|i| Linear {
             weight: Matrix::View(weights[i].view(0, WIDTHS[i], K)),
             adapter: (adapters && RANKS[i] > 0).then(|| Adapter {
-                down: Matrix::View(downs[i].view(0, RANKS[i], K)),
+                down: Some(Matrix::View(downs[i].view(0, RANKS[i], K))),
                 up: Matrix::View(ups[i].view(0, WIDTHS[i], RANKS[i])),
                 column: RANKS[..i].iter().sum(),
                 scale: SCALES[i],

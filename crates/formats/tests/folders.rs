@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use formats::peft::{self, Part, TargetModules, parse_tensor_name, tensor_name};
+use formats::peft::{self, Part, Patterns, TargetModules, parse_tensor_name, tensor_name};
 use formats::safetensors::write;
 use formats::{AdapterConfig, Checkpoint, Dtype, Error, TensorBytes, hub};
 use reference::oracle;
@@ -131,7 +131,7 @@ fn files_of_data_sets_are_found_in_the_cache() {
 fn adapters_as_peft_writes_them() {
     let Some(folder) = oracle("numerics/lora_final") else { return };
     let (config, file) = peft::read(folder).expect("it is read");
-    assert_eq!((config.r, config.scale()), (4, 2.0));
+    assert_eq!((config.r, config.lora_alpha), (4, 8.0));
     assert!(matches!(&config.target_modules, Some(TargetModules::Names(names)) if names.len() == 7));
     assert_eq!(file.names().count(), 5 * 7 * 2);
     assert!(file.names().all(|name| parse_tensor_name(name).is_some()));
@@ -164,18 +164,71 @@ fn an_adapter_comes_back() {
 }
 
 #[test]
-fn scales_and_patterns() {
-    let mut config = AdapterConfig::new(16, 32.0, Vec::new());
-    assert_eq!(config.scale(), 2.0);
-    config.use_rslora = true;
-    assert_eq!(config.scale(), 8.0);
-    config.use_rslora = false;
-    config.rank_pattern.insert("q_proj".to_owned(), 4);
-    config.alpha_pattern.insert("^model.layers.1.mlp.up_proj".to_owned(), 8.0);
-    assert_eq!(config.scale_of("model.layers.0.self_attn.q_proj"), 8.0);
-    assert_eq!(config.scale_of("model.layers.0.self_attn.other_q_proj"), 2.0);
-    assert_eq!(config.scale_of("model.layers.1.mlp.up_proj"), 0.5);
-    assert_eq!(config.rank_of("model.layers.2.mlp.up_proj"), 16);
+fn names_of_all_parts_come_back() {
+    use Part::*;
+    for part in [A, B, Magnitude, EmbeddingA, EmbeddingB, Base, Saved] {
+        for module in ["lm_head", "model.embed_tokens", "model.layers.0.mlp.up_proj"] {
+            assert_eq!(parse_tensor_name(&tensor_name(module, part)), Some((module, part)));
+        }
+    }
+    assert_eq!(tensor_name("lm_head", Saved), "base_model.model.lm_head.weight");
+    for stray in
+        ["lm_head.weight", "base_model.model.lm_head.lora_C.weight", "base_model.model.lm_head.lora_A.bias"]
+    {
+        assert_eq!(parse_tensor_name(stray), None, "{stray}");
+    }
+}
+
+#[test]
+fn tensors_that_the_settings_do_not_speak_of_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let module = "model.layers.0.self_attn.q_proj";
+    let names = [Part::A, Part::B, Part::Magnitude].map(|part| tensor_name(module, part));
+    let head = tensor_name("lm_head", Part::Saved);
+    let config = AdapterConfig::new(2, 16.0, vec!["q_proj".to_owned()]);
+    let pair = || vec![tensor(&names[0], &[2, 3]), tensor(&names[1], &[4, 2])];
+    let refused = |config: &AdapterConfig, tensors: &[TensorBytes<'_>]| {
+        peft::write(folder.path(), config, tensors).expect("it is written");
+        peft::read(folder.path()).expect_err("it is refused").to_string()
+    };
+    let error = refused(&config, &[pair(), vec![tensor(&head, &[5, 3])]].concat());
+    assert!(error.contains("lm_head is not among modules_to_save"), "{error}");
+    let error = refused(&config, &[pair(), vec![tensor(&names[2], &[4])]].concat());
+    assert!(error.contains("use_dora is off"), "{error}");
+    let dora = AdapterConfig { use_dora: true, ..config };
+    let error = refused(&dora, &pair());
+    assert!(error.contains("lora_magnitude_vector"), "{error}");
+}
+
+#[test]
+fn patterns_match_as_pefts_do() {
+    // `re.match(rf"(.*\.)?({key})$", path)`, the first key in the order of the file, which PEFT sorts.
+    let of = |keys: &[&str]| {
+        let patterns = keys.iter().enumerate().map(|(i, key)| ((*key).to_owned(), i)).collect();
+        Patterns::new(&patterns).expect("they compile")
+    };
+    let (q, other) = ("model.layers.1.self_attn.q_proj", "model.layers.10.self_attn.other_q_proj");
+    for (key, matches_q, matches_other) in [
+        ("q_proj", true, false),
+        (".*q_proj", true, true),
+        ("self_attn.q_proj", true, false),
+        ("^q_proj", false, false),
+        ("^model.layers.1.self_attn.q_proj", true, false),
+        (r"layers\.[01]\.self_attn\.q_proj", true, false),
+        (r"layers\.\d+\..*_proj", true, true),
+        ("k_proj|q_proj", true, false),
+        ("q_pro", false, false),
+        ("proj", false, false),
+    ] {
+        let patterns = of(&[key]);
+        assert_eq!(patterns.get(q).is_some(), matches_q, "{key}");
+        assert_eq!(patterns.get(other).is_some(), matches_other, "{key}");
+    }
+    assert_eq!(of(&[".*", "q_proj"]).get(q), Some(0));
+    let paths = [q.to_owned()];
+    assert_eq!(of(&["k_proj", "q_proj"]).unmatched(&paths).collect::<Vec<_>>(), ["k_proj"]);
+    let error = Patterns::new(&[("(?=q_proj)".to_owned(), 1)].into()).expect_err("looks ahead");
+    assert!(error.pattern == "(?=q_proj)" && error.reason.contains("look-around"), "{error}");
 }
 
 #[test]
@@ -185,16 +238,14 @@ fn settings_that_change_the_mathematics_are_refused_by_name() {
     for (key, value) in [
         ("peft_type", json!("LOHA")),
         ("r", json!(0)),
-        ("use_dora", json!(true)),
         ("bias", json!("all")),
         ("fan_in_fan_out", json!(true)),
         ("lora_bias", json!(true)),
-        ("layers_to_transform", json!([0, 1])),
         ("layer_replication", json!([[0, 2]])),
-        ("modules_to_save", json!(["lm_head"])),
+        ("ensure_weight_tying", json!(true)),
         ("init_lora_weights", json!("pissa_niter_4")),
         ("trainable_token_indices", json!([1])),
-        ("rank_pattern", json!({"layers\\.[01]": 3})),
+        ("rank_pattern", json!({"layers\\.[01": 3})),
     ] {
         let mut settings = json!({"peft_type": "LORA", "r": 2, "some_later_key": {"x": 1}});
         settings[key] = value;

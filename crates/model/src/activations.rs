@@ -2,6 +2,7 @@
 
 use compute::{Backend, DeviceBuffer};
 
+use crate::adapters::{AdapterForward, AdapterScratch};
 use crate::checkpointing::Checkpointing;
 use crate::{Config, Decoder, Result};
 
@@ -61,8 +62,18 @@ struct Place {
     x_next: usize,
     attention: usize,
     mlp: usize,
-    t: usize,
+    adapters: usize,
     checkpointing: Checkpointing,
+}
+
+/// What a layer's adapters write in the forward, kept whatever is computed again: it is small without DoRA, and with it
+/// the backward of the layer's last product reads what no recomputation would write.
+#[derive(Debug)]
+struct AdapterActivations<Buf> {
+    /// `s x Aᵀ`, group after group `[T, Σ R]`.
+    t: Buf,
+    /// With DoRA the products before their factor, group after group `[T, Σ N]`.
+    outputs: Buf,
 }
 
 /// The memory that one layer works in.
@@ -73,8 +84,7 @@ pub(crate) struct LayerMemory<'a, Buf> {
     pub(crate) x_next: &'a mut Buf,
     pub(crate) attention: &'a mut AttentionActivations<Buf>,
     pub(crate) mlp: &'a mut MlpActivations<Buf>,
-    /// `s x Aᵀ` of the layer's adapters, group after group `[T, R]`.
-    pub(crate) t: &'a mut Buf,
+    pub(crate) adapters: AdapterForward<'a, Buf>,
     /// Output of a norm, `[T, H]`.
     pub(crate) normed: &'a mut Buf,
     /// Activated gate times up, `[T, I]`.
@@ -93,12 +103,14 @@ pub struct Activations<B: Backend> {
     x: Vec<B::Buffer>,
     attention: Vec<AttentionActivations<B::Buffer>>,
     mlp: Vec<MlpActivations<B::Buffer>>,
-    t: Vec<B::Buffer>,
+    of_adapters: Vec<AdapterActivations<B::Buffer>>,
     /// Output of a norm, `[T, H]`; after the forward the decoder's output.
     pub(crate) normed: B::Buffer,
     pub(crate) final_rstd: B::Buffer,
     activation: B::Buffer,
     pub(crate) backward: Option<BackwardScratch<B::Buffer>>,
+    /// What the adapters of one layer after the other work in.
+    pub(crate) adapters: AdapterScratch<B::Buffer>,
     /// Embeddings on the host, where something is done to them there.
     pub(crate) embeddings: Vec<f32>,
 }
@@ -123,7 +135,7 @@ impl ActivationPlan {
         layers: &[Checkpointing],
     ) -> Self {
         let (c, ranks) = (&decoder.config, decoder.layer_ranks());
-        let widths = Widths::of(c);
+        let (widths, adapters) = (Widths::of(c), decoder.adapter_widths());
         let modes = || modes(c, layers);
         let (attention, mlp) = (
             modes().filter(|mode| mode.keeps_attention()).count(),
@@ -133,19 +145,21 @@ impl ActivationPlan {
         let kept = (c.layers + 1) * c.hidden_size
             + attention * widths.attention
             + mlp * widths.mlp
-            + c.layers * ranks
+            + c.layers * (ranks + adapters.outputs)
             + 1;
         let shared = spare(attention, widths.attention)
             + spare(mlp, widths.mlp)
             + c.hidden_size
             + c.intermediate_size
             + widths.backward
-            + ranks;
+            + ranks
+            + adapters.scratch();
         let rows = crate::backward::loss_chunk(c.vocab_size).min(labels);
+        let (head_rank, _) = decoder.end_ranks();
         ActivationPlan {
             kept: kept * tokens * size_of::<f32>(),
-            shared: shared * tokens * size_of::<f32>(),
-            logits: rows * (c.vocab_size + 2 * c.hidden_size + 3) * size_of::<f32>(),
+            shared: (shared * tokens + decoder.squares.len()) * size_of::<f32>(),
+            logits: rows * (c.vocab_size + 2 * (c.hidden_size + head_rank) + 3) * size_of::<f32>(),
         }
     }
 
@@ -209,17 +223,18 @@ impl<B: Backend> Activations<B> {
                 x_next: l + 1,
                 attention: attention.take(checkpointing.keeps_attention()),
                 mlp: mlp.take(checkpointing.keeps_mlp()),
-                t: l,
+                adapters: l,
                 checkpointing,
             })
             .collect();
         let rooms = Rooms { decoder, capacity };
-        let mut activations = rooms.allocate(layers, [c.layers + 1, attention.count, mlp.count, c.layers])?;
+        let counts = [c.layers + 1, attention.count, mlp.count, c.layers];
+        let mut activations = rooms.allocate(layers, counts, true)?;
         activations.backward = Some(rooms.backward()?);
         Ok(activations)
     }
 
-    /// Memory for forward passes on batches of up to `capacity` tokens.
+    /// Memory for forward passes on batches of up to `capacity` tokens, of an adapter that is not trained meanwhile.
     ///
     /// # Errors
     /// When the device has no room.
@@ -229,11 +244,11 @@ impl<B: Backend> Activations<B> {
             x_next: (l + 1) % 2,
             attention: 0,
             mlp: 0,
-            t: 0,
+            adapters: 0,
             checkpointing: Checkpointing::None,
         };
         let layers = (0..decoder.config.layers).map(place).collect();
-        Rooms { decoder, capacity }.allocate(layers, [2, 1, 1, 1])
+        Rooms { decoder, capacity }.allocate(layers, [2, 1, 1, 1], false)
     }
 
     /// Tokens that a batch may have.
@@ -251,6 +266,11 @@ impl<B: Backend> Activations<B> {
         &mut self.x[0]
     }
 
+    /// As [`Activations::first`], and what the adapters work in.
+    pub(crate) fn first_and_adapters(&mut self) -> (&mut B::Buffer, &mut AdapterScratch<B::Buffer>) {
+        (&mut self.x[0], &mut self.adapters)
+    }
+
     /// The residual stream after the last layer, and what the norm behind it writes.
     pub(crate) fn last(&mut self) -> (&B::Buffer, &mut B::Buffer, &mut B::Buffer) {
         let last = self.layers.last().map_or(0, |place| place.x_next);
@@ -261,12 +281,17 @@ impl<B: Backend> Activations<B> {
     pub(crate) fn layer(&mut self, l: usize) -> LayerMemory<'_, B::Buffer> {
         let place = self.layers[l];
         let [x, x_next] = self.x.get_disjoint_mut([place.x, place.x_next]).expect("two of the list");
+        let of_adapters = &mut self.of_adapters[place.adapters];
         LayerMemory {
             x,
             x_next,
             attention: &mut self.attention[place.attention],
             mlp: &mut self.mlp[place.mlp],
-            t: &mut self.t[place.t],
+            adapters: AdapterForward {
+                t: &mut of_adapters.t,
+                outputs: &mut of_adapters.outputs,
+                scratch: &mut self.adapters,
+            },
             normed: &mut self.normed,
             activation: &mut self.activation,
             checkpointing: place.checkpointing,
@@ -343,21 +368,33 @@ impl<B: Backend> Rooms<'_, B> {
         })
     }
 
-    /// So many residual streams, memories of the attention and of the rest, and inner values of adapters.
-    fn allocate(&self, layers: Vec<Place>, [x, attention, mlp, t]: [usize; 4]) -> Result<Activations<B>> {
+    fn adapters(&self) -> Result<AdapterActivations<B::Buffer>> {
+        Ok(AdapterActivations {
+            t: self.zeros("adapter activations", self.decoder.layer_ranks())?,
+            outputs: self.zeros("adapter activations", self.decoder.adapter_widths().outputs)?,
+        })
+    }
+
+    /// So many residual streams, memories of the attention and of the rest, and of the adapters of a layer.
+    fn allocate(
+        &self,
+        layers: Vec<Place>,
+        [x, attention, mlp, adapters]: [usize; 4],
+        training: bool,
+    ) -> Result<Activations<B>> {
         let c = &self.decoder.config;
-        let ranks = self.decoder.layer_ranks();
         Ok(Activations {
             capacity: self.capacity,
             layers,
             x: (0..x).map(|_| self.zeros("residual stream", c.hidden_size)).collect::<Result<_>>()?,
             attention: (0..attention).map(|_| self.attention()).collect::<Result<_>>()?,
             mlp: (0..mlp).map(|_| self.mlp()).collect::<Result<_>>()?,
-            t: (0..t).map(|_| self.zeros("adapter activations", ranks)).collect::<Result<_>>()?,
+            of_adapters: (0..adapters).map(|_| self.adapters()).collect::<Result<_>>()?,
             normed: self.zeros("norms", c.hidden_size)?,
             final_rstd: self.zeros("norms", 1)?,
             activation: self.zeros("gated activation", c.intermediate_size)?,
             backward: None,
+            adapters: self.decoder.adapter_scratch(self.capacity, training)?,
             embeddings: Vec::new(),
         })
     }
@@ -371,7 +408,7 @@ mod tests {
     use compute::cpu::CpuBuffer;
 
     use super::*;
-    use crate::{Family, Features, LoraConfig, RandomStart, Trainable};
+    use crate::{Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
 
     /// Values in all buffers of the activations: the `t` of the backward is counted with them.
     fn allocated(a: &Activations<Cpu>) -> usize {
@@ -385,7 +422,11 @@ mod tests {
         let b = a.backward.as_ref().unwrap();
         let backward = [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt];
         let single = backward.into_iter().chain([&a.normed, &a.final_rstd, &a.activation]);
-        single.chain(&a.x).chain(&a.t).map(|buffer| buffer.len()).sum::<usize>()
+        let own = &a.adapters;
+        let scratch =
+            [&own.masked, &own.norms, &own.d_outputs, &own.anchored, &own.embedded, &own.d_embedded];
+        let kept = a.of_adapters.iter().flat_map(|kept| [&kept.t, &kept.outputs]);
+        single.chain(&a.x).chain(scratch).chain(kept).map(|buffer| buffer.len()).sum::<usize>()
             + a.attention.iter().map(attention).sum::<usize>()
             + a.mlp.iter().map(mlp).sum::<usize>()
     }
@@ -409,13 +450,25 @@ mod tests {
                 tie_word_embeddings: true,
                 features: Features::of(family),
             };
-            let trainable = Trainable::Lora { config: LoraConfig::all(2, 4.0), seed: 1 };
-            let start = RandomStart::new(config.clone(), 1);
-            let decoder = Decoder::new(Arc::new(Cpu::new(1)), config, &start, &trainable).unwrap();
-            for layers in [&[][..], &[None, Attention, Full], &[Full; 3], &[Attention; 3]] {
-                let plan = ActivationPlan::new(&decoder, (7, 5), layers);
-                let activations = Activations::for_checkpointed_training(&decoder, 7, layers).unwrap();
-                assert_eq!(plan.kept + plan.shared, 4 * allocated(&activations), "{family:?} {layers:?}");
+            let plain = LoraConfig::all(2, 4.0);
+            let some = vec!["q_proj".into(), "down_proj".into(), "embed_tokens".into(), "lm_head".into()];
+            let adapters = [
+                LoraConfig { dropout: 0.1, dora: true, ..plain.clone() },
+                LoraConfig { init: InitLoraWeights::Pissa { passes: Some(1) }, ..plain.clone() },
+                LoraConfig { targets: some, dropout: 0.1, ..plain.clone() },
+                plain,
+            ];
+            for adapter in adapters {
+                let trainable = Trainable::Lora { config: adapter, seed: 1 };
+                let start = RandomStart::new(config.clone(), 1);
+                let device = Arc::new(Cpu::new(1));
+                let decoder = Decoder::new(device, config.clone(), &start, &trainable).unwrap();
+                for layers in [&[][..], &[None, Attention, Full], &[Full; 3], &[Attention; 3]] {
+                    let plan = ActivationPlan::new(&decoder, (7, 5), layers);
+                    let activations = Activations::for_checkpointed_training(&decoder, 7, layers).unwrap();
+                    let what = format!("{family:?} {trainable:?} {layers:?}");
+                    assert_eq!(plan.kept + plan.shared, 4 * allocated(&activations), "{what}");
+                }
             }
         }
     }

@@ -2,13 +2,16 @@
 
 use compute::{
     AttentionBackward, Backend, DeviceBuffer, HeadNormBackward, RmsNormBackward, Segment, TokenLoss,
-    TokenLossOutput, View,
+    TokenLossOutput, View, ViewMut,
 };
 
 use crate::activations::{AttentionActivations, BackwardScratch, KeptNorm, LayerMemory, MlpActivations};
+use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch};
+use crate::decoder::Layer;
 use crate::forward::Tokens;
 use crate::projection::{Backward, Projection};
 use crate::vector::Vector;
+use crate::vocabulary::End;
 use crate::{Activations, Decoder};
 
 /// The labelled positions of a batch.
@@ -35,7 +38,7 @@ impl<B: Backend> Decoder<B> {
     pub fn loss(&self, labels: Labels<'_>, tokens: usize, activations: &Activations<B>) -> TokenLossOutput {
         self.backend.token_loss(TokenLoss {
             hidden: activations.hidden(tokens),
-            head: self.head().matrix(&self.parameters.values),
+            head: self.head_linear(activations.adapters.on),
             rows: labels.rows,
             labels: labels.labels,
             weights: labels.weights,
@@ -43,6 +46,7 @@ impl<B: Backend> Decoder<B> {
             softcap: self.config.features.logit_softcap,
             d_hidden: None,
             d_head: None,
+            d_adapter: None,
         })
     }
 
@@ -61,33 +65,62 @@ impl<B: Backend> Decoder<B> {
     ) -> TokenLossOutput {
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
         let mut scratch = activations.backward.take().expect("activations were made for inference");
-        let head = self.head();
+        let (d_head, d_adapter) = self.head_gradient(gradients);
         let output = self.backend.token_loss(TokenLoss {
             hidden: activations.hidden(count),
-            head: head.matrix(&self.parameters.values),
+            head: self.head_linear(true),
             rows: labels.rows,
             labels: labels.labels,
             weights: labels.weights,
             chunk: loss_chunk(self.config.vocab_size),
             softcap: self.config.features.logit_softcap,
             d_hidden: Some(scratch.d_normed.view_mut(0, count, h)),
-            d_head: head.gradient(gradients),
+            d_head,
+            d_adapter,
         });
         self.backend.fill(&mut scratch.dx, 0, count * h, 0.0);
         let (x, _, rstd) = activations.last();
         let d_normed = scratch.d_normed.view(0, count, h);
         self.pre_norm_backward(&mut scratch.dx, (self.final_norm, &mut *gradients), d_normed, (x, rstd));
-        for l in (0..self.config.layers).rev() {
+        for l in (self.lowest_trained()..self.config.layers).rev() {
             let mut memory = activations.layer(l);
             self.recompute(l, tokens, segments, &mut memory);
             self.layer_backward(l, (tokens, segments), memory, &mut scratch, gradients);
         }
-        if let Some(d_table) = self.embedding.gradient(gradients) {
-            let scale = self.config.embedding_scale();
-            self.backend.embed_backward(d_table, tokens.ids, scratch.dx.view(0, count, h), scale);
+        if self.trains_embedding() {
+            let AdapterScratch { embedded, d_embedded, .. } = &mut activations.adapters;
+            self.embed_backward(tokens, &scratch.dx, (embedded, d_embedded), gradients);
         }
         activations.backward = Some(scratch);
         output
+    }
+
+    /// The layer down to which the gradient must reach.
+    fn lowest_trained(&self) -> usize {
+        let adapted =
+            |layer: &Layer<B>| layer.projections().iter().any(|projection| projection.adapter.is_some());
+        match self.adapter {
+            Some(_) if !self.trains_embedding() => {
+                self.layers.iter().position(adapted).unwrap_or(self.config.layers)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Where the gradients of the head and of its adapter go, which are never both there.
+    #[allow(clippy::type_complexity, reason = "two views of one kind")]
+    fn head_gradient<'a>(
+        &self,
+        gradients: &'a mut B::Buffer,
+    ) -> (Option<ViewMut<'a, B::Buffer>>, Option<ViewMut<'a, B::Buffer>>) {
+        let (rows, cols) = (self.config.vocab_size, self.config.hidden_size);
+        match self.ends.head {
+            End { copy: Some(offset), .. } => (Some(gradients.view_mut(offset, rows, cols)), None),
+            End { adapter: Some(own), .. } => {
+                (None, Some(gradients.view_mut(own.a, 1, own.rank * (cols + rows))))
+            }
+            _ => (self.head().gradient(gradients), None),
+        }
     }
 
     /// Adds to `dx` what comes through the norm of the residual stream before a layer's part.
@@ -142,28 +175,30 @@ impl<B: Backend> Decoder<B> {
         let (layer, backend, values) = (&self.layers[l], &*self.backend, &self.parameters.values);
         let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
-        let LayerMemory { x, attention, mlp, t, normed, activation, .. } = memory;
+        let LayerMemory { x, attention, mlp, adapters, normed, activation, .. } = memory;
         let AttentionActivations { qkv, output, log_sum_exp, .. } = attention;
         let MlpActivations { x_mid, gate_up, .. } = mlp;
+        let AdapterForward { t, outputs, scratch: of_adapters } = adapters;
         let BackwardScratch { dx, d_branch, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
+        let adapters = &mut AdapterBackward { t, dt, outputs, scratch: of_adapters };
 
         let branch = (layer.mlp_post_norm, &mlp.branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
-        layer.down.backward_input(backend, &mut run, t, dt, Some(d_activation));
+        layer.down.backward_input(backend, &mut run, adapters, Some(d_activation));
         backend.gated_activation_backward(
             gate_up.view_mut(0, count, 2 * i),
             activation.view_mut(0, count, i),
             d_activation.view(0, count, i),
             c.features.activation,
         );
-        layer.down.backward_weight(backend, &mut run, dt, activation.view(0, count, i));
+        layer.down.backward_weight(backend, &mut run, adapters, activation.view(0, count, i));
         self.bias_backward(&layer.down, &mut run);
 
         self.pre_norm(normed, &mut mlp.rstd, (x_mid, count), layer.mlp_norm);
         let mut run = Backward { values, gradients, dy: gate_up.view(0, count, 2 * i) };
-        layer.gate_up.backward_input(backend, &mut run, t, dt, Some(d_normed));
-        layer.gate_up.backward_weight(backend, &mut run, dt, normed.view(0, count, h));
+        layer.gate_up.backward_input(backend, &mut run, adapters, Some(d_normed));
+        layer.gate_up.backward_weight(backend, &mut run, adapters, normed.view(0, count, h));
         self.bias_backward(&layer.gate_up, &mut run);
         let (gain, d_normed_rows) = ((layer.mlp_norm, &mut *gradients), d_normed.view(0, count, h));
         self.pre_norm_backward(dx, gain, d_normed_rows, (x_mid, &mlp.rstd));
@@ -171,8 +206,8 @@ impl<B: Backend> Decoder<B> {
         let branch = (layer.attention_post_norm, &mlp.attention_branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
-        layer.out.backward_input(backend, &mut run, t, dt, Some(d_attention));
-        layer.out.backward_weight(backend, &mut run, dt, output.view(0, count, shape.q_width()));
+        layer.out.backward_input(backend, &mut run, adapters, Some(d_attention));
+        layer.out.backward_weight(backend, &mut run, adapters, output.view(0, count, shape.q_width()));
         self.bias_backward(&layer.out, &mut run);
         backend.attention_backward(AttentionBackward {
             shape,
@@ -197,11 +232,10 @@ impl<B: Backend> Decoder<B> {
         }
 
         self.pre_norm(normed, &mut attention.rstd, (x, count), layer.attention_norm);
-        // Below the first layer nothing is trained unless everything is.
-        let needs_input = l > 0 || self.embedding.gradient(gradients).is_some();
+        let needs_input = l > self.lowest_trained() || self.trains_embedding();
         let mut run = Backward { values, gradients, dy: d_qkv.view(0, count, shape.qkv_width()) };
-        layer.qkv.backward_input(backend, &mut run, t, dt, needs_input.then_some(&mut *d_normed));
-        layer.qkv.backward_weight(backend, &mut run, dt, normed.view(0, count, h));
+        layer.qkv.backward_input(backend, &mut run, adapters, needs_input.then_some(&mut *d_normed));
+        layer.qkv.backward_weight(backend, &mut run, adapters, normed.view(0, count, h));
         self.bias_backward(&layer.qkv, &mut run);
         if needs_input {
             let (gain, d_normed) = ((layer.attention_norm, gradients), d_normed.view(0, count, h));

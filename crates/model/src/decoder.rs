@@ -5,11 +5,13 @@ use std::sync::Arc;
 use compute::{Backend, DeviceBuffer};
 use formats::quant::QuantizedMatrix;
 
-use crate::lora::{LoraConfig, Trainable};
+use crate::adapter_start::AdapterPlace;
+use crate::lora::{Adapters, EMBEDDING, HEAD, LoraConfig, Trainable};
 use crate::parameters::{Layout, Parameters};
-use crate::projection::{GroupAdapter, Module, ModuleAdapter, Projection, Stored, Table};
+use crate::projection::{Module, Projection, Stored, Table};
 use crate::vector::{Place, Vector};
-use crate::weights::{StoredTensor, TensorSource, expect, expect_shape};
+use crate::vocabulary::{Ends, embedding_end, head_end};
+use crate::weights::{TensorSource, expect, expect_shape};
 use crate::{Config, Error, Result};
 
 /// One layer.
@@ -36,7 +38,7 @@ impl<B: Backend> Layer<B> {
     }
 
     /// The gains, each with its path below the layer.
-    fn gains(&self) -> impl Iterator<Item = (&'static str, Vector)> {
+    pub(crate) fn gains(&self) -> impl Iterator<Item = (&'static str, Vector)> {
         let names = NormNames::of(self.mlp_post_norm.is_some());
         let heads = self.qk_norm.map(|v| (v.slice(0, 1, v.cols), v.slice(v.cols, 1, v.cols)));
         [
@@ -83,49 +85,31 @@ pub struct Decoder<B: Backend> {
     pub(crate) embedding: Table<B>,
     /// `None`: tied to the embedding.
     pub(crate) head: Option<Table<B>>,
+    /// What of these two is trained beside an adapter.
+    pub(crate) ends: Ends,
     pub(crate) layers: Vec<Layer<B>>,
     pub(crate) final_norm: Vector,
     /// The frozen gains and biases.
     pub(crate) vectors: B::Buffer,
     pub(crate) rope: B::Buffer,
     pub(crate) positions: usize,
+    /// With DoRA, the squared lengths of the rows of all weights that carry an adapter.
+    pub(crate) squares: B::Buffer,
     pub(crate) adapter: Option<LoraConfig>,
     /// The trainable values.
     pub parameters: Parameters<B>,
 }
 
-/// A part of a decoder that is a tensor on disk.
-pub(crate) enum ModelPart<'a, B: Backend> {
-    Table(&'a Table<B>),
-    Vector(Vector),
-    Module(&'a Projection<B>, &'a Module<B>),
-}
-
-impl<B: Backend> ModelPart<'_, B> {
-    pub(crate) fn shape(&self) -> Vec<usize> {
-        match self {
-            ModelPart::Table(table) => vec![table.rows, table.cols],
-            ModelPart::Vector(vector) => vec![vector.cols],
-            ModelPart::Module(_, module) => vec![module.weight.rows, module.weight.cols],
-        }
-    }
-}
-
-impl<B: Backend> Clone for ModelPart<'_, B> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<B: Backend> Copy for ModelPart<'_, B> {}
-
 /// Builds a decoder tensor by tensor, so that only one is in memory twice.
-struct Builder<'a, B: Backend> {
-    backend: &'a B,
+pub(crate) struct Builder<'a, B: Backend> {
+    pub(crate) backend: &'a B,
     source: &'a dyn TensorSource,
     trainable: &'a Trainable,
-    layout: Layout,
+    pub(crate) adapters: Adapters,
+    pub(crate) layout: Layout,
     vectors: Vec<f32>,
+    /// See [`Decoder::squares`].
+    pub(crate) squares: Vec<f32>,
 }
 
 impl<B: Backend> Builder<'_, B> {
@@ -180,15 +164,16 @@ impl<B: Backend> Builder<'_, B> {
         self.vector(&format!("model.layers.{layer}.{name}.weight"), cols)
     }
 
-    /// The group of `modules` (name, rows) that read the same `input`; `ranks` counts the layer's ranks so far.
+    /// The group of `modules` (name, rows) that read the same `input` in the layer at `place`.
     fn projection(
         &mut self,
-        layer: usize,
         modules: &[(&'static str, usize)],
         (input, bias): (usize, bool),
-        ranks: &mut usize,
+        place: &mut AdapterPlace,
     ) -> Result<Projection<B>> {
-        let mut group = Projection { modules: Vec::new(), adapter: None, bias: None, input, output: 0 };
+        let layer = place.layer;
+        let (adapter, anchor) = (None, None);
+        let mut group = Projection { modules: Vec::new(), adapter, anchor, bias: None, input, output: 0 };
         for &(name, rows) in modules {
             let weight = self.table(&format!("model.layers.{layer}.{name}.weight"), rows, input)?;
             group.modules.push(Module { name, weight, column: group.output, adapter: None });
@@ -201,44 +186,9 @@ impl<B: Backend> Builder<'_, B> {
             group.bias.get_or_insert(own.slice(0, 1, group.output));
         }
         if let Trainable::Lora { config, seed } = self.trainable {
-            self.adapters(layer, &mut group, config, *seed, ranks);
+            self.adapters(&mut group, (config, *seed), place)?;
         }
         Ok(group)
-    }
-
-    fn adapters(
-        &mut self,
-        layer: usize,
-        group: &mut Projection<B>,
-        config: &LoraConfig,
-        seed: u64,
-        ranks: &mut usize,
-    ) {
-        let rank = config.rank;
-        let targeted: Vec<usize> = (0..group.modules.len())
-            .filter(|&i| config.targets(group.modules[i].name.rsplit('.').next().unwrap_or_default()))
-            .collect();
-        if targeted.is_empty() {
-            return;
-        }
-        let path = |name: &str, side: &str| format!("model.layers.{layer}.{name}.lora_{side}.weight");
-        // PEFT's start: kaiming_uniform with a = sqrt(5), which is uniform in ±1/sqrt(K).
-        let bound = 1.0 / (group.input as f32).sqrt();
-        let mut a = Vec::new();
-        for &i in &targeted {
-            let name = path(group.modules[i].name, "A");
-            let values: Vec<f32> = crate::random::uniform(seed, &name, bound, rank * group.input).collect();
-            a.push(self.layout.push(name, rank, group.input, values));
-        }
-        for (order, &i) in targeted.iter().enumerate() {
-            let module = &mut group.modules[i];
-            let rows = module.weight.rows;
-            let b = self.layout.push(path(module.name, "B"), rows, rank, vec![0.0; rows * rank]);
-            module.adapter = Some(ModuleAdapter { b, column: order * rank, rank });
-        }
-        let total = rank * targeted.len();
-        group.adapter = Some(GroupAdapter { a: a[0], rank: total, scale: config.scale(), column: *ranks });
-        *ranks += total;
     }
 }
 
@@ -253,18 +203,32 @@ impl<B: Backend> Decoder<B> {
         source: &dyn TensorSource,
         trainable: &Trainable,
     ) -> Result<Self> {
-        if let Trainable::Lora { config: lora, .. } = trainable {
-            check_lora(lora)?;
-        }
-        let mut builder =
-            Builder { backend: &*backend, source, trainable, layout: Layout::default(), vectors: Vec::new() };
+        let mut builder = Builder {
+            backend: &*backend,
+            source,
+            trainable,
+            adapters: match trainable {
+                Trainable::Lora { config: lora, .. } => lora.resolve(&config)?,
+                _ => Adapters::default(),
+            },
+            layout: Layout::default(),
+            vectors: Vec::new(),
+            squares: Vec::new(),
+        };
         let (h, i, a, f) =
             (config.hidden_size, config.intermediate_size, config.attention(), &config.features);
         let names = NormNames::of(f.post_norms);
         let embedding = builder.table("model.embed_tokens.weight", config.vocab_size, h)?;
+        let mut ends = Ends::default();
+        let shape = (config.vocab_size, h);
+        if let Trainable::Lora { config: lora, seed } = trainable {
+            let wanted = (lora, *seed, builder.adapters.of(EMBEDDING));
+            let values = || stored_values(&*backend, &embedding);
+            ends.embedding = embedding_end(&mut builder.layout, wanted, shape, values);
+        }
         let mut layers = Vec::with_capacity(config.layers);
         for l in 0..config.layers {
-            let ranks = &mut 0;
+            let place = &mut AdapterPlace { layer: l, ranks: 0, outputs: 0 };
             let qkv = [
                 ("self_attn.q_proj", a.q_width()),
                 ("self_attn.k_proj", a.kv_width()),
@@ -274,7 +238,7 @@ impl<B: Backend> Decoder<B> {
             let gate_up = [("mlp.gate_proj", i), ("mlp.up_proj", i)];
             layers.push(Layer {
                 attention_norm: builder.gain(l, names.attention, h)?,
-                qkv: builder.projection(l, &qkv, (h, f.qkv_bias), ranks)?,
+                qkv: builder.projection(&qkv, (h, f.qkv_bias), place)?,
                 qk_norm: match f.qk_norm {
                     true => {
                         let queries = builder.gain(l, Q_NORM, config.head_dim)?;
@@ -283,14 +247,14 @@ impl<B: Backend> Decoder<B> {
                     }
                     false => None,
                 },
-                out: builder.projection(l, &out, (a.q_width(), f.out_bias), ranks)?,
+                out: builder.projection(&out, (a.q_width(), f.out_bias), place)?,
                 attention_post_norm: match f.post_norms {
                     true => Some(builder.gain(l, names.attention_post, h)?),
                     false => None,
                 },
                 mlp_norm: builder.gain(l, names.mlp, h)?,
-                gate_up: builder.projection(l, &gate_up, (h, f.mlp_bias), ranks)?,
-                down: builder.projection(l, &down, (i, f.mlp_bias), ranks)?,
+                gate_up: builder.projection(&gate_up, (h, f.mlp_bias), place)?,
+                down: builder.projection(&down, (i, f.mlp_bias), place)?,
                 mlp_post_norm: match f.post_norms {
                     true => Some(builder.gain(l, names.mlp_post, h)?),
                     false => None,
@@ -302,7 +266,14 @@ impl<B: Backend> Decoder<B> {
             true => None,
             false => Some(builder.table("lm_head.weight", config.vocab_size, h)?),
         };
-        let Builder { layout, vectors: values, .. } = builder;
+        if let Trainable::Lora { config: lora, seed } = trainable {
+            let wanted = (lora, *seed, builder.adapters.of(HEAD));
+            let values = || stored_values(&*backend, head.as_ref().unwrap_or(&embedding));
+            ends.head = head_end(&mut builder.layout, wanted, shape, values);
+        }
+        let Builder { layout, vectors: values, squares: squared, .. } = builder;
+        let mut squares = backend.zeros("weight norms", squared.len())?;
+        backend.write(&mut squares, 0, &squared);
         let mut vectors = backend.zeros("norm gains and biases", values.len())?;
         backend.write(&mut vectors, 0, &values);
         let positions = config.max_positions.min(MAX_TABLE_POSITIONS);
@@ -318,11 +289,13 @@ impl<B: Backend> Decoder<B> {
             config,
             embedding,
             head,
+            ends,
             layers,
             final_norm,
             vectors,
             rope,
             positions,
+            squares,
             adapter,
             parameters,
         })
@@ -348,7 +321,8 @@ impl<B: Backend> Decoder<B> {
         self.positions
     }
 
-    /// Bytes of what is not trained: frozen weights in their storage type, gains and biases, the rotary table.
+    /// Bytes of what is not trained: frozen weights in their storage type, gains and biases, the rotary table, what
+    /// PiSSA takes off the base, and the lengths that DoRA starts from.
     pub fn weight_bytes(&self) -> usize {
         let tables = self.modules().map(|(_, _, module)| &module.weight);
         let tables = tables.chain([&self.embedding]).chain(&self.head);
@@ -356,17 +330,21 @@ impl<B: Backend> Decoder<B> {
             Stored::Frozen(weight) => self.backend.weight_bytes(weight),
             Stored::Trained(_) => 0,
         };
-        tables.map(bytes).sum::<usize>() + (self.vectors.len() + self.rope.len()) * size_of::<f32>()
+        let anchors = self.layers.iter().flat_map(Layer::projections).filter_map(|p| p.anchor.as_ref());
+        let anchors = anchors.flat_map(|anchor| anchor.ups.iter().chain([&anchor.down]));
+        tables.map(bytes).sum::<usize>()
+            + anchors.map(|side| self.backend.weight_bytes(side)).sum::<usize>()
+            + (self.vectors.len() + self.rope.len() + self.squares.len()) * size_of::<f32>()
     }
 
     pub(crate) fn head(&self) -> &Table<B> {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// Sum of the ranks of a layer's adapters: the width of its `t`.
+    /// Sum of the ranks of a layer's adapters, of the layer with most of them: the width of `t`.
     pub(crate) fn layer_ranks(&self) -> usize {
         let ranks = |layer: &Layer<B>| layer.projections().iter().filter_map(|p| Some(p.adapter?.rank)).sum();
-        self.layers.first().map_or(0, ranks)
+        self.layers.iter().map(ranks).max().unwrap_or(0)
     }
 
     /// Every linear layer of the layers, with its number: for merging and saving.
@@ -387,86 +365,15 @@ impl<B: Backend> Decoder<B> {
             }
         }
     }
+}
 
-    /// All weights under their Hugging Face names, adapters merged: `W + s B A`, computed in f64 and rounded once.
-    pub fn merged(&self) -> impl Iterator<Item = (String, StoredTensor)> {
-        self.parts().map(|(name, part)| (name, self.stored(part, true)))
-    }
-
-    /// The base's weights under their Hugging Face names, adapters left out.
-    pub fn base(&self) -> impl Iterator<Item = (String, StoredTensor)> {
-        self.parts().map(|(name, part)| (name, self.stored(part, false)))
-    }
-
-    /// Everything that has a name, in the order of the computation by kinds.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (String, ModelPart<'_, B>)> {
-        let norms = self.layers.iter().enumerate().flat_map(|(l, layer)| {
-            layer
-                .gains()
-                .map(move |(name, gain)| (format!("model.layers.{l}.{name}.weight"), ModelPart::Vector(gain)))
-        });
-        let biases = self.modules().filter_map(|(l, group, module)| {
-            let own = group.bias?.slice(module.column, 1, module.weight.rows);
-            Some((format!("model.layers.{l}.{}.bias", module.name), ModelPart::Vector(own)))
-        });
-        let modules = self.modules().map(|(l, group, module)| {
-            (format!("model.layers.{l}.{}.weight", module.name), ModelPart::Module(group, module))
-        });
-        std::iter::once(("model.embed_tokens.weight".to_owned(), ModelPart::Table(&self.embedding)))
-            .chain(norms)
-            .chain(modules)
-            .chain(biases)
-            .chain(std::iter::once(("model.norm.weight".to_owned(), ModelPart::Vector(self.final_norm))))
-            .chain(self.head.iter().map(|head| ("lm_head.weight".to_owned(), ModelPart::Table(head))))
-    }
-
-    fn stored(&self, part: ModelPart<'_, B>, merge: bool) -> StoredTensor {
-        StoredTensor::from_f32(part.shape(), &self.part_values(part, merge))
-    }
-
-    /// The values of a part, its adapter merged or left out.
-    pub(crate) fn part_values(&self, part: ModelPart<'_, B>, merge: bool) -> Vec<f32> {
-        match part {
-            ModelPart::Table(table) => self.table_values(table),
-            ModelPart::Vector(vector) => self.vector_values(vector),
-            ModelPart::Module(group, module) if merge => self.merged_values(group, module),
-            ModelPart::Module(_, module) => self.table_values(&module.weight),
-        }
-    }
-
-    fn merged_values(&self, group: &Projection<B>, module: &Module<B>) -> Vec<f32> {
-        let mut values = self.table_values(&module.weight);
-        let (Some(adapter), Some(group_adapter)) = (module.adapter, group.adapter) else { return values };
-        let (rows, cols, rank) = (module.weight.rows, module.weight.cols, adapter.rank);
-        let (mut a, mut b) = (vec![0.0; rank * cols], vec![0.0; rows * rank]);
-        let trained = &self.parameters.values;
-        self.backend.read(trained, group_adapter.a + adapter.column * cols, &mut a);
-        self.backend.read(trained, adapter.b, &mut b);
-        for (row, b) in values.chunks_exact_mut(cols).zip(b.chunks_exact(rank)) {
-            for (j, w) in row.iter_mut().enumerate() {
-                let delta: f64 = (0..rank).map(|r| f64::from(b[r]) * f64::from(a[r * cols + j])).sum();
-                *w = (f64::from(*w) + f64::from(group_adapter.scale) * delta) as f32;
-            }
-        }
-        values
+/// The values of a table of the base.
+fn stored_values<B: Backend>(backend: &B, table: &Table<B>) -> Vec<f32> {
+    match &table.stored {
+        Stored::Frozen(weight) => backend.read_weight(weight),
+        Stored::Trained(_) => unreachable!("beside an adapter the base is frozen"),
     }
 }
 
 /// A longer table than anyone trains on here would only cost memory.
 const MAX_TABLE_POSITIONS: usize = 32_768;
-
-fn check_lora(lora: &LoraConfig) -> Result<()> {
-    if lora.rank == 0 {
-        return Err(Error::Adapter("the rank is 0".into()));
-    }
-    if lora.targets.is_empty() {
-        return Err(Error::Adapter("no projection is targeted".into()));
-    }
-    for target in &lora.targets {
-        if !crate::lora::PROJECTIONS.contains(&target.as_str()) {
-            let known = crate::lora::PROJECTIONS.join(", ");
-            return Err(Error::Adapter(format!("{target} is no projection (known: {known})")));
-        }
-    }
-    Ok(())
-}

@@ -1,20 +1,24 @@
 //! Decoders from and to disk: bases with PEFT adapters, and Hugging Face folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use compute::{Backend, DType};
 use formats::gguf::AdapterFile;
-use formats::peft::{self, Part, TargetModules};
+use formats::peft::{self, Part, Patterns, TargetModules, names_module};
 use formats::safetensors::{TensorShape, write_with};
 use formats::{AdapterConfig, Dtype, TensorBytes};
 
-use crate::decoder::ModelPart;
 use crate::gguf_adapter;
-use crate::lora::{LoraConfig, PROJECTIONS, Trainable};
+use crate::lora::{InitLoraWeights, LoraConfig, PROJECTIONS, Trainable, module_paths};
+use crate::projection::{Module, Projection};
+use crate::tensors::{LowRank, ModelPart};
 use crate::weights::{Quantize, QuantizeOnLoad, encode};
-use crate::{Base, Decoder, Error, Parameter, Result, read_range};
+use crate::{Base, Config, Decoder, Error, Parameter, Result};
+
+/// A shape and its values.
+type Shaped = (Vec<usize>, Vec<f32>);
 
 impl<B: Backend> Decoder<B> {
     /// Loads the decoder in the Hugging Face folder or GGUF file `path`.
@@ -61,21 +65,28 @@ impl<B: Backend> Decoder<B> {
             return Self::load_with_gguf_adapter(backend, path, adapter, quantize);
         }
         let (settings, file) = peft::read(adapter)?;
-        let config = lora_config(&settings, file.names())?;
+        let config = lora_config(&settings, file.names(), Base::open(path)?.config())?;
         let trainable = Trainable::Lora { config, seed: 0 };
         let mut decoder = Decoder::load_as(backend, path, &trainable, quantize)?;
         let mut used = 0;
         for parameter in decoder.parameters.list.clone() {
-            let name = peft_name(&parameter.name);
+            let name = peft_name(&parameter);
             let (_, shape) = file.info(&name)?;
             if shape != parameter.shape() {
                 let (expected, got) = (parameter.shape(), shape.to_vec());
                 let origin = file.path().display().to_string();
                 return Err(Error::TensorShape { origin, tensor: name, expected, got });
             }
-            let values = file.f32(&name)?;
+            let values = parameter.from_disk(file.f32(&name)?);
             decoder.backend.write(&mut decoder.parameters.values, parameter.offset, &values);
             used += 1;
+        }
+        for name in file.names() {
+            // PEFT saves the base below the adapter of an embedding or head beside it.
+            if let Some((module, Part::Base)) = peft::parse_tensor_name(name) {
+                decoder.check_base(module, &file.f32(name)?)?;
+                used += 1;
+            }
         }
         let stray = file.names().count() - used;
         if stray > 0 {
@@ -106,14 +117,30 @@ impl<B: Backend> Decoder<B> {
     /// When there is no adapter, or the system refuses.
     pub fn save_adapter(&self, dir: &Path, base: &str) -> Result<()> {
         let Some(lora) = &self.adapter else { return Err(Error::Adapter("this model has none".into())) };
+        // PiSSA's is saved as PEFT converts it: a plain adapter of twice the rank, which carries along the part that was
+        // taken off the base, and so fits the base as it is.
+        let lora = &if lora.init.is_pissa() { lora.doubled() } else { lora.clone() };
         let mut settings = AdapterConfig::new(lora.rank, f64::from(lora.alpha), lora.targets.clone());
         settings.use_rslora = lora.rslora;
+        settings.use_dora = lora.dora;
+        settings.modules_to_save = (!lora.modules_to_save.is_empty()).then(|| lora.modules_to_save.clone());
+        settings.lora_dropout = lora.dropout;
+        settings.rank_pattern = lora.rank_pattern.clone();
+        settings.alpha_pattern =
+            lora.alpha_pattern.iter().map(|(key, alpha)| (key.clone(), f64::from(*alpha))).collect();
         settings.base_model_name_or_path = Some(base.to_owned());
-        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
-            .parameters
-            .list
-            .iter()
-            .map(|p| (peft_name(&p.name), p.shape(), self.parameter_bytes(p)))
+        let mut tensors: BTreeMap<String, Shaped> = BTreeMap::new();
+        for p in &self.parameters.list {
+            let values = p.on_disk(self.parameters.read(&self.backend, p));
+            tensors.insert(peft_name(p), (p.shape(), values));
+        }
+        for (l, group, module) in self.modules().filter(|(_, group, _)| group.anchor.is_some()) {
+            let path = format!("model.layers.{l}.{}", module.name);
+            tensors.extend(self.converted(&path, group, module));
+        }
+        let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+            .into_iter()
+            .map(|(name, (shape, values))| (name, shape, encode(&values, DType::F32)))
             .collect();
         let views: Vec<TensorBytes<'_>> = tensors
             .iter()
@@ -122,9 +149,15 @@ impl<B: Backend> Decoder<B> {
         Ok(peft::write(dir, &settings, &views)?)
     }
 
-    fn parameter_bytes(&self, parameter: &Parameter) -> Vec<u8> {
-        let values = read_range(&*self.backend, &self.parameters.values, parameter);
-        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    /// Both sides of one module's adapter under PEFT's names, as [`Decoder::low_rank`] has them.
+    fn converted(&self, path: &str, group: &Projection<B>, module: &Module<B>) -> Vec<(String, Shaped)> {
+        let Some(LowRank { a, b, .. }) = self.low_rank(group, module) else { return Vec::new() };
+        let (rows, cols) = (module.weight.rows, module.weight.cols);
+        let rank = a.len() / cols;
+        vec![
+            (peft::tensor_name(path, Part::A), (vec![rank, cols], a)),
+            (peft::tensor_name(path, Part::B), (vec![rows, rank], b)),
+        ]
     }
 
     /// Saves `config.json` and `model.safetensors`, adapters merged, in `dtype`.
@@ -139,7 +172,7 @@ impl<B: Backend> Decoder<B> {
             DType::Bf16 => ("bfloat16", Dtype::BF16),
         };
         let (tensors, parts): (Vec<TensorShape>, Vec<ModelPart<'_, B>>) = self
-            .parts()
+            .parts(true)
             .map(|(name, part)| (TensorShape { name, dtype: stored, shape: part.shape() }, part))
             .unzip();
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -147,47 +180,87 @@ impl<B: Backend> Decoder<B> {
         write_with(dir.join("model.safetensors"), &tensors, &metadata, |number, writer| {
             writer.write_all(&encode(&self.part_values(parts[number], true), dtype))
         })?;
-        let mut text = format!("{:#}", self.config.to_json(name, bos, eos));
+        let mut text = format!("{:#}", self.merged_config().to_json(name, bos, eos));
         text.push('\n');
         Ok(formats::atomic::write_atomic(dir.join("config.json"), text.as_bytes())?)
     }
 }
 
-/// PEFT's name of an adapter's parameter `model.layers.0.self_attn.q_proj.lora_A.weight`.
-fn peft_name(parameter: &str) -> String {
-    let module = |side| parameter.strip_suffix(side);
-    if let Some(module) = module(".lora_A.weight") {
-        return peft::tensor_name(module, Part::A);
-    }
-    if let Some(module) = module(".lora_B.weight") {
-        return peft::tensor_name(module, Part::B);
-    }
-    parameter.to_owned()
+/// PEFT's name of an adapter's parameter such as `model.layers.0.self_attn.q_proj.lora_A.weight`.
+pub fn peft_name(parameter: &Parameter) -> String {
+    format!("base_model.model.{}", parameter.name)
 }
 
-/// The shape of a PEFT adapter. Which projections it has is read from its tensors, since `target_modules` may be a
-/// pattern.
-fn lora_config<'a>(settings: &AdapterConfig, names: impl Iterator<Item = &'a str>) -> Result<LoraConfig> {
-    if !settings.rank_pattern.is_empty() || !settings.alpha_pattern.is_empty() {
-        return Err(Error::Adapter("rank_pattern and alpha_pattern are not supported".into()));
-    }
-    if settings.modules_to_save.as_ref().is_some_and(|m| !m.is_empty()) {
-        return Err(Error::Adapter("modules_to_save is not supported".into()));
-    }
-    let present: Vec<&str> = names.filter_map(|n| peft::parse_tensor_name(n)?.0.rsplit('.').next()).collect();
-    let targets: Vec<String> =
-        PROJECTIONS.iter().filter(|p| present.contains(*p)).map(|p| (*p).to_owned()).collect();
-    if let Some(TargetModules::Names(named)) = &settings.target_modules
-        && let Some(missing) = named.iter().find(|n| !targets.contains(n))
+/// The shape of a PEFT adapter for the decoder of `config`. Which modules it has is read from its tensors, since
+/// `target_modules` may be a pattern, and layers or modules may be excluded.
+fn lora_config<'a>(
+    settings: &AdapterConfig,
+    names: impl Iterator<Item = &'a str>,
+    config: &Config,
+) -> Result<LoraConfig> {
+    let adapter =
+        |n: &'a str| peft::parse_tensor_name(n).filter(|(_, p)| matches!(p, Part::A | Part::EmbeddingA));
+    let present: BTreeSet<&str> = names.filter_map(|n| Some(adapter(n)?.0)).collect();
+    let saved = settings.modules_to_save.as_deref().unwrap_or_default();
+    let modules = module_paths(config).filter(|module| !saved.iter().any(|name| names_module(name, module)));
+    let modules: Vec<String> = modules.collect();
+    let (adapted, plain): (Vec<String>, Vec<String>) =
+        modules.into_iter().partition(|module| present.contains(module.as_str()));
+    if let Some(TargetModules::Names(named)) =
+        settings.target_modules.as_ref().filter(|_| !settings.narrows_targets())
     {
-        return Err(Error::Adapter(format!(
-            "target {missing} has no tensors, or is no projection of a layer"
-        )));
+        let means = |name: &String, modules: &[String]| modules.iter().any(|m| names_module(name, m));
+        if let Some(missing) = named.iter().find(|name| !means(name, &adapted)) {
+            return Err(Error::Adapter(format!(
+                "target {missing} has no tensors, or is no projection of a layer"
+            )));
+        }
+        if let Some(missing) = plain.iter().find(|module| named.iter().any(|name| names_module(name, module)))
+        {
+            return Err(Error::Adapter(format!("module {missing} is targeted and has no tensors")));
+        }
     }
-    Ok(LoraConfig {
+    // By the file's names or by short ones where these mean the same modules.
+    let means_all = |names: &[String]| {
+        let named = |module: &String| names.iter().any(|name| names_module(name, module));
+        adapted.iter().all(named) && !plain.iter().any(named)
+    };
+    let short: Vec<String> = PROJECTIONS
+        .iter()
+        .chain(&["embed_tokens", "lm_head"])
+        .filter(|name| adapted.iter().any(|module| names_module(name, module)))
+        .map(|name| (*name).to_owned())
+        .collect();
+    let targets = match &settings.target_modules {
+        Some(TargetModules::Names(named)) if means_all(named) => named.clone(),
+        _ if means_all(&short) => short,
+        _ => adapted.clone(),
+    };
+    let mut lora = LoraConfig {
         rank: settings.r,
         alpha: settings.lora_alpha as f32,
         rslora: settings.use_rslora,
         targets,
-    })
+        rank_pattern: settings.rank_pattern.clone(),
+        alpha_pattern: settings
+            .alpha_pattern
+            .iter()
+            .map(|(key, alpha)| (key.clone(), *alpha as f32))
+            .collect(),
+        modules_to_save: settings.modules_to_save.clone().unwrap_or_default(),
+        dropout: settings.lora_dropout,
+        dora: settings.use_dora,
+        init: InitLoraWeights::Default,
+    };
+    // As in PEFT, a pattern that matches nothing means nothing.
+    retain_matching(&mut lora.rank_pattern, &adapted);
+    retain_matching(&mut lora.alpha_pattern, &adapted);
+    Ok(lora)
+}
+
+fn retain_matching<T: Copy>(patterns: &mut BTreeMap<String, T>, modules: &[String]) {
+    let Ok(compiled) = Patterns::new(patterns) else { return };
+    for pattern in compiled.unmatched(modules) {
+        patterns.remove(pattern);
+    }
 }

@@ -3,6 +3,7 @@
 use compute::{AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, RmsNorm, Segment, View};
 
 use crate::activations::{AttentionActivations, KeptNorm, LayerMemory, MlpActivations};
+use crate::adapters::AdapterForward;
 use crate::projection::Projection;
 use crate::vector::Vector;
 use crate::{Activations, Cache, Decoder};
@@ -25,6 +26,18 @@ pub enum Context<'a, B: Backend> {
     Cached(&'a [u32], &'a mut Cache<B>),
 }
 
+/// Changes values on the host.
+pub type Perturb<'a> = &'a mut dyn FnMut(&mut [f32]);
+
+/// What training does to a forward pass.
+#[derive(Default)]
+pub struct Training<'a> {
+    /// A key for every token, `[T]`, from which its dropout masks follow; none: nothing is dropped.
+    pub dropout_keys: &'a [u64],
+    /// Changes the embeddings `[T, H]` on the host.
+    pub perturb: Option<Perturb<'a>>,
+}
+
 impl<B: Backend> Decoder<B> {
     /// Runs the decoder up to its final norm; [`Activations::hidden`] holds the output `[T, H]`. With `adapter` off
     /// the base answers: the reference model of DPO, and the "before" of a comparison.
@@ -38,44 +51,53 @@ impl<B: Backend> Decoder<B> {
         activations: &mut Activations<B>,
         adapter: bool,
     ) {
-        self.embed(tokens, activations);
+        self.embed(tokens, activations, adapter);
         self.forward_embedded(tokens, context, activations, adapter);
     }
 
-    /// As [`Decoder::forward`], with `perturb` applied on the host to the embeddings `[T, H]`.
+    /// As [`Decoder::forward`], with what training does to it; the backward that follows takes the same masks.
     ///
     /// # Panics
-    /// As [`Decoder::forward`].
-    pub fn forward_perturbed(
+    /// As [`Decoder::forward`]; also when there are dropout keys, but not one for every token.
+    pub fn forward_training(
         &self,
         tokens: Tokens<'_>,
         context: Context<'_, B>,
         activations: &mut Activations<B>,
-        perturb: &mut dyn FnMut(&mut [f32]),
+        training: Training<'_>,
     ) {
-        self.embed(tokens, activations);
-        let mut embeddings = std::mem::take(&mut activations.embeddings);
-        embeddings.resize(tokens.ids.len() * self.config.hidden_size, 0.0);
-        self.backend.read(activations.first(), 0, &mut embeddings);
-        perturb(&mut embeddings);
-        self.backend.write(activations.first(), 0, &embeddings);
-        activations.embeddings = embeddings;
+        self.embed(tokens, activations, true);
+        let keys = training.dropout_keys;
+        assert!(keys.is_empty() || keys.len() == tokens.ids.len(), "{} dropout keys", keys.len());
+        activations.adapters.keys.extend_from_slice(keys);
+        if let Some(perturb) = training.perturb {
+            let mut embeddings = std::mem::take(&mut activations.embeddings);
+            embeddings.resize(tokens.ids.len() * self.config.hidden_size, 0.0);
+            self.backend.read(activations.first(), 0, &mut embeddings);
+            perturb(&mut embeddings);
+            self.backend.write(activations.first(), 0, &embeddings);
+            activations.embeddings = embeddings;
+        }
         self.forward_embedded(tokens, context, activations, true);
     }
 
-    fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>) {
+    fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>, adapter: bool) {
         let count = tokens.ids.len();
+        activations.adapters.keys.clear();
+        activations.adapters.on = adapter;
         let capacity = activations.capacity();
         assert!(count <= capacity, "{count} tokens in memory for {capacity}");
         let h = self.config.hidden_size;
-        let values = &self.parameters.values;
-        let table = self.embedding.matrix(values);
         self.backend.embed(
             activations.first().view_mut(0, count, h),
             tokens.ids,
-            table,
+            self.embedding_matrix(adapter),
             self.config.embedding_scale(),
         );
+        if adapter {
+            let (x, scratch) = activations.first_and_adapters();
+            self.embed_adapter(x, tokens.ids, &mut scratch.embedded);
+        }
     }
 
     fn forward_embedded(
@@ -86,6 +108,9 @@ impl<B: Backend> Decoder<B> {
         adapter: bool,
     ) {
         let count = tokens.ids.len();
+        if adapter && activations.backward.is_some() {
+            self.weight_norms(&mut activations.adapters.norms);
+        }
         for l in 0..self.config.layers {
             let memory = &mut activations.layer(l);
             self.attention_forward(l, tokens, &mut context, memory, adapter);
@@ -122,9 +147,9 @@ impl<B: Backend> Decoder<B> {
         projection: &Projection<B>,
         x: View<'_, B::Buffer>,
         (y, residual): (&mut B::Buffer, Option<&B::Buffer>),
-        t: Option<&mut B::Buffer>,
+        adapters: Option<&mut AdapterForward<'_, B::Buffer>>,
     ) {
-        projection.forward(&self.backend, &self.parameters.values, x, (&mut *y, residual), t);
+        projection.forward(&self.backend, &self.parameters.values, x, (&mut *y, residual), adapters);
         if let Some(bias) = projection.bias {
             self.backend.add_bias(y.view_mut(0, x.rows, projection.output), self.vector(bias));
         }
@@ -137,12 +162,12 @@ impl<B: Backend> Decoder<B> {
         x: View<'_, B::Buffer>,
         (y, residual): (&mut B::Buffer, &B::Buffer),
         kept: &mut Option<KeptNorm<B::Buffer>>,
-        t: Option<&mut B::Buffer>,
+        adapters: Option<&mut AdapterForward<'_, B::Buffer>>,
     ) {
         let (Some(gain), Some(kept)) = (norm, kept) else {
-            return self.project(projection, x, (y, Some(residual)), t);
+            return self.project(projection, x, (y, Some(residual)), adapters);
         };
-        self.project(projection, x, (&mut kept.x, None), t);
+        self.project(projection, x, (&mut kept.x, None), adapters);
         let (count, h) = (x.rows, self.config.hidden_size);
         self.backend.rms_norm(RmsNorm {
             y: y.view_mut(0, count, h),
@@ -165,11 +190,11 @@ impl<B: Backend> Decoder<B> {
     ) {
         let (layer, backend, shape) = (&self.layers[l], &*self.backend, self.config.attention_of(l));
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
-        let LayerMemory { x, normed, t, .. } = memory;
+        let LayerMemory { x, normed, adapters, .. } = memory;
         let AttentionActivations { rstd, qkv, heads, output, log_sum_exp } = &mut *memory.attention;
 
         self.pre_norm(normed, rstd, (x, count), layer.attention_norm);
-        self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(&mut **t));
+        self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(adapters));
         if let (Some(gain), Some(heads)) = (layer.qk_norm, heads) {
             let norm = HeadNorm {
                 heads: qkv.view_mut(0, count, shape.qkv_width()),
@@ -215,17 +240,17 @@ impl<B: Backend> Decoder<B> {
         let MlpActivations { attention_branch, x_mid, .. } = &mut *memory.mlp;
         let attended = memory.attention.output.view(0, count, self.config.attention_of(l).q_width());
         let branch = (&layer.out, layer.attention_post_norm);
-        let t = adapter.then_some(&mut *memory.t);
-        self.branch(branch, attended, (x_mid, memory.x), attention_branch, t);
+        let adapters = adapter.then_some(&mut memory.adapters);
+        self.branch(branch, attended, (x_mid, memory.x), attention_branch, adapters);
     }
 
     /// Layer `l` from the attention's output to gate and up.
     fn mlp_forward(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
         let (layer, h) = (&self.layers[l], self.config.hidden_size);
-        let LayerMemory { normed, t, .. } = memory;
+        let LayerMemory { normed, adapters, .. } = memory;
         let MlpActivations { x_mid, rstd, gate_up, .. } = &mut *memory.mlp;
         self.pre_norm(normed, rstd, (x_mid, count), layer.mlp_norm);
-        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), adapter.then_some(&mut **t));
+        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), adapter.then_some(adapters));
     }
 
     /// What gate and up of layer `l` add to the residual stream.
@@ -236,8 +261,8 @@ impl<B: Backend> Decoder<B> {
         self.backend.gated_activation(activated, gates, self.config.features.activation);
         let activated = memory.activation.view(0, count, i);
         let branch = (&layer.down, layer.mlp_post_norm);
-        let t = adapter.then_some(&mut *memory.t);
-        self.branch(branch, activated, (memory.x_next, x_mid), kept, t);
+        let adapters = adapter.then_some(&mut memory.adapters);
+        self.branch(branch, activated, (memory.x_next, x_mid), kept, adapters);
     }
 
     /// Makes again what layer `l` has not kept of the forward over `segments`, by the same operations: the same bits.

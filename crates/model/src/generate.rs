@@ -1,6 +1,6 @@
 //! Writing text: prompts take turns in a few slots, each leaving as soon as it is done.
 
-use compute::{Backend, DeviceBuffer, Matrix};
+use compute::{Backend, DeviceBuffer, LinearGroup, Matrix, Start};
 
 use crate::forward::{Context, Tokens};
 use crate::sampling::{Sampler, Sampling};
@@ -21,6 +21,8 @@ pub struct Generator<B: Backend> {
     activations: Activations<B>,
     cache: Cache<B>,
     last: B::Buffer,
+    /// The low-rank side of the head's adapter.
+    low: B::Buffer,
     logits: B::Buffer,
     host: Vec<f32>,
 }
@@ -46,6 +48,7 @@ impl<B: Backend> Generator<B> {
             activations: Activations::for_inference(decoder, capacity.max(slots))?,
             cache: Cache::new(decoder, slots, capacity)?,
             last: decoder.backend().zeros("last hidden states", slots * h)?,
+            low: decoder.backend().zeros("logits", slots * decoder.end_ranks().0)?,
             logits: decoder.backend().zeros("logits", slots * v)?,
             host: vec![0.0; v],
         })
@@ -57,11 +60,16 @@ impl<B: Backend> Generator<B> {
         let backend = decoder.backend();
         let hidden = Matrix::View(self.activations.hidden(tokens));
         backend.embed(self.last.view_mut(0, rows.len(), h), rows, hidden, 1.0);
-        backend.matmul(
-            self.logits.view_mut(0, rows.len(), v),
-            self.last.view(0, rows.len(), h),
-            decoder.head().matrix(&decoder.parameters.values),
-        );
+        let (logits, last) = (self.logits.view_mut(0, rows.len(), v), self.last.view(0, rows.len(), h));
+        let head = decoder.head_linear(self.activations.adapters.on);
+        match head.adapter {
+            None => backend.matmul(logits, last, head.weight),
+            Some(_) => {
+                let (rank, _) = decoder.end_ranks();
+                let (low, layers) = (self.low.view_mut(0, rows.len(), rank), &[head]);
+                backend.linear(logits, Some(low), last, &LinearGroup { layers, rank }, Start::Zero);
+            }
+        }
         if let Some(cap) = decoder.config().features.logit_softcap {
             backend.softcap(self.logits.view_mut(0, rows.len(), v), cap);
         }

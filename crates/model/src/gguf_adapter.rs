@@ -6,9 +6,10 @@ use std::path::Path;
 use compute::Backend;
 use formats::gguf::{self, AdapterFactors, AdapterFile, AdapterTensor, GgufAdapter};
 
-use crate::lora::{LoraConfig, PROJECTIONS};
+use crate::lora::{HEAD, LoraConfig, PROJECTIONS};
+use crate::tensors::LowRank;
 use crate::weights::RandomStart;
-use crate::{Config, Decoder, Error, Result};
+use crate::{Config, Decoder, Error, Parameter, Result};
 
 /// The file's name in the folder of an adapter.
 pub const GGUF_ADAPTER: &str = "adapter.gguf";
@@ -50,7 +51,7 @@ pub(crate) fn lora_config(file: &AdapterFile, config: &Config) -> Result<LoraCon
     }
     let targets = PROJECTIONS.iter().filter(|name| present.contains(**name)).map(|name| (*name).to_owned());
     let alpha = (file.scale(rank) * rank as f64) as f32;
-    Ok(LoraConfig { rank, alpha, rslora: false, targets: targets.collect() })
+    Ok(LoraConfig { targets: targets.collect(), ..LoraConfig::all(rank, alpha) })
 }
 
 impl<B: Backend> Decoder<B> {
@@ -91,32 +92,46 @@ impl<B: Backend> Decoder<B> {
         Ok(())
     }
 
-    /// Saves the adapter as llama.cpp loads it beside a base in GGUF, under the name `name`. What it adds is what the
-    /// adapter adds here, rsLoRA's scale included.
+    /// Refuses what is trained beside or beyond the adapters of projections: the format has no place for it.
     ///
     /// # Errors
-    /// When there is no adapter, something else is trained beside it that the format has no place for, or the system
-    /// refuses.
+    /// [`Error::Adapter`] with the first of it.
+    pub fn check_gguf_adapter(&self) -> Result<()> {
+        let fits = |p: &&Parameter| {
+            let module =
+                [".lora_A.weight", ".lora_B.weight"].iter().find_map(|side| p.name.strip_suffix(side));
+            module.is_some_and(|module| module != HEAD)
+        };
+        match self.parameters.list.iter().find(|p| !fits(p)) {
+            Some(other) => Err(Error::Adapter(format!("{} has no place in an adapter in GGUF", other.name))),
+            None => Ok(()),
+        }
+    }
+
+    /// Saves the adapter as llama.cpp loads it beside a base in GGUF, under the name `name`. What it adds is what the
+    /// adapter adds here, the scales of rsLoRA and of single modules included; PiSSA's has twice the rank, as for PEFT.
+    ///
+    /// # Errors
+    /// As [`Decoder::check_gguf_adapter`]; also when there is no adapter, or the system refuses.
     pub fn save_gguf_adapter(&self, path: &Path, name: &str) -> Result<()> {
-        let sides = [".lora_A.weight", ".lora_B.weight"];
-        let other = |p: &&crate::Parameter| !sides.iter().any(|side| p.name.ends_with(side));
-        if let Some(other) = self.parameters.list.iter().find(other) {
-            let what = format!("{} has no place in an adapter in GGUF", other.name);
-            return Err(Error::Adapter(what));
-        }
-        let mut factors = Vec::new();
-        for (layer, group, module) in self.modules() {
-            let (Some(shared), Some(own)) = (group.adapter, module.adapter) else { continue };
-            let (rows, cols, rank) = (module.weight.rows, module.weight.cols, own.rank);
-            let (mut a, mut b) = (vec![0.0; rank * cols], vec![0.0; rows * rank]);
-            self.backend.read(&self.parameters.values, shared.a + own.column * cols, &mut a);
-            self.backend.read(&self.parameters.values, own.b, &mut b);
-            let module = format!("model.layers.{layer}.{}", module.name);
-            factors.push((module, f64::from(shared.scale), rank, a, b));
-        }
+        self.check_gguf_adapter()?;
+        let factors: Vec<(String, usize, LowRank)> = self
+            .modules()
+            .filter_map(|(layer, group, module)| {
+                let factors = self.low_rank(group, module)?;
+                let rank = factors.a.len() / module.weight.cols;
+                Some((format!("model.layers.{layer}.{}", module.name), rank, factors))
+            })
+            .collect();
         let tensors: Vec<AdapterTensor<'_>> = factors
             .iter()
-            .map(|(module, scale, rank, a, b)| AdapterTensor { module, scale: *scale, rank: *rank, a, b })
+            .map(|(module, rank, LowRank { scale, a, b })| AdapterTensor {
+                module,
+                scale: *scale,
+                rank: *rank,
+                a,
+                b,
+            })
             .collect();
         let adapter = GgufAdapter {
             architecture: self.config.gguf_architecture(),

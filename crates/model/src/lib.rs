@@ -1,6 +1,8 @@
 //! A language model on disk and in memory: tokenizer, chat template, decoder, adapters, generation.
 
 mod activations;
+mod adapter_start;
+mod adapters;
 mod backward;
 mod base;
 mod cache;
@@ -15,13 +17,16 @@ mod generate;
 mod gguf_adapter;
 mod lora;
 mod parameters;
+mod principal;
 mod projection;
 pub mod random;
 mod sampling;
 mod template;
+mod tensors;
 mod tokenizer;
 mod tokenizer_training;
 mod vector;
+mod vocabulary;
 mod weights;
 
 pub use activations::{ActivationPlan, Activations};
@@ -31,13 +36,14 @@ pub use cache::Cache;
 pub use checkpointing::Checkpointing;
 pub use config::{Config, Family, Features, RopeScaling};
 pub use decoder::Decoder;
+pub use disk::peft_name;
 pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};
 pub use error::Error;
-pub use forward::{Context, Tokens};
+pub use forward::{Context, Perturb, Tokens, Training};
 pub use generate::{Generator, Stop};
 pub use gguf_adapter::GGUF_ADAPTER;
-pub use lora::{LoraConfig, PROJECTIONS, Trainable};
-pub use parameters::{Parameter, Parameters, read_range};
+pub use lora::{InitLoraWeights, LoraConfig, PROJECTIONS, Trainable};
+pub use parameters::{FileLayout, Parameter, Parameters, read_range};
 pub use sampling::Sampling;
 pub use template::ChatTemplate;
 pub use tokenizer::{DecodeStream, Tokenizer};

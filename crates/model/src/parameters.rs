@@ -14,8 +14,19 @@ pub struct Parameter {
     pub rows: usize,
     /// Columns.
     pub cols: usize,
-    /// A vector, `[cols]` on disk.
-    pub vector: bool,
+    /// How it lies in its file.
+    pub layout: FileLayout,
+}
+
+/// How a parameter lies in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileLayout {
+    /// `[rows, cols]`.
+    Matrix,
+    /// `[cols]`.
+    Vector,
+    /// `[cols, rows]`: its rows are looked up here, its columns there.
+    Transposed,
 }
 
 impl Parameter {
@@ -31,8 +42,32 @@ impl Parameter {
 
     /// Shape on disk.
     pub fn shape(&self) -> Vec<usize> {
-        if self.vector { vec![self.cols] } else { vec![self.rows, self.cols] }
+        match self.layout {
+            FileLayout::Matrix => vec![self.rows, self.cols],
+            FileLayout::Vector => vec![self.cols],
+            FileLayout::Transposed => vec![self.cols, self.rows],
+        }
     }
+
+    /// Values, row after row, in the order of the file.
+    pub fn on_disk(&self, values: Vec<f32>) -> Vec<f32> {
+        match self.layout {
+            FileLayout::Transposed => transposed(&values, self.rows, self.cols),
+            _ => values,
+        }
+    }
+
+    /// The way back from [`Parameter::on_disk`].
+    pub fn from_disk(&self, values: Vec<f32>) -> Vec<f32> {
+        match self.layout {
+            FileLayout::Transposed => transposed(&values, self.cols, self.rows),
+            _ => values,
+        }
+    }
+}
+
+fn transposed(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    (0..cols).flat_map(|j| (0..rows).map(move |i| values[i * cols + j])).collect()
 }
 
 /// The trainable values. Empty for a model that only answers.
@@ -80,7 +115,7 @@ impl Layout {
     pub(crate) fn push(&mut self, name: String, rows: usize, cols: usize, values: Vec<f32>) -> usize {
         assert_eq!(values.len(), rows * cols, "{name}");
         let offset = self.values.len();
-        self.list.push(Parameter { name, offset, rows, cols, vector: false });
+        self.list.push(Parameter { name, offset, rows, cols, layout: FileLayout::Matrix });
         self.values.extend(values);
         offset
     }
@@ -88,10 +123,28 @@ impl Layout {
     /// Appends a vector and says where it begins.
     pub(crate) fn push_vector(&mut self, name: String, values: Vec<f32>) -> usize {
         let offset = self.push(name, 1, values.len(), values);
-        if let Some(last) = self.list.last_mut() {
-            last.vector = true;
-        }
+        self.set_layout(FileLayout::Vector);
         offset
+    }
+
+    /// Appends a matrix that is stored transposed and says where it begins.
+    pub(crate) fn push_transposed(
+        &mut self,
+        name: String,
+        rows: usize,
+        cols: usize,
+        values: Vec<f32>,
+    ) -> usize {
+        let offset = self.push(name, rows, cols, values);
+        self.set_layout(FileLayout::Transposed);
+        offset
+    }
+
+    /// Of the parameter that was appended last.
+    fn set_layout(&mut self, layout: FileLayout) {
+        if let Some(last) = self.list.last_mut() {
+            last.layout = layout;
+        }
     }
 
     pub(crate) fn upload<B: Backend>(self, backend: &B) -> compute::Result<Parameters<B>> {

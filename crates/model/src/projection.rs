@@ -2,6 +2,7 @@
 
 use compute::{Adapter, Backend, DeviceBuffer, Linear, LinearGroup, Matrix, Start, View, ViewMut};
 
+use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch, Anchor};
 use crate::vector::Vector;
 
 /// A matrix of the model: frozen in its storage type, or trained.
@@ -28,6 +29,10 @@ impl<B: Backend> Table<B> {
         }
     }
 
+    pub(crate) fn is_trained(&self) -> bool {
+        matches!(self.stored, Stored::Trained(_))
+    }
+
     /// The place of this matrix in the gradients, if it is trained.
     pub(crate) fn gradient<'a>(&self, gradients: &'a mut B::Buffer) -> Option<ViewMut<'a, B::Buffer>> {
         match self.stored {
@@ -45,6 +50,20 @@ pub(crate) struct ModuleAdapter {
     /// First column of this module in the group's `t = s x Aᵀ`.
     pub(crate) column: usize,
     pub(crate) rank: usize,
+    pub(crate) scale: f32,
+    /// Number of the module in its model, by which its dropout differs from others.
+    pub(crate) number: u64,
+    pub(crate) dora: Option<ModuleDora>,
+}
+
+/// The lengths of the rows of one module's weight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModuleDora {
+    /// First element of the lengths among the trainable values.
+    pub(crate) magnitude: usize,
+    /// First element of the base's squared lengths in [`crate::Decoder::squares`], and of the lengths with the adapter
+    /// in [`AdapterScratch::norms`](crate::adapters::AdapterScratch::norms).
+    pub(crate) norm: usize,
 }
 
 /// One named linear layer `[N, K]` of a group.
@@ -62,10 +81,15 @@ pub(crate) struct Module<B: Backend> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GroupAdapter {
     pub(crate) a: usize,
+    /// `Σ R`.
     pub(crate) rank: usize,
-    pub(crate) scale: f32,
     /// Ranks of the groups before this one: the group's `t` `[T, Σ R]` begins `column * T` into the layer's.
     pub(crate) column: usize,
+    /// Share of the inputs of `A` that are dropped in training.
+    pub(crate) dropout: f32,
+    /// With DoRA, outputs of the groups before this one: the group's product `[T, Σ N]` begins so many times `T` into
+    /// the layer's.
+    pub(crate) dora: Option<usize>,
 }
 
 /// Linear layers with one input `x` `[T, K]` and their outputs side by side in one row `y` `[T, Σ N]`.
@@ -73,6 +97,8 @@ pub(crate) struct GroupAdapter {
 pub(crate) struct Projection<B: Backend> {
     pub(crate) modules: Vec<Module<B>>,
     pub(crate) adapter: Option<GroupAdapter>,
+    /// What PiSSA takes off the output.
+    pub(crate) anchor: Option<Anchor<B>>,
     /// The biases of all modules, side by side, `[1, Σ N]`.
     pub(crate) bias: Option<Vector>,
     pub(crate) input: usize,
@@ -88,72 +114,115 @@ pub(crate) struct Backward<'a, B: Backend> {
 }
 
 impl<B: Backend> Projection<B> {
-    /// Calls `run` with the layers as the backend wants them.
-    fn with_group<R>(&self, values: &B::Buffer, run: impl FnOnce(&LinearGroup<'_, B>) -> R) -> R {
+    /// Calls `run` with the layers as the backend wants them. With `made` the low-rank side is already there.
+    fn with_group<R>(&self, values: &B::Buffer, made: bool, run: impl FnOnce(&LinearGroup<'_, B>) -> R) -> R {
         let rank = self.adapter.map_or(0, |group| group.rank);
+        let linear = |module| self.linear(module, values, made);
         match &self.modules[..] {
-            [q] => run(&LinearGroup { layers: &[self.linear(q, values)], rank }),
-            [q, k] => run(&LinearGroup { layers: &[self.linear(q, values), self.linear(k, values)], rank }),
-            [q, k, v] => {
-                let layers = &[self.linear(q, values), self.linear(k, values), self.linear(v, values)];
-                run(&LinearGroup { layers, rank })
-            }
+            [q] => run(&LinearGroup { layers: &[linear(q)], rank }),
+            [q, k] => run(&LinearGroup { layers: &[linear(q), linear(k)], rank }),
+            [q, k, v] => run(&LinearGroup { layers: &[linear(q), linear(k), linear(v)], rank }),
             modules => unreachable!("a group of {} modules", modules.len()),
         }
     }
 
-    fn linear<'a>(&self, module: &'a Module<B>, values: &'a B::Buffer) -> Linear<'a, B> {
-        let adapter = self.adapter.zip(module.adapter).map(|(group, own)| Adapter {
-            down: Matrix::View(values.view(group.a + own.column * self.input, own.rank, self.input)),
-            up: Matrix::View(values.view(own.b, module.weight.rows, own.rank)),
-            column: own.column,
-            scale: group.scale,
+    pub(crate) fn linear<'a>(
+        &self,
+        module: &'a Module<B>,
+        values: &'a B::Buffer,
+        made: bool,
+    ) -> Linear<'a, B> {
+        let adapter = self.adapter.zip(module.adapter).map(|(group, own)| {
+            let down = values.view(group.a + own.column * self.input, own.rank, self.input);
+            Adapter {
+                down: (!made).then_some(Matrix::View(down)),
+                up: Matrix::View(values.view(own.b, module.weight.rows, own.rank)),
+                column: own.column,
+                scale: own.scale,
+            }
         });
         Linear { weight: module.weight.matrix(values), adapter }
     }
 
-    /// `y = start + x Wᵀ + t Bᵀ`, writing `t = s x Aᵀ` into the group's columns of `t`.
+    /// `y = start + x Wᵀ + t Bᵀ`, writing `t = s x Aᵀ` into the group's columns of `t`; without `adapters` the base
+    /// alone.
     pub(crate) fn forward(
         &self,
         backend: &B,
         values: &B::Buffer,
         x: View<'_, B::Buffer>,
         (y, residual): (&mut B::Buffer, Option<&B::Buffer>),
-        t: Option<&mut B::Buffer>,
+        adapters: Option<&mut AdapterForward<'_, B::Buffer>>,
     ) {
         let tokens = x.rows;
-        let t = self.adapter.zip(t).map(|(group, t)| t.view_mut(group.column * tokens, tokens, group.rank));
-        let start = match residual {
-            Some(residual) => Start::From(residual.view(0, tokens, self.output)),
-            None => Start::Zero,
+        let residual = residual.map(|residual| residual.view(0, tokens, self.output));
+        let start = residual.map_or(Start::Zero, Start::From);
+        let Some((group, adapters)) = self.adapter.zip(adapters) else {
+            let y = y.view_mut(0, tokens, self.output);
+            return self.with_group(values, false, |group| backend.linear(y, None, x, group, start));
         };
-        let y = y.view_mut(0, tokens, self.output);
-        self.with_group(values, |group| backend.linear(y, t, x, group, start));
+        let AdapterForward { t, outputs, scratch } = adapters;
+        let dropout = AdapterScratch::<B::Buffer>::dropout(&scratch.keys, group);
+        if let Some(dropout) = dropout {
+            self.masked_forward(backend, (values, x), (group, dropout), (&mut scratch.masked, t));
+        }
+        let low = Some(t.view_mut(group.column * tokens, tokens, group.rank));
+        let product = |y, start| {
+            self.with_group(values, dropout.is_some(), |group| backend.linear(y, low, x, group, start));
+        };
+        match group.dora {
+            None => product(y.view_mut(0, tokens, self.output), start),
+            Some(column) => {
+                product(outputs.view_mut(column * tokens, tokens, self.output), Start::Zero);
+                let u = outputs.view(column * tokens, tokens, self.output);
+                self.magnitudes(backend, (values, &scratch.norms), (&mut *y, u), residual);
+            }
+        }
+        if let Some(anchor) = &self.anchor {
+            anchor.forward(backend, self, (y, x), &mut scratch.anchored);
+        }
     }
 
-    /// `dt = s dy B` into the scratch `dt` `[T, Σ R]`, the gradients of the `B` sides from the `t` of the forward,
-    /// and, where `dx` is given, `dx = dy W + dt A`.
+    /// `dt = s dy B`, the gradients of the `B` sides from the `t` of the forward, and, where `dx` is given,
+    /// `dx = dy W + dt A`.
     pub(crate) fn backward_input(
         &self,
         backend: &B,
         run: &mut Backward<'_, B>,
-        t: &B::Buffer,
-        dt: &mut B::Buffer,
-        dx: Option<&mut B::Buffer>,
+        adapters: &mut AdapterBackward<'_, B::Buffer>,
+        mut dx: Option<&mut B::Buffer>,
     ) {
-        let tokens = run.dy.rows;
+        let (tokens, values) = (run.dy.rows, run.values);
+        let AdapterBackward { t, dt, outputs, scratch } = adapters;
+        let AdapterScratch { keys, masked, norms, d_outputs, anchored, .. } = &mut **scratch;
+        let mut dy = run.dy;
+        let mut dropout = None;
         if let Some(group) = self.adapter {
+            dropout = AdapterScratch::<B::Buffer>::dropout(keys, group);
+            if let Some(column) = group.dora {
+                let u = outputs.view(column * tokens, tokens, self.output);
+                self.magnitudes_backward(backend, (values, norms, run.gradients), (dy, u), d_outputs);
+                dy = d_outputs.view(0, tokens, self.output);
+            }
             let t = t.view(group.column * tokens, tokens, group.rank);
-            for module in &self.modules {
-                let Some(own) = module.adapter else { continue };
+            for (module, own) in self.adapted() {
                 let db = run.gradients.view_mut(own.b, module.weight.rows, own.rank);
-                let dy = run.dy.columns(module.column, module.weight.rows);
+                let dy = dy.columns(module.column, module.weight.rows);
                 backend.matmul_backward_weight(db, dy, t.columns(own.column, own.rank));
             }
         }
-        let dt = self.adapter.map(|group| dt.view_mut(0, tokens, group.rank));
-        let dx = dx.map(|dx| dx.view_mut(0, tokens, self.input));
-        self.with_group(run.values, |group| backend.linear_backward_input(dx, dt, run.dy, group));
+        let low = self.adapter.map(|group| dt.view_mut(0, tokens, group.rank));
+        let to = dx.as_deref_mut().map(|dx| dx.view_mut(0, tokens, self.input));
+        self.with_group(values, dropout.is_some(), |group| {
+            backend.linear_backward_input(to, low, dy, group);
+        });
+        let Some((group, dx)) = self.adapter.zip(dx) else { return };
+        if let Some(dropout) = dropout {
+            self.masked_backward_input(backend, values, (group, dropout), (masked, dt, &mut *dx));
+        }
+        if let Some(anchor) = &self.anchor {
+            anchor.backward(backend, self, (dx.view_mut(0, tokens, self.input), dy), anchored);
+        }
     }
 
     /// The gradients that need the input: `dA += dtᵀ x`, and `dW += dyᵀ x` of trained weights.
@@ -161,12 +230,21 @@ impl<B: Backend> Projection<B> {
         &self,
         backend: &B,
         run: &mut Backward<'_, B>,
-        dt: &B::Buffer,
+        adapters: &mut AdapterBackward<'_, B::Buffer>,
         x: View<'_, B::Buffer>,
     ) {
         if let Some(group) = self.adapter {
-            let da = run.gradients.view_mut(group.a, group.rank, self.input);
-            backend.matmul_backward_weight(da, dt.view(0, x.rows, group.rank), x);
+            let AdapterScratch { keys, masked, .. } = &mut *adapters.scratch;
+            match AdapterScratch::<B::Buffer>::dropout(keys, group) {
+                Some(dropout) => {
+                    let own = (&mut *run.gradients, x);
+                    self.masked_backward_weight(backend, own, (group, dropout), (masked, adapters.dt));
+                }
+                None => {
+                    let da = run.gradients.view_mut(group.a, group.rank, self.input);
+                    backend.matmul_backward_weight(da, adapters.dt.view(0, x.rows, group.rank), x);
+                }
+            }
         }
         for module in &self.modules {
             let dy = run.dy.columns(module.column, module.weight.rows);

@@ -9,7 +9,9 @@ use compute::{Backend, Cpu};
 use formats::GgufFile;
 use formats::quant::BlockType;
 use gguf_writer::Model;
-use model::{Config, Decoder, Family, Features, Generator, LoraConfig, RandomStart, Trainable};
+use model::{
+    Config, Decoder, Family, Features, Generator, InitLoraWeights, LoraConfig, RandomStart, Trainable,
+};
 
 fn config(family: Family) -> Config {
     Config {
@@ -65,6 +67,17 @@ fn shapes() -> [LoraConfig; 3] {
     [LoraConfig::all(4, 8.0), LoraConfig { rslora: true, ..LoraConfig::all(4, 6.0) }, some]
 }
 
+/// Modules that differ in rank and scale, and a start whose adapter is saved with twice the rank.
+fn uneven_shapes() -> [LoraConfig; 2] {
+    let patterns = LoraConfig {
+        rank_pattern: [("v_proj".to_owned(), 5), (r"layers\.1\..*".to_owned(), 2)].into(),
+        alpha_pattern: [("gate_proj".to_owned(), 1.0)].into(),
+        ..LoraConfig::all(3, 6.0)
+    };
+    let pissa = LoraConfig { init: InitLoraWeights::Pissa { passes: Some(2) }, ..patterns.clone() };
+    [patterns, pissa]
+}
+
 #[test]
 fn both_forms_of_an_adapter_answer_like_the_one_that_was_trained() {
     let folder = tempfile::tempdir().unwrap();
@@ -97,7 +110,7 @@ fn both_forms_of_an_adapter_answer_like_the_one_that_was_trained() {
 fn llama_cpps_sum_of_base_and_factors_is_the_merged_weight() {
     let folder = tempfile::tempdir().unwrap();
     for family in [Family::Llama, Family::Qwen3] {
-        for shape in shapes() {
+        for shape in shapes().into_iter().chain(uneven_shapes()) {
             let base = write_base(folder.path(), family, BlockType::F32);
             let tuned = tuned(&base, shape);
             let path = folder.path().join("adapter.gguf");
@@ -121,6 +134,44 @@ fn llama_cpps_sum_of_base_and_factors_is_the_merged_weight() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn uneven_adapters_answer_alike_from_both_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = write_base(folder.path(), Family::Llama, BlockType::Q8_0);
+    for shape in uneven_shapes() {
+        let tuned = tuned(&base, shape.clone());
+        let (peft, gguf) = (folder.path().join("peft"), folder.path().join("adapter.gguf"));
+        tuned.save_adapter(&peft, "base.gguf").unwrap();
+        tuned.save_gguf_adapter(&gguf, "test").unwrap();
+        let expected = logits(&tuned);
+        let largest = expected.iter().fold(0.0f32, |largest, logit| largest.max(logit.abs()));
+        for form in [&peft, &gguf] {
+            let got = logits(&with_adapter(&base, form).unwrap());
+            let off = got.iter().zip(&expected).fold(0.0f32, |off, (a, b)| off.max((a - b).abs()));
+            assert!(off < 2e-5 * largest, "{shape:?} from {form:?}: off by {off} of {largest}");
+        }
+    }
+}
+
+#[test]
+fn what_gguf_has_no_place_for_is_refused_and_not_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = write_base(folder.path(), Family::Llama, BlockType::F32);
+    let plain = || LoraConfig::all(2, 4.0);
+    let with = |end: &str| LoraConfig { targets: vec!["q_proj".into(), end.into()], ..plain() };
+    for (shape, named) in [
+        (LoraConfig { dora: true, ..plain() }, "lora_magnitude_vector"),
+        (LoraConfig { modules_to_save: vec!["lm_head".into()], ..plain() }, "lm_head.weight"),
+        (with("embed_tokens"), "model.embed_tokens.lora_embedding_A"),
+        (with("lm_head"), "lm_head.lora_A.weight"),
+    ] {
+        let path = folder.path().join("adapter.gguf");
+        let error = tuned(&base, shape).save_gguf_adapter(&path, "test").unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+        assert!(!path.exists());
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
 use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{
-    Activations, Checkpointing, Config, Context, Decoder, Family, Features, Generator, Labels, LoraConfig,
-    QuantizeOnLoad, RandomStart, Sampling, Stop, StoredTensor, TensorSource, Tokens, Trainable, read_range,
+    Activations, Checkpointing, Config, Context, Decoder, Family, Features, Generator, InitLoraWeights,
+    Labels, LoraConfig, QuantizeOnLoad, RandomStart, Sampling, Stop, StoredTensor, TensorSource, Tokens,
+    Trainable, Training, read_range,
 };
 
 fn config() -> Config {
@@ -83,13 +84,22 @@ fn decoder_on(config: &Config, trainable: &Trainable, threads: usize, quantize: 
     let source: &dyn TensorSource = if quantize { &four_bits } else { &loud };
     let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config.clone(), source, trainable).unwrap();
     if matches!(trainable, Trainable::Lora { .. }) {
-        // B starts at zero; a trained adapter does not.
+        // An adapter starts where it changes nothing; a trained one has moved.
         for p in decoder.parameters.list.clone() {
-            if p.name.ends_with("lora_B.weight") {
-                let values: Vec<f32> = model::random::normal(5, &p.name, p.len()).map(|z| 0.1 * z).collect();
-                let backend = decoder.backend().clone();
-                backend.write(&mut decoder.parameters.values, p.offset, &values);
-            }
+            let noise = model::random::normal(5, &p.name, p.len());
+            let own = decoder.parameters.read(decoder.backend(), &p);
+            let values: Vec<f32> = match &p.name {
+                name if name.ends_with("lora_B.weight") || name.ends_with("lora_embedding_A") => {
+                    noise.map(|z| 0.1 * z).collect()
+                }
+                name if !name.contains(".lora_") => own.iter().zip(noise).map(|(w, z)| w + 0.1 * z).collect(),
+                name if name.ends_with("magnitude_vector") => {
+                    own.iter().zip(noise).map(|(m, z)| m * (1.0 + 0.1 * z)).collect()
+                }
+                _ => own,
+            };
+            let backend = decoder.backend().clone();
+            backend.write(&mut decoder.parameters.values, p.offset, &values);
         }
     }
     decoder
@@ -99,9 +109,49 @@ fn lora() -> Trainable {
     Trainable::Lora { config: LoraConfig::all(4, 8.0), seed: 7 }
 }
 
-/// Every family, with an adapter and in full.
+/// Every other way of adapting.
+fn variants() -> Vec<Trainable> {
+    let all = || LoraConfig::all(3, 6.0);
+    let patterns = LoraConfig {
+        targets: ["q_proj", "v_proj", "gate_proj", "model.layers.1.self_attn.o_proj", "down_proj"]
+            .map(String::from)
+            .to_vec(),
+        rank_pattern: [("v_proj".to_owned(), 5), (r"layers\.2\..*".to_owned(), 2)].into(),
+        alpha_pattern: [("gate_proj".to_owned(), 1.0)].into(),
+        ..all()
+    };
+    let dora = LoraConfig { dora: true, ..all() };
+    let some_dora = LoraConfig { dora: true, ..patterns.clone() };
+    let pissa = LoraConfig { init: InitLoraWeights::Pissa { passes: None }, ..patterns.clone() };
+    let ends = || ["embed_tokens", "lm_head"].map(String::from).to_vec();
+    let saved = LoraConfig { modules_to_save: ends(), ..patterns.clone() };
+    let saved_head = LoraConfig { modules_to_save: vec!["lm_head".into()], ..patterns.clone() };
+    let adapted = LoraConfig {
+        targets: [patterns.targets.clone(), ends()].concat(),
+        rank_pattern: [("lm_head".to_owned(), 6)].into(),
+        ..all()
+    };
+    [patterns, dora, some_dora, pissa, saved, saved_head, adapted]
+        .map(|config| Trainable::Lora { config, seed: 7 })
+        .to_vec()
+}
+
+/// Every family with a plain adapter, and one family with every other.
+fn every_adapter() -> impl Iterator<Item = (Config, Trainable)> {
+    let plain = families().into_iter().map(|config| (config, lora()));
+    // The last has biases beside its projections and norms behind them.
+    let mut config = families().pop().unwrap();
+    (config.features.qkv_bias, config.features.out_bias) = (true, true);
+    plain.chain(variants().into_iter().map(move |variant| (config.clone(), variant)))
+}
+
+/// Every family, with adapters and in full.
 fn every_way() -> impl Iterator<Item = (Config, Trainable)> {
-    families().into_iter().flat_map(|config| [(config.clone(), lora()), (config, Trainable::Everything)])
+    every_adapter().chain(families().into_iter().map(|config| (config, Trainable::Everything)))
+}
+
+fn is_dora(trainable: &Trainable) -> bool {
+    matches!(trainable, Trainable::Lora { config, .. } if config.dora)
 }
 
 fn text(n: usize, seed: u64) -> Vec<u32> {
@@ -115,10 +165,11 @@ struct Run {
 
 /// Loss and gradient of every next token of `texts`, all in one batch.
 fn run(decoder: &Decoder<Cpu>, texts: &[Vec<u32>]) -> Run {
-    run_checkpointed(decoder, texts, &[])
+    run_as(decoder, texts, &[], &[])
 }
 
-fn run_checkpointed(decoder: &Decoder<Cpu>, texts: &[Vec<u32>], layers: &[Checkpointing]) -> Run {
+/// As [`run`], with the dropout masks of `keys`, where `layers` compute again what they do not keep.
+fn run_as(decoder: &Decoder<Cpu>, texts: &[Vec<u32>], keys: &[u64], layers: &[Checkpointing]) -> Run {
     let ids: Vec<u32> = texts.concat();
     let positions: Vec<u32> = texts.iter().flat_map(|t| 0..t.len() as u32).collect();
     let (mut segments, mut rows, mut labels, mut start) = (vec![], vec![], vec![], 0);
@@ -130,7 +181,8 @@ fn run_checkpointed(decoder: &Decoder<Cpu>, texts: &[Vec<u32>], layers: &[Checkp
     }
     let mut activations = Activations::for_checkpointed_training(decoder, ids.len() + 3, layers).unwrap();
     let tokens = Tokens { ids: &ids, positions: &positions };
-    decoder.forward(tokens, Context::Segments(&segments), &mut activations, true);
+    let training = Training { dropout_keys: keys, perturb: None };
+    decoder.forward_training(tokens, Context::Segments(&segments), &mut activations, training);
     let backend = decoder.backend();
     let mut gradients = backend.zeros("gradients", decoder.parameters.len()).unwrap();
     let weights = vec![1.0; rows.len()];
@@ -143,8 +195,8 @@ fn run_checkpointed(decoder: &Decoder<Cpu>, texts: &[Vec<u32>], layers: &[Checkp
 
 #[test]
 fn a_text_has_the_same_bits_alone_and_in_a_batch() {
-    for config in families() {
-        let decoder = decoder_of(&config, &lora(), 2);
+    for (config, adapter) in every_adapter() {
+        let decoder = decoder_of(&config, &adapter, 2);
         let texts = [text(17, 1), text(40, 2), text(9, 3)];
         let together = run(&decoder, &texts).log_probs;
         let alone: Vec<f32> =
@@ -187,19 +239,20 @@ fn one_thread_and_two_give_the_same_bits() {
 fn what_is_computed_again_has_the_bits_of_what_is_kept() {
     use Checkpointing::{Attention, Full, None};
     let texts = [text(33, 1), text(20, 2)];
-    for (config, trainable) in every_way() {
+    let keys = [keys(&texts[0], 1), keys(&texts[1], 2)].concat();
+    for (config, trainable) in every_way().chain(dropping()) {
         for quantize in [false, true] {
             if quantize && trainable == Trainable::Everything {
                 continue;
             }
             let decoder = decoder_on(&config, &trainable, 2, quantize);
-            let kept = run(&decoder, &texts);
+            let kept = run_as(&decoder, &texts, &keys, &[]);
             assert!(kept.gradients.iter().any(|g| *g != 0.0));
             for layers in [[Attention; 3], [Full; 3], [Full, Attention, None], [None, Full, Full]] {
-                let again = run_checkpointed(&decoder, &texts, &layers);
-                let family = config.features.family;
-                assert_eq!(kept.log_probs, again.log_probs, "{family:?} {layers:?}");
-                assert_eq!(kept.gradients, again.gradients, "{family:?} {layers:?}, quantized: {quantize}");
+                let again = run_as(&decoder, &texts, &keys, &layers);
+                let what = format!("{:?} {trainable:?} {layers:?}", config.features.family);
+                assert_eq!(kept.log_probs, again.log_probs, "{what}");
+                assert_eq!(kept.gradients, again.gradients, "{what}, quantized: {quantize}");
             }
         }
     }
@@ -207,12 +260,20 @@ fn what_is_computed_again_has_the_bits_of_what_is_kept() {
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for (config, trainable) in every_way() {
+    let plain = every_way().map(|(config, trainable)| (config, trainable, false));
+    for (config, trainable, drop) in plain.chain(dropping().map(|(config, way)| (config, way, true))) {
         let mut decoder = decoder_of(&config, &trainable, 2);
         let texts = [text(12, 4), text(7, 5)];
+        let keys = if drop { [keys(&texts[0], 1), keys(&texts[1], 2)].concat() } else { Vec::new() };
+        let run = |decoder: &Decoder<Cpu>, texts: &[Vec<u32>]| run_as(decoder, texts, &keys, &[]);
         let gradients = run(&decoder, &texts).gradients;
         let backend = decoder.backend().clone();
         for p in decoder.parameters.list.clone() {
+            // DoRA holds the lengths of the turned weights constant in its backward, so that only those of the trained
+            // lengths are whole derivatives.
+            if is_dora(&trainable) && !p.name.ends_with("magnitude_vector") {
+                continue;
+            }
             // Along the gradient the difference stands out of the rounding of f32.
             let g = &gradients[p.offset..p.offset + p.len()];
             let norm = g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
@@ -236,21 +297,109 @@ fn gradients_agree_with_finite_differences() {
     }
 }
 
+/// Plain, per module of another rank, with DoRA, and with PiSSA's anchor, each with dropout.
+fn dropping() -> impl Iterator<Item = (Config, Trainable)> {
+    every_adapter().filter_map(|(config, trainable)| match trainable {
+        Trainable::Lora { config: lora, seed } => {
+            Some((config, Trainable::Lora { config: LoraConfig { dropout: 0.4, ..lora }, seed }))
+        }
+        _ => None,
+    })
+}
+
+fn keys(text: &[u32], seed: u64) -> Vec<u64> {
+    (0..text.len() as u64).map(|i| (seed << 32) + i * i).collect()
+}
+
 #[test]
-fn a_fresh_adapter_is_the_base_bit_for_bit() {
-    let source = Loud(RandomStart::new(config(), 3));
-    let fresh = Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &lora()).unwrap();
+fn what_is_dropped_follows_from_the_tokens_keys_and_not_from_the_company() {
+    let texts = [text(17, 1), text(40, 2), text(9, 3)];
+    let each: Vec<Vec<u64>> = texts.iter().zip(1..).map(|(text, seed)| keys(text, seed)).collect();
+    for (config, trainable) in dropping() {
+        let decoder = decoder_of(&config, &trainable, 2);
+        let together = run_as(&decoder, &texts, &each.concat(), &[]);
+        let alone: Vec<f32> = texts
+            .iter()
+            .zip(&each)
+            .flat_map(|(text, keys)| run_as(&decoder, std::slice::from_ref(text), keys, &[]).log_probs)
+            .collect();
+        assert_eq!(together.log_probs, alone, "{trainable:?}");
+        let one_thread = run_as(&decoder_of(&config, &trainable, 1), &texts, &each.concat(), &[]);
+        assert_eq!(together.gradients, one_thread.gradients, "{trainable:?}");
+        let others: Vec<u64> = each.concat().iter().map(|key| key + 1).collect();
+        assert_ne!(together.log_probs, run_as(&decoder, &texts, &others, &[]).log_probs);
+        // Without keys nothing is dropped, whatever the adapter was trained with.
+        let Trainable::Lora { config: lora, seed } = trainable else { unreachable!() };
+        let kept = Trainable::Lora { config: LoraConfig { dropout: 0.0, ..lora }, seed };
+        let plain = run(&decoder_of(&config, &kept, 2), &texts);
+        assert_eq!(run(&decoder, &texts).log_probs, plain.log_probs);
+        assert_eq!(run(&decoder, &texts).gradients, plain.gradients);
+    }
+}
+
+#[test]
+fn the_mean_over_many_masks_is_the_adapter_without_dropout() {
+    let config = Config { layers: 1, ..config() };
+    let lora = LoraConfig { targets: vec!["down_proj".into()], dropout: 0.3, ..LoraConfig::all(4, 1.0) };
+    let decoder = decoder_of(&config, &Trainable::Lora { config: lora, seed: 7 }, 2);
+    let text = text(6, 1);
+    let hidden = |dropout_keys: &[u64]| {
+        let mut activations = Activations::for_training(&decoder, text.len()).unwrap();
+        let tokens = Tokens { ids: &text, positions: &[0, 1, 2, 3, 4, 5] };
+        let context = Context::Segments(&[Segment { start: 0, len: 6, prefix: None }]);
+        let training = Training { dropout_keys, perturb: None };
+        decoder.forward_training(tokens, context, &mut activations, training);
+        let view = activations.hidden(6);
+        let mut values = vec![0.0; 6 * config.hidden_size];
+        decoder.backend().read(view.buffer, view.offset, &mut values);
+        values
+    };
+    let without = hidden(&[]);
+    let mut mean = vec![0.0f64; without.len()];
+    let rounds = 2000;
+    for round in 0..rounds {
+        let drawn = hidden(&keys(&text, round));
+        mean.iter_mut().zip(drawn).for_each(|(mean, v)| *mean += f64::from(v) / rounds as f64);
+    }
+    let length = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    let once = hidden(&keys(&text, 1));
+    let off = |v: &[f64]| length(&mut v.iter().zip(&without).map(|(a, b)| a - f64::from(*b)));
+    let (single, averaged) = (off(&once.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()), off(&mean));
+    assert!(single > 0.0 && averaged < 0.1 * single, "{averaged} after {rounds} masks, {single} after one");
+}
+
+#[test]
+fn a_fresh_adapter_is_the_base() {
     let base = decoder(&Trainable::Nothing, 2);
     let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
-    assert_eq!(logits(&fresh), logits(&base));
+    for adapter in variants().into_iter().chain([lora()]) {
+        let source = Loud(RandomStart::new(config(), 3));
+        let fresh = Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &adapter).unwrap();
+        let pissa =
+            matches!(&adapter, Trainable::Lora { config, .. } if config.init != InitLoraWeights::Default);
+        match pissa {
+            // What is taken off the base and what is put in its place are the same numbers, summed in another order.
+            true => assert_near(&logits(&fresh), &logits(&base), &adapter),
+            false => assert_eq!(logits(&fresh), logits(&base), "{adapter:?}"),
+        }
+    }
+}
+
+fn assert_near(a: &[f32], b: &[f32], what: &dyn std::fmt::Debug) {
+    let largest = a.iter().fold(0.0f32, |m, l| m.max(l.abs()));
+    let off = a.iter().zip(b).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(off < 2e-5 * largest, "{what:?}: off by {off} of {largest}");
 }
 
 #[test]
 fn switching_the_adapter_off_gives_the_base() {
-    let (tuned, base) = (decoder(&lora(), 2), decoder(&Trainable::Nothing, 2));
+    let base = decoder(&Trainable::Nothing, 2);
     let logits = |d: &Decoder<Cpu>, on| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), on);
-    assert_eq!(logits(&tuned, false), logits(&base, true));
-    assert_ne!(logits(&tuned, true), logits(&base, true));
+    for adapter in variants().into_iter().chain([lora()]) {
+        let tuned = decoder(&adapter, 2);
+        assert_eq!(logits(&tuned, false), logits(&base, true), "{adapter:?}");
+        assert_ne!(logits(&tuned, true), logits(&base, true), "{adapter:?}");
+    }
 }
 
 #[test]
@@ -264,16 +413,13 @@ fn a_merged_adapter_answers_like_the_unmerged_one() {
             "merged".into()
         }
     }
-    for config in families() {
-        let tuned = decoder_of(&config, &lora(), 2);
+    for (config, adapter) in every_adapter() {
+        let tuned = decoder_of(&config, &adapter, 2);
         let source = Merged(tuned.merged().collect());
         let device = Arc::new(Cpu::new(2));
-        let merged = Decoder::new(device, config.clone(), &source, &Trainable::Nothing).unwrap();
+        let merged = Decoder::new(device, tuned.merged_config(), &source, &Trainable::Nothing).unwrap();
         let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
-        let (a, b) = (logits(&tuned), logits(&merged));
-        let largest = a.iter().fold(0.0f32, |m, l| m.max(l.abs()));
-        let off = a.iter().zip(&b).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
-        assert!(off < 2e-5 * largest, "{:?}: off by {off} of {largest}", config.features.family);
+        assert_near(&logits(&tuned), &logits(&merged), &(config, adapter));
     }
 }
 
@@ -291,8 +437,8 @@ fn log_probs(decoder: &Decoder<Cpu>, whole: &[u32], segments: &[Segment]) -> Vec
 
 #[test]
 fn a_text_cut_into_prefix_and_segment_gives_the_bits_of_the_whole() {
-    for config in families() {
-        let decoder = decoder_of(&config, &lora(), 2);
+    for (config, adapter) in every_adapter() {
+        let decoder = decoder_of(&config, &adapter, 2);
         let whole = text(70, 9);
         let expected = log_probs(&decoder, &whole, &[Segment::whole(0, 70)]);
         for cut in [3, 40, 66] {
@@ -305,8 +451,8 @@ fn a_text_cut_into_prefix_and_segment_gives_the_bits_of_the_whole() {
 
 #[test]
 fn writing_token_by_token_gives_the_bits_of_the_whole_text() {
-    for config in families() {
-        let decoder = decoder_of(&config, &lora(), 2);
+    for (config, adapter) in every_adapter() {
+        let decoder = decoder_of(&config, &adapter, 2);
         let whole = text(70, 9);
         let expected = log_probs(&decoder, &whole, &[Segment::whole(0, 70)]);
         let mut cache = model::Cache::new(&decoder, 2, 80).unwrap();
@@ -335,10 +481,10 @@ fn texts_do_not_depend_on_the_prompts_beside_them() {
 }
 
 #[test]
-fn every_family_survives_the_disk_with_its_adapter() {
-    for config in families() {
+fn every_family_and_every_adapter_survives_the_disk() {
+    for (config, adapter) in every_adapter() {
         let dir = tempfile::tempdir().unwrap();
-        let (tuned, base) = (decoder_of(&config, &lora(), 1), decoder_of(&config, &Trainable::Nothing, 1));
+        let (tuned, base) = (decoder_of(&config, &adapter, 1), decoder_of(&config, &Trainable::Nothing, 1));
         base.save(dir.path(), compute::DType::F32, (None, Some(2))).unwrap();
         tuned.save_adapter(&dir.path().join("adapter"), "base").unwrap();
         let device = Arc::new(Cpu::new(1));
@@ -347,7 +493,16 @@ fn every_family_survives_the_disk_with_its_adapter() {
                 .unwrap();
         assert_eq!(*loaded.config(), config, "the config as it was written");
         let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
-        assert_eq!(logits(&tuned), logits(&loaded), "{:?}", config.features.family);
+        match &adapter {
+            // Saved as a plain adapter, whose sums run in another order.
+            Trainable::Lora { config: lora, .. } if lora.init != InitLoraWeights::Default => {
+                assert_near(&logits(&tuned), &logits(&loaded), &adapter);
+            }
+            _ => {
+                assert_eq!(logits(&tuned), logits(&loaded), "{:?}, {adapter:?}", config.features.family);
+                assert_eq!(tuned.adapter(), loaded.adapter());
+            }
+        }
         let full = Decoder::load(device, dir.path(), &Trainable::Everything).unwrap();
         assert_eq!(full.parameters.len(), config.parameters(), "all of it is trained");
         let saved: Vec<String> = base.merged().map(|(name, _)| name).collect();

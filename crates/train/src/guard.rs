@@ -75,8 +75,13 @@ mod tests {
     #[test]
     fn a_parameter_that_never_gets_a_gradient_is_named() {
         let backend = Cpu::new(1);
-        let parameter =
-            |name: &str, offset| Parameter { name: name.into(), offset, rows: 1, cols: 2, vector: false };
+        let parameter = |name: &str, offset| Parameter {
+            name: name.into(),
+            offset,
+            rows: 1,
+            cols: 2,
+            layout: model::FileLayout::Matrix,
+        };
         let list = [parameter("seen", 0), parameter("severed", 2)];
         let mut gradients = backend.zeros("gradients", 4).unwrap();
         backend.write(&mut gradients, 0, &[0.0, 1.0]);

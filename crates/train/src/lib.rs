@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+pub mod dropout;
 mod error;
 mod guard;
 mod identity;
@@ -29,12 +30,12 @@ pub use error::Error;
 pub use identity::{Identity, MAY_CHANGE};
 pub use memory::{GradientCheckpointing, Longest, MemoryPlan};
 pub use noise::Noise;
-pub use optimizer::{Optimizer, Settings, StepSums};
+pub use optimizer::{Optimizer, Regularisation, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
 #[cfg(feature = "mpi")]
 pub use ranks::Mpi;
 pub use ranks::{Alone, Communicator, share, share_samples};
-pub use recipe::{Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
+pub use recipe::{ALIASES, Adapter, DatasetFile, Evaluation, NewModel, OptimizerKind, Recipe};
 pub use reference::recipe_reference;
 pub use run::{Examiner, Job, Observer, Outcome, assist, run};
 pub use schedule::{Decay, Schedule};

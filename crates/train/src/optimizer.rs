@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use compute::{AdamW, Backend};
 use dataset::Batch;
-use model::{Activations, Context, Decoder, Labels, Parameter, Tokens};
+use model::{Activations, Context, Decoder, Labels, Parameter, Tokens, Training};
 
 use crate::moments::Moments;
 use crate::noise::Noise;
@@ -35,6 +35,15 @@ pub struct Settings {
 struct Group {
     range: Range<usize>,
     factor: f64,
+}
+
+/// What keeps a batch from being learned by heart.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Regularisation<'a> {
+    /// A key for every token, from which its dropout masks follow; none: nothing is dropped.
+    pub dropout_keys: &'a [u64],
+    /// Noise on the embeddings.
+    pub noise: Option<Noise<'a>>,
 }
 
 /// Sums over the batches of one step.
@@ -84,27 +93,23 @@ impl<B: Backend> Optimizer<B> {
 
     /// Forward and backward of one batch; its gradient is added to those of the step.
     pub fn accumulate(&mut self, decoder: &Decoder<B>, batch: &Batch, activations: &mut Activations<B>) {
-        self.accumulate_noisy(decoder, batch, activations, None);
+        self.accumulate_regularised(decoder, batch, activations, Regularisation::default());
     }
 
-    /// As [`Optimizer::accumulate`], with noise on the embeddings.
-    pub fn accumulate_noisy(
+    /// As [`Optimizer::accumulate`], with dropout and noise on the embeddings.
+    pub fn accumulate_regularised(
         &mut self,
         decoder: &Decoder<B>,
         batch: &Batch,
         activations: &mut Activations<B>,
-        noise: Option<Noise<'_>>,
+        Regularisation { dropout_keys, noise }: Regularisation<'_>,
     ) {
         let tokens = Tokens { ids: &batch.ids, positions: &batch.positions };
         let context = Context::Segments(&batch.segments);
-        match noise {
-            None => decoder.forward(tokens, context, activations, true),
-            Some(noise) => {
-                let width = decoder.config().hidden_size;
-                let mut perturb = |embeddings: &mut [f32]| noise.add_to(embeddings, width);
-                decoder.forward_perturbed(tokens, context, activations, &mut perturb);
-            }
-        }
+        let width = decoder.config().hidden_size;
+        let mut perturb = noise.map(|noise| move |embeddings: &mut [f32]| noise.add_to(embeddings, width));
+        let perturb = perturb.as_mut().map(|perturb| perturb as &mut dyn FnMut(&mut [f32]));
+        decoder.forward_training(tokens, context, activations, Training { dropout_keys, perturb });
         if self.weights.len() < batch.rows.len() {
             self.weights.resize(activations.capacity(), 1.0);
         }
@@ -198,7 +203,9 @@ impl<B: Backend> Optimizer<B> {
 fn groups(parameters: &[Parameter], loraplus_lr_ratio: Option<f64>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for p in parameters {
-        let factor = loraplus_lr_ratio.filter(|_| p.name.contains(".lora_B.")).unwrap_or(1.0);
+        // As PEFT groups them: the lengths of DoRA learn as fast as the `B` sides.
+        let fast = p.name.contains(".lora_B.") || p.name.ends_with(".lora_magnitude_vector");
+        let factor = loraplus_lr_ratio.filter(|_| fast).unwrap_or(1.0);
         let range = p.offset..p.offset + p.len();
         match groups.last_mut() {
             Some(last) if last.factor == factor => last.range.end = range.end,

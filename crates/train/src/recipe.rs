@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use dataset::{Cleaning, Layout, Overlong, SplitOptions};
+use formats::peft::Patterns;
 use formats::quant::{Bnb4Options, Bnb4Type};
-use model::{LoraConfig, Quantize, Trainable};
+use model::{InitLoraWeights, LoraConfig, Quantize, Trainable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,13 @@ use crate::schedule::Decay;
 
 /// Values that share a scale in four bits, as in bitsandbytes.
 const BLOCK: usize = 64;
+
+/// Other names of keys, PEFT's own: the alias, then the key.
+pub const ALIASES: [(&str, &str); 3] = [
+    ("use_rslora", "peft_use_rslora"),
+    ("use_dora", "peft_use_dora"),
+    ("modules_to_save", "lora_modules_to_save"),
+];
 
 /// A training recipe. Every key has a default but `datasets`, and `base_model` or `base_model_config`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,10 +38,26 @@ pub struct Recipe {
     pub lora_r: usize,
     /// Numerator of the adapter's scale, `lora_alpha / lora_r`.
     pub lora_alpha: f32,
-    /// Projections that carry an adapter.
+    /// Modules that carry an adapter: projections, `embed_tokens`, `lm_head`, or ends of modules' paths.
     pub lora_target_modules: Vec<String>,
+    /// Of `embed_tokens` and `lm_head` those that are trained in full beside the adapter, and saved with it.
+    #[serde(alias = "modules_to_save")]
+    pub lora_modules_to_save: Vec<String>,
+    /// Ranks of some modules: `{q_proj: 8, "layers\\.[01]\\..*": 4}`, names or regular expressions as in PEFT.
+    pub rank_pattern: BTreeMap<String, usize>,
+    /// `lora_alpha` of some modules, likewise.
+    pub alpha_pattern: BTreeMap<String, f32>,
+    /// Share of the inputs of every adapter that is dropped in training.
+    pub lora_dropout: f64,
     /// Scale by `lora_alpha / sqrt(lora_r)`.
+    #[serde(alias = "use_rslora")]
     pub peft_use_rslora: bool,
+    /// DoRA: the lengths of the weights' rows are trained beside their directions.
+    #[serde(alias = "use_dora")]
+    pub peft_use_dora: bool,
+    /// How adapters start: `default` leaves the model as it is; `pissa` takes over the principal part of every weight,
+    /// found to convergence; `pissa_niter_4` in so many passes.
+    pub init_lora_weights: String,
     /// With `adapter: qlora`: the four-bit type of the base's projections, `nf4` or `fp4`, in blocks of 64.
     pub bnb_4bit_quant_type: FourBit,
     /// With `adapter: qlora`: quantize the blocks' scales too.
@@ -215,7 +239,13 @@ impl Default for Recipe {
             lora_r: 16,
             lora_alpha: 32.0,
             lora_target_modules: model::PROJECTIONS.map(String::from).to_vec(),
+            lora_modules_to_save: Vec::new(),
+            rank_pattern: BTreeMap::new(),
+            alpha_pattern: BTreeMap::new(),
+            lora_dropout: 0.0,
             peft_use_rslora: false,
+            peft_use_dora: false,
+            init_lora_weights: "default".into(),
             bnb_4bit_quant_type: FourBit::Nf4,
             bnb_4bit_use_double_quant: true,
             bf16: false,
@@ -314,8 +344,58 @@ impl Recipe {
         if self.load_in_8bit && self.adapter != Adapter::Lora {
             return wrong("load_in_8bit", "needs `adapter: lora` (qlora keeps the base in four bits)");
         }
-        if self.loraplus_lr_ratio.is_some() && self.adapter != Adapter::Lora {
-            return wrong("loraplus_lr_ratio", "needs `adapter: lora`");
+        for (key, set) in [
+            ("loraplus_lr_ratio", self.loraplus_lr_ratio.is_some()),
+            ("lora_dropout", self.lora_dropout != 0.0),
+            ("lora_modules_to_save", !self.lora_modules_to_save.is_empty()),
+            ("rank_pattern", !self.rank_pattern.is_empty()),
+            ("alpha_pattern", !self.alpha_pattern.is_empty()),
+            ("peft_use_dora", self.peft_use_dora),
+            ("init_lora_weights", self.init_lora_weights != "default"),
+        ] {
+            if set && self.adapter == Adapter::Full {
+                return wrong(key, "needs `adapter: lora` or `adapter: qlora`");
+            }
+        }
+        if !(0.0..1.0).contains(&(self.lora_dropout as f32)) {
+            return wrong("lora_dropout", "is not in 0..1");
+        }
+        let ends_in = |name: &str| self.lora_target_modules.iter().any(|target| target.ends_with(name));
+        if self.lora_dropout > 0.0 && ends_in("lm_head") {
+            return wrong("lora_dropout", "does not reach an adapter of lm_head: leave one of them out");
+        }
+        for name in ["embed_tokens", "lm_head"].into_iter().filter(|name| ends_in(name)) {
+            if self.peft_use_dora {
+                return wrong("peft_use_dora", &format!("is for projections, and {name} is targeted"));
+            }
+            if self.init_lora_weights != "default" {
+                return wrong(
+                    "init_lora_weights",
+                    &format!("pissa is for projections, and {name} is targeted"),
+                );
+            }
+            if self.lora_modules_to_save.iter().any(|saved| saved.ends_with(name)) {
+                return wrong("lora_modules_to_save", &format!("{name} also carries an adapter"));
+            }
+        }
+        if self.rank_pattern.values().any(|&rank| rank == 0) {
+            return wrong("rank_pattern", "has a rank of 0");
+        }
+        if let Some(error) = Patterns::new(&self.rank_pattern).err() {
+            return wrong("rank_pattern", &error.to_string());
+        }
+        if let Some(error) = Patterns::new(&self.alpha_pattern).err() {
+            return wrong("alpha_pattern", &error.to_string());
+        }
+        match self.init() {
+            None => return wrong("init_lora_weights", "is none of default, pissa, pissa_niter_[passes]"),
+            Some(InitLoraWeights::Pissa { .. }) if self.peft_use_dora => {
+                return wrong(
+                    "init_lora_weights",
+                    "pissa and peft_use_dora both split the weight: choose one",
+                );
+            }
+            _ => {}
         }
         for (key, value) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
             if !share(value) {
@@ -350,6 +430,18 @@ impl Recipe {
         Ok(())
     }
 
+    /// How adapters start; nothing when the recipe names no known way.
+    fn init(&self) -> Option<InitLoraWeights> {
+        match self.init_lora_weights.as_str() {
+            "default" => Some(InitLoraWeights::Default),
+            "pissa" => Some(InitLoraWeights::Pissa { passes: None }),
+            other => {
+                let passes = other.strip_prefix("pissa_niter_")?.parse().ok()?;
+                Some(InitLoraWeights::Pissa { passes: Some(passes) })
+            }
+        }
+    }
+
     /// What of the model is trained.
     pub fn trainable(&self) -> Trainable {
         match self.adapter {
@@ -360,6 +452,12 @@ impl Recipe {
                     alpha: self.lora_alpha,
                     rslora: self.peft_use_rslora,
                     targets: self.lora_target_modules.clone(),
+                    rank_pattern: self.rank_pattern.clone(),
+                    alpha_pattern: self.alpha_pattern.clone(),
+                    modules_to_save: self.lora_modules_to_save.clone(),
+                    dropout: self.lora_dropout,
+                    dora: self.peft_use_dora,
+                    init: self.init().unwrap_or_default(),
                 },
                 seed: self.seed,
             },

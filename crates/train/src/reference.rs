@@ -65,6 +65,7 @@ fn choices(schema: &Value, property: &Value) -> Vec<String> {
 fn shown(default: &Value) -> String {
     match default {
         Value::Null => "–".into(),
+        Value::Object(entries) if entries.is_empty() => "–".into(),
         Value::Object(_) => "see below".into(),
         Value::Number(n) => format!("`{}`", plain(n)),
         Value::String(s) if s.is_empty() => "empty".into(),

@@ -8,9 +8,10 @@ use model::{Activations, Decoder};
 use track::{SkippedStep, Stats, StepRow};
 
 use crate::checkpoint::{self, State, Totals};
+use crate::dropout;
 use crate::guard::Guard;
 use crate::noise::Noise;
-use crate::optimizer::{Optimizer, Settings};
+use crate::optimizer::{Optimizer, Regularisation, Settings};
 use crate::plan::{Plan, PlannedStep};
 use crate::ranks;
 use crate::record::Record;
@@ -39,6 +40,8 @@ pub(crate) struct Session<'a, B: Backend> {
     activations: Activations<B>,
     optimizer: Optimizer<B>,
     batch: Batch,
+    /// A key for every token of the batch; empty without dropout.
+    dropout_keys: Vec<u64>,
     validation: Vec<Batch>,
     guard: Guard,
     /// The weights have moved since this process began.
@@ -88,6 +91,7 @@ impl<'a, B: Backend> Session<'a, B> {
             activations: Activations::for_checkpointed_training(decoder, capacity, &layers)?,
             optimizer: Optimizer::new(decoder, Settings::from(recipe))?,
             batch: Batch::with_capacity(plan.largest_batch, plan.most_examples()),
+            dropout_keys: Vec::new(),
             validation,
             guard: Guard::new(recipe.nonfinite_patience),
             moved: false,
@@ -186,7 +190,12 @@ impl<'a, B: Backend> Session<'a, B> {
                 samples: job.samples,
                 batch,
             });
-            self.optimizer.accumulate_noisy(decoder, &self.batch, &mut self.activations, noise);
+            if job.recipe.lora_dropout > 0.0 {
+                dropout::keys(&mut self.dropout_keys, (job.recipe.seed, step), job.samples, batch);
+            }
+            let regularisation = Regularisation { dropout_keys: &self.dropout_keys, noise };
+            let activations = &mut self.activations;
+            self.optimizer.accumulate_regularised(decoder, &self.batch, activations, regularisation);
         }
         // Who has stopped has not done its part, and the others must know before they go on.
         if self.optimizer.exchange_sums(ranks, stopped) {

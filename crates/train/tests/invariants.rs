@@ -5,11 +5,11 @@ mod common;
 use std::path::Path;
 
 use common::{Silent, decoder, recipe, samples, values};
-use compute::Cpu;
+use compute::{Backend, Cpu};
 use dataset::Batch;
 use model::{Activations, Decoder};
 use track::{Run, RunFolder, StepRow};
-use train::{Adapter, Job, Observer, Optimizer, Recipe, Settings};
+use train::{Adapter, Job, Observer, Optimizer, Recipe, Regularisation, Settings};
 
 /// Ends the process's part in a run after some steps, as a kill would: by unwinding out of the loop.
 struct KilledAfter(u64);
@@ -35,7 +35,15 @@ fn train(recipe: &Recipe, place: &Path, resume: bool, observer: &mut dyn Observe
 fn a_killed_run_resumes_to_the_same_bits() {
     let full = Recipe { adapter: Adapter::Full, ..recipe() };
     let eight_bit = Recipe { optimizer: train::OptimizerKind::Adamw8bit, ..full.clone() };
-    for recipe in [recipe(), full, eight_bit] {
+    let dora = Recipe {
+        lora_dropout: 0.2,
+        peft_use_dora: true,
+        rank_pattern: [("q_proj".to_owned(), 2)].into(),
+        lora_modules_to_save: vec!["lm_head".into()],
+        ..recipe()
+    };
+    let pissa = Recipe { init_lora_weights: "pissa_niter_2".into(), lora_dropout: 0.2, ..recipe() };
+    for recipe in [recipe(), full, eight_bit, dora, pissa] {
         let dir = tempfile::tempdir().unwrap();
         let whole = train(&recipe, &dir.path().join("whole"), false, &mut Silent);
         let killed = dir.path().join("killed");
@@ -103,17 +111,58 @@ fn eight_batches_of_one_make_the_step_of_one_batch_of_eight() {
 }
 
 #[test]
+fn dropout_is_the_same_in_eight_batches_of_one_and_in_one_batch_of_eight() {
+    let recipe = Recipe { lora_dropout: 0.3, ..recipe() };
+    let samples = samples(8);
+    let mut decoder = decoder(&recipe);
+    // An adapter whose B is zero drops nothing that shows.
+    for p in decoder.parameters.list.clone() {
+        let values: Vec<f32> = model::random::normal(3, &p.name, p.len()).map(|z| 0.1 * z).collect();
+        decoder.backend().clone().write(&mut decoder.parameters.values, p.offset, &values);
+    }
+    let loss = |batches: &[&[usize]], step: u64, probability: f32| {
+        let mut activations = Activations::for_training(&decoder, 256).unwrap();
+        let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe)).unwrap();
+        let mut keys = Vec::new();
+        for batch in batches {
+            if probability > 0.0 {
+                train::dropout::keys(&mut keys, (recipe.seed, step), &samples, batch);
+            }
+            let regularisation = Regularisation { dropout_keys: &keys, noise: None };
+            let whole = Batch::new(batch.iter().map(|&i| &samples[i]));
+            optimizer.accumulate_regularised(&decoder, &whole, &mut activations, regularisation);
+        }
+        optimizer.sums().loss.to_bits()
+    };
+    let each: Vec<[usize; 1]> = (0..8).map(|i| [i]).collect();
+    let each: Vec<&[usize]> = each.iter().map(|batch| &batch[..]).collect();
+    let whole: &[&[usize]] = &[&[0, 1, 2, 3, 4, 5, 6, 7]];
+    assert_eq!(loss(&each, 1, 0.3), loss(whole, 1, 0.3));
+    assert_ne!(loss(whole, 1, 0.3), loss(whole, 2, 0.3), "every step drops others");
+    assert_ne!(loss(whole, 1, 0.3), loss(whole, 1, 0.0));
+}
+
+#[test]
 fn training_an_adapter_leaves_the_base_as_it_was() {
-    let recipe = recipe();
+    let dora = Recipe { peft_use_dora: true, lora_modules_to_save: vec!["embed_tokens".into()], ..recipe() };
+    let ends = [model::PROJECTIONS.to_vec(), vec!["embed_tokens", "lm_head"]].concat();
+    let ends = Recipe { lora_target_modules: ends.into_iter().map(String::from).collect(), ..recipe() };
+    let pissa = Recipe { init_lora_weights: "pissa".into(), ..recipe() };
+    for recipe in [recipe(), dora, ends, pissa] {
+        leaves_the_base_as_it_was(&recipe);
+    }
+}
+
+fn leaves_the_base_as_it_was(recipe: &Recipe) {
     let base = |d: &Decoder<Cpu>| -> Vec<(String, Vec<u32>)> {
         d.base().map(|(name, t)| (name, t.to_f32().iter().map(|v| v.to_bits()).collect())).collect()
     };
-    let mut decoder = decoder(&recipe);
+    let mut decoder = decoder(recipe);
     let (before, adapter) = (base(&decoder), values(&decoder));
     let dir = tempfile::tempdir().unwrap();
     let mut folder = RunFolder::create(dir.path()).unwrap();
     let samples = samples(32);
-    let job = Job::new(&recipe, &samples, &[]);
+    let job = Job::new(recipe, &samples, &[]);
     train::run(&mut decoder, &job, &mut folder, &mut Silent).unwrap();
     assert_eq!(before, base(&decoder));
     assert_ne!(adapter, values(&decoder), "the adapter should have moved");

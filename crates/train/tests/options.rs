@@ -13,8 +13,8 @@ use dataset::Batch;
 use model::{Activations, Decoder};
 use track::{Run, RunFolder, StepRow};
 use train::{
-    Adapter, Decay, Error, Examiner, GradientCheckpointing, Job, Observer, Optimizer, OptimizerKind, Outcome,
-    Recipe, Settings, validation_loss,
+    Adapter, DatasetFile, Decay, Error, Examiner, GradientCheckpointing, Job, Observer, Optimizer,
+    OptimizerKind, Outcome, Recipe, Settings, validation_loss,
 };
 
 /// Trains on 32 samples and validates on 8 others.
@@ -240,6 +240,80 @@ fn noise_is_in_training_and_not_in_evaluation() {
     let (a, b) = (without.eval_points("eval_loss"), with.eval_points("eval_loss"));
     assert!(a.iter().zip(&b).all(|(a, b)| (a.1 - b.1).abs() < 1e-9), "{a:?} {b:?}");
     assert_eq!(rows(&noisy, "again").steps[0].loss.to_bits(), with.steps[0].loss.to_bits());
+}
+
+#[test]
+fn dropout_is_in_training_and_not_in_evaluation() {
+    let dir = tempfile::tempdir().unwrap();
+    // PiSSA's B is not zero, so that what is dropped shows from the first step on.
+    let plain = Recipe {
+        num_epochs: 1,
+        learning_rate: 1e-30,
+        eval_steps: 2,
+        init_lora_weights: "pissa".into(),
+        ..recipe()
+    };
+    let dropping = Recipe { lora_dropout: 0.5, ..plain.clone() };
+    let rows = |recipe: &Recipe, name: &str| {
+        let place = dir.path().join(name);
+        run(recipe, &place, false);
+        Run::load(&place).unwrap()
+    };
+    let (without, with) = (rows(&plain, "plain"), rows(&dropping, "dropping"));
+    assert!(without.steps.iter().zip(&with.steps).all(|(a, b)| a.loss != b.loss));
+    let (a, b) = (without.eval_points("eval_loss"), with.eval_points("eval_loss"));
+    assert!(a.iter().zip(&b).all(|(a, b)| (a.1 - b.1).abs() < 1e-9), "{a:?} {b:?}");
+}
+
+#[test]
+fn settings_of_adapters_that_cannot_work_are_named() {
+    let file = DatasetFile { path: "a.jsonl".into(), ..DatasetFile::default() };
+    let usable = Recipe { base_model: Some("base".into()), datasets: vec![file], ..Recipe::default() };
+    usable.validate().unwrap();
+    let with_head = || vec!["q_proj".to_owned(), "lm_head".to_owned()];
+    for (key, recipe) in [
+        ("lora_dropout", Recipe { lora_dropout: 1.0, ..usable.clone() }),
+        ("lora_dropout", Recipe { lora_dropout: 0.1, adapter: Adapter::Full, ..usable.clone() }),
+        ("lora_dropout", Recipe { lora_dropout: 0.1, lora_target_modules: with_head(), ..usable.clone() }),
+        ("rank_pattern", Recipe { rank_pattern: [("q_proj".into(), 0)].into(), ..usable.clone() }),
+        ("rank_pattern", Recipe { rank_pattern: [("q_proj(".into(), 1)].into(), ..usable.clone() }),
+        ("alpha_pattern", Recipe { alpha_pattern: [("[".into(), 1.0)].into(), ..usable.clone() }),
+        ("peft_use_dora", Recipe { peft_use_dora: true, adapter: Adapter::Full, ..usable.clone() }),
+        ("peft_use_dora", Recipe { peft_use_dora: true, lora_target_modules: with_head(), ..usable.clone() }),
+        ("init_lora_weights", Recipe { init_lora_weights: "pizza".into(), ..usable.clone() }),
+        (
+            "init_lora_weights",
+            Recipe { init_lora_weights: "pissa_niter_4".into(), peft_use_dora: true, ..usable.clone() },
+        ),
+        (
+            "lora_modules_to_save",
+            Recipe {
+                lora_modules_to_save: vec!["lm_head".into()],
+                lora_target_modules: with_head(),
+                ..usable.clone()
+            },
+        ),
+    ] {
+        match recipe.validate() {
+            Err(Error::Recipe { key: named, .. }) => assert_eq!(named, key),
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_pattern_or_target_that_means_no_module_is_named() {
+    let refused = |recipe: Recipe| {
+        let source = base(&config());
+        let backend = Arc::new(Cpu::new(1));
+        Decoder::new(backend, config(), &source, &recipe.trainable()).unwrap_err().to_string()
+    };
+    let error = refused(Recipe { rank_pattern: [("q_porj".into(), 4)].into(), ..recipe() });
+    assert!(error.contains("rank_pattern: q_porj matches no module"), "{error}");
+    let error = refused(Recipe { lora_target_modules: vec!["fc1".into()], ..recipe() });
+    assert!(error.contains("fc1") && error.contains("q_proj"), "{error}");
+    let error = refused(Recipe { lora_modules_to_save: vec!["norm".into()], ..recipe() });
+    assert!(error.contains("modules_to_save: norm"), "{error}");
 }
 
 #[test]

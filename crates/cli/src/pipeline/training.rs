@@ -93,7 +93,7 @@ pub(crate) fn train(
     // From here on a signal ends the program at once: the state is on the disk.
     drop(interrupts);
     failpoint::hit("adapter.begin");
-    save(recipe, &model, &folder)?;
+    save(recipe, &model, &folder, observer)?;
     failpoint::hit("adapter.end");
     Ok(Trained { model, prepared, outcome, folder, manifest })
 }
@@ -276,14 +276,16 @@ fn manifest(recipe: &Recipe, model: &Model, inputs: &Inputs, memory: &MemoryPlan
     })
 }
 
-fn save(recipe: &Recipe, model: &Model, folder: &RunFolder) -> Outcome<()> {
+fn save(recipe: &Recipe, model: &Model, folder: &RunFolder, observer: &mut dyn Observer) -> Outcome<()> {
     let tokens = (model.tokenizer.bos(), model.tokenizer.eos());
     match recipe.adapter {
         Adapter::Lora | Adapter::Qlora => {
             let place = folder.adapter();
             let base = recipe.base_model.as_deref().unwrap_or_default();
             model.decoder.save_adapter(&place, base)?;
-            if model.base.is_file() {
+            if let (true, Err(refusal)) = (model.base.is_file(), model.decoder.check_gguf_adapter()) {
+                observer.note(&format!("no {} is written: {refusal}", model::GGUF_ADAPTER));
+            } else if model.base.is_file() {
                 let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
                 model.decoder.save_gguf_adapter(&place.join(model::GGUF_ADAPTER), &name)?;
             }

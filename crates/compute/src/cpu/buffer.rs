@@ -217,6 +217,13 @@ impl<'a> From<ViewMut<'a, CpuBuffer>> for RowsMut<'a> {
     }
 }
 
+/// A single row as a slice.
+pub(super) fn one_row(view: ViewMut<'_, CpuBuffer>) -> &mut [f32] {
+    let rows = RowsMut::from(view);
+    assert_eq!(rows.rows, 1, "one row");
+    rows.data
+}
+
 fn view_end(offset: usize, rows: usize, cols: usize, stride: usize) -> usize {
     assert!(cols <= stride || rows <= 1, "rows of {cols} values overlap at a stride of {stride}");
     if rows == 0 { offset } else { offset + (rows - 1) * stride + cols }

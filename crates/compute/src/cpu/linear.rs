@@ -24,7 +24,7 @@ pub(super) fn forward(threads: &Threads, method: Method, group: &LinearGroup<'_,
     assert_eq!((y.rows, y.cols), (rows, column(group.layers.len())), "output [T, Σ N]");
     let start = Starts::new(start, &y);
     let adapters = group.layers.iter().map(|layer| layer.adapter.as_ref().filter(|_| t.is_some()));
-    let downs = parts(adapters.clone().map(|adapter| adapter.map(|a| a.down_part(depth))));
+    let downs = parts(adapters.clone().map(|adapter| adapter.and_then(|a| a.down_part(depth))));
     let parts = parts(group.layers.iter().zip(adapters).enumerate().map(|(i, (layer, adapter))| {
         let weight = Weights::from(layer.weight);
         assert_eq!(weight.cols, depth, "weight [N, K]");
@@ -47,15 +47,15 @@ pub(super) fn forward(threads: &Threads, method: Method, group: &LinearGroup<'_,
 
 impl Adapter<'_, Cpu> {
     /// `t = scale · x Aᵀ`.
-    fn down_part(&self, depth: usize) -> Part<'_> {
-        let down = Weights::from(self.down);
+    pub(super) fn down_part(&self, depth: usize) -> Option<Part<'_>> {
+        let down = Weights::from(self.down?);
         assert_eq!(down.cols, depth, "A [R, K]");
         let whole = Part::whole(down.rows, down.along_cols(), Init::Zero);
-        Part { column: self.column, alpha: self.scale, ..whole }
+        Some(Part { column: self.column, alpha: self.scale, ..whole })
     }
 
     /// `dt = scale · dy B`.
-    fn up_part(&self, depth: usize) -> Part<'_> {
+    pub(super) fn up_part(&self, depth: usize) -> Part<'_> {
         let up = Weights::from(self.up);
         assert_eq!(up.rows, depth, "B [N, R]");
         let whole = Part::whole(up.cols, up.along_rows(), Init::Zero);
@@ -125,10 +125,10 @@ pub(super) fn backward_input(
         let up = adapter.map(|adapter| adapter.up_part(depth));
         let part = dx.as_ref().map(|dx| {
             assert_eq!((dx.rows, dx.cols), (rows, weight.cols), "dx [T, K]");
-            let tail = adapter.map(|adapter| {
-                let down = Weights::from(adapter.down);
+            let tail = adapter.and_then(|adapter| {
+                let down = Weights::from(adapter.down?);
                 assert_eq!(down.cols, weight.cols, "A [R, K]");
-                Tail { column: adapter.column, depth: down.rows, right: down.along_rows() }
+                Some(Tail { column: adapter.column, depth: down.rows, right: down.along_rows() })
             });
             let init = if i == 0 { Init::Zero } else { Init::Output };
             Part { tail, ..Part::whole(weight.cols, weight.along_rows(), init) }

@@ -1,11 +1,11 @@
 //! Cross-entropy of labelled tokens, a chunk of rows at a time.
 
-use super::Threads;
 use super::buffer::{CpuBuffer, Rows, RowsMut, Weights, by_rows, task_rows};
-use super::gemm::{Elements, Gemm, Init, Method, Operand, Part, gemm};
+use super::gemm::{Elements, Gemm, Init, Low, Method, Operand, Part, Tail, gemm};
 use super::math::{Arithmetic, Kernel, LANES, dispatch, exp, largest, sum_lanes};
 use super::softcap::{cap_all, slope};
-use crate::TokenLossOutput;
+use super::{Cpu, Threads};
+use crate::{Adapter, TokenLossOutput};
 
 /// Values that are summed in f32 before the sum goes on in f64: a vocabulary is too long for f32 alone.
 const SUM_BLOCK: usize = 1024;
@@ -17,12 +17,15 @@ pub(super) struct Scratch {
     logits: CpuBuffer,
     d_hidden: CpuBuffer,
     stats: CpuBuffer,
+    t: CpuBuffer,
+    dt: CpuBuffer,
 }
 
 /// Arguments of [`token_loss`]; see [`crate::TokenLoss`].
 pub(super) struct Loss<'a> {
     pub(super) hidden: Rows<'a>,
     pub(super) head: Weights<'a>,
+    pub(super) adapter: Option<Adapter<'a, Cpu>>,
     pub(super) rows: &'a [u32],
     pub(super) labels: &'a [u32],
     pub(super) weights: &'a [f32],
@@ -30,6 +33,8 @@ pub(super) struct Loss<'a> {
     pub(super) softcap: Option<f32>,
     pub(super) d_hidden: Option<RowsMut<'a>>,
     pub(super) d_head: Option<RowsMut<'a>>,
+    /// Of `A`, then of `B`.
+    pub(super) d_adapter: Option<&'a mut [f32]>,
 }
 
 /// Values in a row of [`Scratch::stats`]: log-probability, entropy, 1 where the label wins.
@@ -44,6 +49,12 @@ pub(super) fn token_loss(
 ) -> TokenLossOutput {
     let (width, vocabulary) = (loss.head.cols, loss.head.rows);
     let chunk = loss.chunk.clamp(1, loss.rows.len().max(1));
+    let adapter = loss.adapter.as_ref();
+    let rank = adapter.map_or(0, |adapter| Weights::from(adapter.up).cols);
+    let down = adapter.map(|adapter| adapter.down_part(width).expect("the head's adapter has its A"));
+    let up = adapter.map(|adapter| adapter.up_part(vocabulary));
+    let t = scratch.t.at_least(chunk * rank);
+    let dt = scratch.dt.at_least(chunk * rank);
     let with_gradient = loss.d_hidden.is_some() || loss.d_head.is_some();
     let hidden = scratch.hidden.at_least(chunk * width);
     let logits = scratch.logits.at_least(chunk * vocabulary);
@@ -70,8 +81,15 @@ pub(super) fn token_loss(
             rows: count,
             depth: width,
             left: row_major(hidden, width),
-            low: None,
-            parts: &[Part::whole(vocabulary, loss.head.along_cols(), Init::Zero)],
+            low: adapter.map(|_| Low { parts: down.as_slice(), c: &mut *t, stride: rank }),
+            parts: &[Part {
+                tail: adapter.map(|adapter| Tail {
+                    column: 0,
+                    depth: rank,
+                    right: Weights::from(adapter.up).along_cols(),
+                }),
+                ..Part::whole(vocabulary, loss.head.along_cols(), Init::Zero)
+            }],
             c: &mut *logits,
             stride: vocabulary,
         };
@@ -104,8 +122,15 @@ pub(super) fn token_loss(
                 rows: count,
                 depth: vocabulary,
                 left: row_major(logits, vocabulary),
-                low: None,
-                parts: &[Part::whole(width, loss.head.along_rows(), Init::Zero)],
+                low: adapter.map(|_| Low { parts: up.as_slice(), c: &mut *dt, stride: rank }),
+                parts: &[Part {
+                    tail: adapter.and_then(|adapter| adapter.down).map(|down| Tail {
+                        column: 0,
+                        depth: rank,
+                        right: Weights::from(down).along_rows(),
+                    }),
+                    ..Part::whole(width, loss.head.along_rows(), Init::Zero)
+                }],
                 c: &mut *d_hidden,
                 stride: width,
             };
@@ -125,6 +150,24 @@ pub(super) fn token_loss(
                 stride: to.stride,
             };
             gemm(threads, method, product);
+        }
+        if let Some(to) = &mut loss.d_adapter {
+            assert!(loss.d_hidden.is_some(), "the adapter's gradient comes with that of its input");
+            let (d_down, d_up) = to.split_at_mut(rank * width);
+            for (left, rows, right, cols, c) in
+                [(&*dt, rank, &*hidden, width, d_down), (&*logits, vocabulary, &*t, rank, d_up)]
+            {
+                let product = Gemm {
+                    rows,
+                    depth: count,
+                    left: column_major(left, rows),
+                    low: None,
+                    parts: &[Part::whole(cols, column_major(right, cols), Init::Output)],
+                    c,
+                    stride: cols,
+                };
+                gemm(threads, method, product);
+            }
         }
     }
     output

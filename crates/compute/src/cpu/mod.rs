@@ -7,12 +7,14 @@ mod attention;
 mod attention_backward;
 mod bias;
 mod buffer;
+mod dropout;
 mod embed;
 mod gemm;
 mod head_norm;
 mod isa;
 mod linear;
 mod loss;
+mod magnitude;
 mod math;
 mod norm;
 mod optimizer;
@@ -35,9 +37,10 @@ pub use threads::Threads;
 use self::buffer::{Rows, RowsMut, Weights};
 use self::gemm::{Gemm, Init, Method, Part, gemm};
 use crate::{
-    Activation, AdamW, AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, DType,
-    DeviceBuffer, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup, Matrix, NormGain, Result,
-    RmsNorm, RmsNormBackward, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+    Activation, AdamW, Adapter, AttentionBackward, AttentionForward, AttentionShape, Backend,
+    CachedAttention, DType, DeviceBuffer, Dropout, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup,
+    Magnitude, MagnitudeBackward, Matrix, NormGain, Result, RmsNorm, RmsNormBackward, Start, TokenLoss,
+    TokenLossOutput, View, ViewMut,
 };
 
 /// Panels that all threads read (`gemm`), and those of each thread with the tiles of its attention.
@@ -187,6 +190,47 @@ impl Backend for Cpu {
         let backward =
             linear::Backward { dx: dx.map(RowsMut::from), dt: dt.map(RowsMut::from), dy: dy.into() };
         linear::backward_input(&self.threads, self.method(), group, backward);
+    }
+
+    fn dropout(&self, y: ViewMut<'_, CpuBuffer>, x: View<'_, CpuBuffer>, add: bool, mask: &Dropout<'_>) {
+        let (y, x) = (RowsMut::from(y), Rows::from(x));
+        assert_eq!((y.rows, y.cols), (x.rows, x.cols), "output as the input");
+        assert_eq!(mask.keys.len(), x.rows, "a key for every row");
+        dropout::dropout(&self.threads, self.isa, y, x, (add, mask));
+    }
+
+    fn weight_norms(
+        &self,
+        norms: ViewMut<'_, CpuBuffer>,
+        squares: View<'_, CpuBuffer>,
+        weight: Matrix<'_, Self>,
+        adapter: &Adapter<'_, Self>,
+    ) {
+        let lengths = (RowsMut::from(norms), Rows::from(squares));
+        magnitude::norms(&self.threads, self.isa, lengths, weight.into(), adapter);
+    }
+
+    fn magnitude(
+        &self,
+        y: ViewMut<'_, CpuBuffer>,
+        u: View<'_, CpuBuffer>,
+        start: Option<View<'_, CpuBuffer>>,
+        magnitude: Option<Magnitude<'_, CpuBuffer>>,
+    ) {
+        let (y, u, start) = (RowsMut::from(y), Rows::from(u), start.map(Rows::from));
+        assert_eq!((y.rows, y.cols), (u.rows, u.cols), "output as the product");
+        let factors = magnitude.map(|m| magnitude::factors(m.magnitude, m.norm));
+        magnitude::forward(&self.threads, y, u, start, factors.as_deref());
+    }
+
+    fn magnitude_backward(&self, m: MagnitudeBackward<'_, CpuBuffer>) {
+        let (du, dy, u) = (RowsMut::from(m.du), Rows::from(m.dy), Rows::from(m.u));
+        assert_eq!((du.rows, du.cols), (dy.rows, dy.cols), "gradient as the output");
+        assert_eq!((u.rows, u.cols), (dy.rows, dy.cols), "product as the output");
+        let factors = magnitude::factors(m.magnitude.magnitude, m.magnitude.norm);
+        magnitude::backward_input(&self.threads, du, dy, Some(&factors));
+        let (d_magnitude, norms) = (buffer::one_row(m.d_magnitude), Rows::from(m.magnitude.norm));
+        magnitude::backward_magnitude(&self.threads, d_magnitude, (dy, u), norms.row(0));
     }
 
     fn matmul_backward_weight(
@@ -344,7 +388,8 @@ impl Backend for Cpu {
     fn token_loss(&self, a: TokenLoss<'_, Self>) -> TokenLossOutput {
         let loss = loss::Loss {
             hidden: a.hidden.into(),
-            head: a.head.into(),
+            head: a.head.weight.into(),
+            adapter: a.head.adapter,
             rows: a.rows,
             labels: a.labels,
             weights: a.weights,
@@ -352,6 +397,7 @@ impl Backend for Cpu {
             softcap: a.softcap,
             d_hidden: a.d_hidden.map(RowsMut::from),
             d_head: a.d_head.map(RowsMut::from),
+            d_adapter: a.d_adapter.map(buffer::one_row),
         };
         // A panic of an earlier call leaves nothing in the scratch that this one reads.
         let mut scratch = self.loss.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,8 @@
 //! LoRA adapters as PEFT writes them: `adapter_config.json` and `adapter_model.safetensors` in one folder.
 
+mod names;
+mod patterns;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -11,12 +14,13 @@ use crate::hf::read_json;
 use crate::safetensors::{self, SafetensorsFile, TensorBytes};
 use crate::{Error, Result, atomic};
 
+pub use names::{Part, parse_tensor_name, tensor_name};
+pub use patterns::{PatternError, Patterns, names_module};
+
 /// The settings' file name.
 pub const CONFIG_FILE: &str = "adapter_config.json";
 /// The tensors' file name.
 pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
-/// What stands before a module's name in the tensors' names.
-const PREFIX: &str = "base_model.model.";
 /// The longest settings file that is read.
 const CONFIG_LIMIT: u64 = 4 << 20;
 
@@ -56,7 +60,7 @@ pub struct AdapterConfig {
     /// Whether the scale is `alpha / sqrt(r)` and not `alpha / r`.
     #[serde(default)]
     pub use_rslora: bool,
-    /// Weight-decomposed LoRA; not supported.
+    /// Weight-decomposed LoRA (Liu et al. 2024).
     #[serde(default)]
     pub use_dora: bool,
     /// Where the base came from.
@@ -65,13 +69,13 @@ pub struct AdapterConfig {
     /// The base's revision.
     #[serde(default)]
     pub revision: Option<String>,
-    /// Modules that were trained and saved whole; not supported.
+    /// Modules that were trained and saved whole.
     #[serde(default)]
     pub modules_to_save: Option<Vec<String>>,
-    /// Ranks that differ from `r`, by the end of a module's path.
+    /// Ranks that differ from `r`, by patterns as [`Patterns`] reads them.
     #[serde(default)]
     pub rank_pattern: BTreeMap<String, usize>,
-    /// Numerators that differ from `lora_alpha`, by the end of a module's path.
+    /// Numerators that differ from `lora_alpha`, likewise.
     #[serde(default)]
     pub alpha_pattern: BTreeMap<String, f64>,
     /// Whether weights are stored transposed; not supported.
@@ -129,26 +133,11 @@ impl AdapterConfig {
         }
     }
 
-    /// What the product of the two matrices is multiplied with, for modules without an entry in the patterns.
-    pub fn scale(&self) -> f64 {
-        self.scale_with(self.lora_alpha, self.r)
-    }
-
-    /// The scale for one module (`model.layers.0.self_attn.q_proj`), patterns considered.
-    pub fn scale_of(&self, module: &str) -> f64 {
-        self.scale_with(
-            *pattern_entry(&self.alpha_pattern, module).unwrap_or(&self.lora_alpha),
-            self.rank_of(module),
-        )
-    }
-
-    /// The rank for one module, patterns considered.
-    pub fn rank_of(&self, module: &str) -> usize {
-        *pattern_entry(&self.rank_pattern, module).unwrap_or(&self.r)
-    }
-
-    fn scale_with(&self, alpha: f64, rank: usize) -> f64 {
-        if self.use_rslora { alpha / (rank as f64).sqrt() } else { alpha / rank as f64 }
+    /// True if modules that `target_modules` names may be left out: which ones carry an adapter, its tensors say.
+    pub fn narrows_targets(&self) -> bool {
+        ["exclude_modules", "layers_to_transform"]
+            .iter()
+            .any(|key| self.other.get(*key).is_some_and(|value| !is_off(value)))
     }
 
     /// Refuses, by name, each setting that changes the mathematics in a way that is not implemented.
@@ -176,18 +165,8 @@ impl AdapterConfig {
         if self.bias != "none" {
             return refuse("bias", &self.bias, "expected none");
         }
-        if self.use_dora {
-            return refuse("use_dora", &true, "");
-        }
         if self.fan_in_fan_out {
             return refuse("fan_in_fan_out", &true, "");
-        }
-        if let Some(modules) = self.modules_to_save.as_ref().filter(|modules| !modules.is_empty()) {
-            return refuse(
-                "modules_to_save",
-                &modules.join(", "),
-                "merge the adapter with PEFT and load the result",
-            );
         }
         if let Some(way) = self.init_lora_weights.as_str()
             && ["pissa", "olora", "corda", "loftq", "lora_ga"].iter().any(|other| way.starts_with(other))
@@ -198,15 +177,10 @@ impl AdapterConfig {
                 "it changes the base; convert it to plain LORA with PEFT",
             );
         }
-        let patterns = self.rank_pattern.keys().chain(self.alpha_pattern.keys());
-        for pattern in patterns {
-            if pattern.contains(['*', '+', '?', '[', '(', '|', '\\', '$', '{']) {
-                return refuse(
-                    "rank_pattern or alpha_pattern",
-                    pattern,
-                    "expected names, not regular expressions",
-                );
-            }
+        let ranks = Patterns::new(&self.rank_pattern).map(drop).map_err(|error| ("rank_pattern", error));
+        let alphas = Patterns::new(&self.alpha_pattern).map(drop).map_err(|error| ("alpha_pattern", error));
+        if let Err((setting, error)) = ranks.and(alphas) {
+            return refuse(setting, &error.pattern, &error.reason);
         }
         for setting in OTHER_REFUSED {
             if let Some(value) = self.other.get(*setting).filter(|value| !is_off(value)) {
@@ -220,9 +194,8 @@ impl AdapterConfig {
 /// Keys of PEFT's later versions that must be off: each changes what the two matrices mean or where they apply.
 const OTHER_REFUSED: &[&str] = &[
     "lora_bias",
-    "layers_to_transform",
-    "layers_pattern",
     "layer_replication",
+    "ensure_weight_tying",
     "use_qalora",
     "use_bdlora",
     "alora_invocation_tokens",
@@ -243,42 +216,6 @@ fn is_off(value: &Value) -> bool {
     }
 }
 
-/// The entry whose key is the module's path, or its end from a dot on; `^` asks for the whole path.
-fn pattern_entry<'a, T>(patterns: &'a BTreeMap<String, T>, module: &str) -> Option<&'a T> {
-    let matches = |key: &str| match key.strip_prefix('^') {
-        Some(whole) => whole == module,
-        None => module.strip_suffix(key).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
-    };
-    patterns.iter().find(|(key, _)| matches(key)).map(|(_, value)| value)
-}
-
-/// One of the two matrices of an adapter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// `[r, in]`.
-    A,
-    /// `[out, r]`.
-    B,
-}
-
-/// The name of a tensor: `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight` for
-/// module `model.layers.0.self_attn.q_proj`.
-pub fn tensor_name(module: &str, part: Part) -> String {
-    let part = match part {
-        Part::A => "lora_A",
-        Part::B => "lora_B",
-    };
-    format!("{PREFIX}{module}.{part}.weight")
-}
-
-/// The module and part that a tensor's name means, if it is one of an adapter's.
-pub fn parse_tensor_name(name: &str) -> Option<(&str, Part)> {
-    let rest = name.strip_prefix(PREFIX)?.strip_suffix(".weight")?;
-    rest.strip_suffix(".lora_A")
-        .map(|module| (module, Part::A))
-        .or_else(|| rest.strip_suffix(".lora_B").map(|module| (module, Part::B)))
-}
-
 /// Reads an adapter's settings and opens its tensors.
 ///
 /// # Errors
@@ -295,37 +232,46 @@ pub fn read(folder: impl AsRef<Path>) -> Result<(AdapterConfig, SafetensorsFile)
     Ok((config, file))
 }
 
-/// Every tensor is one of a pair and has the rank that the settings say.
+/// Every tensor belongs to an adapter that is whole and has the rank that the settings say.
 fn check_tensors(config: &AdapterConfig, file: &SafetensorsFile) -> Result<()> {
-    let mut pairs = 0;
+    let malformed = |reason: String| Err(Error::malformed(file.path(), reason));
+    // The settings were checked, so the patterns compile.
+    let Ok(ranks) = Patterns::new(&config.rank_pattern) else { return malformed("rank_pattern".to_owned()) };
+    let saved = config.modules_to_save.as_deref().unwrap_or_default();
     for name in file.names() {
         let Some((module, part)) = parse_tensor_name(name) else {
-            let expected = tensor_name("<module>", Part::A);
-            return Err(Error::malformed(
-                file.path(),
-                format!("tensor {name}: expected a name like {expected}"),
+            return malformed(format!(
+                "tensor {name}: expected a name like {}",
+                tensor_name("<module>", Part::A)
             ));
         };
-        let rank = config.rank_of(module);
+        if part == Part::Saved && !saved.iter().any(|saved| names_module(saved, module)) {
+            return malformed(format!("tensor {name}: {module} is not among modules_to_save"));
+        }
+        if part == Part::Magnitude && !config.use_dora {
+            return malformed(format!("tensor {name}: use_dora is off"));
+        }
+        let rank = ranks.get(module).unwrap_or(config.r);
         let (_, shape) = file.info(name)?;
-        let (expected, other) = match part {
-            Part::A => (format!("[{rank}, in]"), Part::B),
-            Part::B => (format!("[out, {rank}]"), Part::A),
-        };
-        let fits = match (part, shape) {
-            (Part::A, [rows, _]) => *rows == rank,
-            (Part::B, [_, columns]) => *columns == rank,
-            _ => false,
+        let (expected, fits) = match (part, shape) {
+            (Part::A | Part::EmbeddingA, [rows, _]) => (format!("[{rank}, in]"), *rows == rank),
+            (Part::B | Part::EmbeddingB, [_, columns]) => (format!("[out, {rank}]"), *columns == rank),
+            (Part::Magnitude, _) => ("[out]".to_owned(), shape.len() == 1),
+            (Part::Base | Part::Saved, _) => ("[out, in]".to_owned(), shape.len() == 2),
+            _ => (format!("two dimensions, one of them {rank}"), false),
         };
         if !fits {
             let (path, tensor) = (file.path().to_owned(), name.to_owned());
             return Err(Error::Shape { path, tensor, expected, got: shape.to_vec() });
         }
-        file.info(&tensor_name(module, other))?;
-        pairs += 1;
+        for partner in
+            part.partner().into_iter().chain((part == Part::A && config.use_dora).then_some(Part::Magnitude))
+        {
+            file.info(&tensor_name(module, partner))?;
+        }
     }
-    if pairs == 0 {
-        return Err(Error::malformed(file.path(), "no adapter tensors in it"));
+    if file.names().next().is_none() {
+        return malformed("no adapter tensors in it".to_owned());
     }
     Ok(())
 }
