@@ -44,8 +44,7 @@ fn compare(name: &str, cases: usize) -> BTreeMap<String, QuantizedMatrix> {
                 "{case}: element {i} is {got}, expected {expected}"
             );
         }
-        // Four bits come with a look-up table of 2 KiB.
-        assert!(matrix.bytes() < 4 * values.len() + 2048, "{case}: {} bytes", matrix.bytes());
+        assert!(matrix.bytes() < 4 * values.len(), "{case}: {} bytes", matrix.bytes());
         loaded.insert(case, matrix);
     }
     assert_eq!(loaded.len(), cases);

@@ -1,6 +1,7 @@
 //! NF4 and FP4 matrices.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use super::encode::{Encoded, encode};
 use super::{Blockwise8, Bnb4Type, dynamic_map};
@@ -92,7 +93,7 @@ pub struct Bnb4Matrix {
     absmax: Absmax,
     code: [f32; 16],
     /// The levels of the two codes of every byte: decoding is one look-up for two elements.
-    pairs: Box<[[f32; 2]; 256]>,
+    pairs: Arc<Pairs>,
 }
 
 impl Bnb4Matrix {
@@ -116,7 +117,7 @@ impl Bnb4Matrix {
         let elements = rows.checked_mul(cols);
         Mismatch::unless_equal("bytes of four-bit codes", elements.map(|n| n.div_ceil(2)), packed.len())?;
         Mismatch::unless_equal("scales of blocks", elements.map(|n| n.div_ceil(block)), absmax.len())?;
-        let pairs = Box::new(std::array::from_fn(|byte| [code[byte >> 4], code[byte & 15]]));
+        let pairs = pairs_of(&code);
         Ok(Bnb4Matrix { rows, cols, block, packed, absmax, code, pairs })
     }
 
@@ -187,7 +188,7 @@ impl Bnb4Matrix {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        self.packed.len() + self.absmax.bytes() + size_of_val(&self.code) + size_of_val(&*self.pairs)
+        self.packed.len() + self.absmax.bytes() + size_of_val(&self.code)
     }
 
     pub(in crate::quant) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
@@ -216,4 +217,15 @@ impl Bnb4Matrix {
             at += in_block;
         }
     }
+}
+
+/// The levels of both codes of a byte, the earlier element first.
+type Pairs = [[f32; 2]; 256];
+
+/// The table of `code`; matrices of a known type share one.
+fn pairs_of(code: &[f32; 16]) -> Arc<Pairs> {
+    static KNOWN: [OnceLock<Arc<Pairs>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let table = || Arc::new(std::array::from_fn(|byte: usize| [code[byte >> 4], code[byte & 15]]));
+    let known = [Bnb4Type::Nf4, Bnb4Type::Fp4].iter().zip(&KNOWN).find(|(kind, _)| kind.levels() == *code);
+    known.map_or_else(table, |(_, shared)| shared.get_or_init(table).clone())
 }
