@@ -21,6 +21,9 @@ impl DType {
     }
 }
 
+/// Positions of a block of cached keys and values.
+pub const KV_BLOCK: usize = 16;
+
 /// A run of consecutive tokens of the flat batch that attends causally to itself and, where it names one, to all of
 /// an earlier segment, its prefix. So the answers of one prompt share the prompt's computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub use backend::{
 pub use cpu::Cpu;
 pub use eight_bit::EightBitMoments;
 pub use error::Error;
-pub use layout::{Activation, AttentionShape, DType, Segment};
+pub use layout::{Activation, AttentionShape, DType, KV_BLOCK, Segment};
 pub use operands::{HeadNorm, HeadNormBackward, NormGain, RmsNorm, RmsNormBackward};
 
 /// Result of a compute operation.

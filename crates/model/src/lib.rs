@@ -11,6 +11,7 @@ mod config;
 mod decoder;
 mod disk;
 mod encode;
+pub mod engine;
 mod error;
 mod forward;
 mod generate;

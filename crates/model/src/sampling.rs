@@ -14,15 +14,33 @@ pub struct Sampling {
     pub top_k: usize,
     /// Keep the smallest set of likeliest tokens with this much probability (Holtzman et al. 2020).
     pub top_p: f32,
+    /// Keep tokens with at least this share of the likeliest one's probability (Nguyen et al. 2024); 0 keeps all.
+    pub min_p: f32,
     /// Divides the positive and multiplies the negative logits of tokens that stand in the text (Keskar et al. 2019).
     pub repetition_penalty: f32,
+    /// Taken off the logits of tokens that were written, whatever their number.
+    pub presence_penalty: f32,
+    /// Taken off the logits of tokens that were written, so many times.
+    pub frequency_penalty: f32,
+    /// Tokens that would complete a run of so many tokens that stands in the text already are not chosen; 0: all may.
+    pub no_repeat_ngram: usize,
     /// Seed of the choice.
     pub seed: u64,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, repetition_penalty: 1.0, seed: 42 }
+        Sampling {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            no_repeat_ngram: 0,
+            seed: 42,
+        }
     }
 }
 

@@ -35,6 +35,7 @@ impl<'a> Writer<'a> {
             top_p: args.top_p,
             repetition_penalty: args.repetition_penalty,
             seed: args.seed,
+            ..Sampling::default()
         };
         Ok(Writer { model, sampling, max_new_tokens: args.max_new_tokens, generator: None })
     }
