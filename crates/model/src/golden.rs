@@ -216,12 +216,16 @@ mod tests {
     const TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n\
                             {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
-    fn tokenizer() -> Tokenizer {
+    fn vocabulary() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let json =
-            crate::train_bpe(["a question of a patient", "an answer"].iter(), 400, &crate::SPECIALS).unwrap();
+        let texts = ["a question of a patient", "an answer"];
+        let json = crate::train_bpe(texts.iter(), 400, &crate::SPECIALS).unwrap();
         crate::write_tokenizer(folder.path(), &json, 512).unwrap();
-        Tokenizer::from_dir(folder.path()).unwrap()
+        folder
+    }
+
+    fn tokenizer() -> Tokenizer {
+        Tokenizer::from_dir(vocabulary().path()).unwrap()
     }
 
     fn template(source: &str) -> ChatTemplate {
