@@ -205,24 +205,41 @@ pub struct AttentionBackward<'a, Buf> {
     pub d_qkv: &'a mut Buf,
 }
 
-/// Arguments of [`Backend::attention_cached`]: row `i` of the batch is the query of sequence `slots[i]` at position
+/// Where the keys and values of sequences lie: those of position `p` of sequence `s` in block
+/// `blocks[s * width + p / KV_BLOCK]`. Sequences may share blocks of what they have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockTables<'a> {
+    /// A row of `width` blocks for every sequence.
+    pub blocks: &'a [u32],
+    /// Blocks of a sequence.
+    pub width: usize,
+}
+
+impl<'a> BlockTables<'a> {
+    /// The blocks of a sequence.
+    pub fn of(&self, sequence: u32) -> &'a [u32] {
+        &self.blocks[sequence as usize * self.width..][..self.width]
+    }
+}
+
+/// Arguments of [`Backend::attention_cached`]: row `i` of the batch is the query of sequence `sequences[i]` at position
 /// `positions[i]` and sees that sequence's keys `0..=positions[i]`.
 #[derive(Debug)]
 pub struct CachedAttention<'a, Buf> {
     /// Heads.
     pub shape: AttentionShape,
     /// Sequence of each row, `[T]`.
-    pub slots: &'a [u32],
+    pub sequences: &'a [u32],
     /// Position of each row in its sequence, `[T]`.
     pub positions: &'a [u32],
+    /// Blocks of each sequence.
+    pub tables: BlockTables<'a>,
     /// `q | k | v` after RoPE, `[T, qkv_width]`. Keys and values of all rows enter the cache before any is read.
     pub qkv: &'a Buf,
-    /// Keys, `[slots, capacity, kv_width]`.
+    /// Keys, `[blocks, kv_block_len]`, within a block in an order of the backend's own.
     pub keys: &'a mut Buf,
-    /// Values, `[slots, capacity, kv_width]`.
+    /// Values, as `keys`.
     pub values: &'a mut Buf,
-    /// Positions that a sequence has room for.
-    pub capacity: usize,
     /// Output, `[T, q_width]`.
     pub out: &'a mut Buf,
 }
@@ -455,6 +472,16 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         dy: View<'_, Self::Buffer>,
         activation: Activation,
     );
+
+    /// True where values that wait for the backward are kept in bf16: what goes into products is rounded to it anyway.
+    fn keeps_bf16(&self) -> bool;
+
+    /// Rounds `x` `[T, N]`, N even, to bf16 in place and keeps it in `kept` `[T, N / 2]`, two values in the room of
+    /// one, where there is such a place.
+    fn round_bf16(&self, x: ViewMut<'_, Self::Buffer>, kept: Option<ViewMut<'_, Self::Buffer>>);
+
+    /// Writes to `x` `[T, N]` what [`Backend::round_bf16`] has kept.
+    fn restore_bf16(&self, x: ViewMut<'_, Self::Buffer>, kept: View<'_, Self::Buffer>);
 
     /// `x = cap · tanh(x / cap)`, in place: what [`TokenLoss::softcap`] does to logits that are not judged but drawn
     /// from.

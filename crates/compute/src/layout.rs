@@ -21,6 +21,9 @@ impl DType {
     }
 }
 
+/// Positions of a block of cached keys and values.
+pub const KV_BLOCK: usize = 16;
+
 /// A run of consecutive tokens of the flat batch that attends causally to itself and, where it names one, to all of
 /// an earlier segment, its prefix. So the answers of one prompt share the prompt's computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,12 @@ impl AttentionShape {
     /// Width of the keys (and of the values), `kv_heads * head_dim`.
     pub fn kv_width(&self) -> usize {
         self.kv_heads * self.head_dim
+    }
+
+    /// Elements of a block of cached keys, and of one of values: [`KV_BLOCK`] positions in all key heads, each head
+    /// rounded up to whole vectors.
+    pub fn kv_block_len(&self) -> usize {
+        self.kv_heads * self.head_dim.next_multiple_of(16) * KV_BLOCK
     }
 
     /// Width of queries and keys.

@@ -21,13 +21,13 @@ mod operands;
 pub use adamw::{AdamW, Factors};
 pub use adapters::{Dropout, Magnitude, MagnitudeBackward};
 pub use backend::{
-    Adapter, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Linear,
-    LinearGroup, Matrix, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+    Adapter, AttentionBackward, AttentionForward, Backend, BlockTables, CachedAttention, DeviceBuffer,
+    Linear, LinearGroup, Matrix, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
 pub use cpu::Cpu;
 pub use eight_bit::EightBitMoments;
 pub use error::Error;
-pub use layout::{Activation, AttentionShape, DType, Segment};
+pub use layout::{Activation, AttentionShape, DType, KV_BLOCK, Segment};
 pub use operands::{HeadNorm, HeadNormBackward, NormGain, RmsNorm, RmsNormBackward};
 
 /// Result of a compute operation.
