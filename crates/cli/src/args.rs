@@ -359,6 +359,7 @@ pub(crate) enum Shape {
 }
 
 /// How `bench` stores the frozen weights of a random base.
+#[allow(non_camel_case_types, reason = "ggml's names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Storage {
     /// 32 bits.
@@ -367,6 +368,44 @@ pub(crate) enum Storage {
     F16,
     /// bfloat16.
     Bf16,
+    /// ggml's 8 bits in blocks of 32.
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// ggml's 5 bits in blocks of 32.
+    #[value(name = "q5_0")]
+    Q5_0,
+    /// ggml's 4 bits in blocks of 32.
+    #[value(name = "q4_0")]
+    Q4_0,
+}
+
+/// What `bench generate` measures.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchGenerate {
+    /// The shape of the model, with random weights.
+    #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
+    pub(crate) shape: Shape,
+    /// How the random weights are stored; in a quantized type all matrices are.
+    #[arg(long, value_enum, default_value_t = Storage::F32)]
+    pub(crate) base: Storage,
+    /// A model instead of a shape: a folder in Hugging Face layout, a name in the offline hub cache, or a GGUF file.
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["shape", "base"])]
+    pub(crate) model: Option<String>,
+    /// Multiply ggml blocks with activations in 8 bits.
+    #[arg(long)]
+    pub(crate) integer: bool,
+    /// Texts at once.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// Tokens of the prompt.
+    #[arg(long, default_value_t = 512)]
+    pub(crate) prompt: usize,
+    /// Tokens that are written.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) tokens: usize,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to measure.
@@ -375,26 +414,7 @@ pub(crate) enum Bench {
     /// Training steps: tokens per second and peak memory.
     Train(BenchTrain),
     /// Reading a prompt and writing an answer: tokens per second.
-    Generate {
-        /// The shape of the model, with random weights.
-        #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
-        shape: Shape,
-        /// How the weights are stored.
-        #[arg(long, value_enum, default_value_t = Storage::F32)]
-        base: Storage,
-        /// Texts at once.
-        #[arg(long, default_value_t = 1)]
-        batch: usize,
-        /// Tokens of the prompt.
-        #[arg(long, default_value_t = 512)]
-        prompt: usize,
-        /// Tokens that are written.
-        #[arg(long, default_value_t = 64)]
-        tokens: usize,
-        /// One JSON document on standard output.
-        #[arg(long)]
-        json: bool,
-    },
+    Generate(BenchGenerate),
     /// Loading a model's weights, beside a plain reading of their files.
     Load {
         /// A folder in Hugging Face layout, or a name in the offline hub cache.
