@@ -31,6 +31,8 @@ pub(crate) enum Verb {
     Chat(ChatArgs),
     /// Write a base and its adapter as one model in 16 bits or more, and measure what that changed.
     Merge(MergeArgs),
+    /// Prove that what is served is what was trained: the same token ids, and how far logits and loss are apart.
+    Verify(VerifyArgs),
     /// Look inside: tokens and loss mask, template, split, model, logits.
     #[command(subcommand)]
     Inspect(Inspect),
@@ -241,6 +243,47 @@ pub(crate) struct ChatArgs {
     pub(crate) system: Option<String>,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// What was trained: a run folder; or a model, with --adapter where it has one.
+    #[arg(value_name = "RUN|MODEL")]
+    pub(crate) model: String,
+    /// What it is served as: GGUF files and folders in Hugging Face layout. A run's adapter is merged in bf16 as well.
+    #[arg(value_name = "FORM")]
+    pub(crate) forms: Vec<PathBuf>,
+    /// The adapter of a model that is no run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Questions with answers to measure on; without it the run's held-out ones, else the shipped ones.
+    #[arg(long = "data", value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Measure on a seeded sample of so many questions; 0: all.
+    #[arg(long, default_value_t = 40)]
+    pub(crate) limit: usize,
+    /// The largest mean KL divergence from the trained model's distribution, in nats.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) max_kl: f64,
+    /// The largest rise of the loss (upper end of its interval), in nats a token.
+    #[arg(long, default_value_t = 0.05)]
+    pub(crate) max_loss: f64,
+    /// The report; without it verify.json in the run folder, or here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl VerifyArgs {
+    /// Where the report goes.
+    pub(crate) fn out(&self, model: &str) -> PathBuf {
+        let run = std::path::Path::new(model);
+        let folder = if track::RunFolder::holds_run(run) { run } else { std::path::Path::new(".") };
+        self.out.clone().unwrap_or_else(|| folder.join("verify.json"))
+    }
 }
 
 /// Arguments of `merge`.

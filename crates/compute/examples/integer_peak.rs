@@ -8,24 +8,15 @@ use std::time::{Duration, Instant};
 use compute::{Backend, Cpu, DeviceBuffer, Matrix};
 use formats::quant::{BlockMatrix, BlockType};
 
-const KINDS: [BlockType; 6] = [
-    BlockType::Q8_0,
-    BlockType::Q4_0,
-    BlockType::Q5_0,
-    BlockType::Q4_K,
-    BlockType::Q5_K,
-    BlockType::Q6_K,
-];
+const KINDS: [BlockType; 6] =
+    [BlockType::Q8_0, BlockType::Q4_0, BlockType::Q5_0, BlockType::Q4_K, BlockType::Q5_K, BlockType::Q6_K];
 
 fn main() {
     let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(2);
     let only = std::env::args().nth(2).unwrap_or_default();
     let cpu = Cpu::new(count).with_integer_products();
     println!("{:?}, {count} threads", cpu.isa());
-    println!(
-        "{:<6} {:>6} {:>6} {:>6} {:>10} {:>8} {:>7}",
-        "", "M", "N", "K", "µs", "GOP/s", "GB/s"
-    );
+    println!("{:<6} {:>6} {:>6} {:>6} {:>10} {:>8} {:>7}", "", "M", "N", "K", "µs", "GOP/s", "GB/s");
     for kind in KINDS.into_iter().filter(|kind| kind.name().contains(&only)) {
         for [n, k] in [[1536, 768], [2048, 5632], [32768, 2048]] {
             let bytes = kind.row_bytes(k).expect("whole blocks");

@@ -216,11 +216,16 @@ mod tests {
     const TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n\
                             {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
-    fn tokenizer() -> Tokenizer {
+    fn vocabulary() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let json = crate::train_bpe(["a question of a patient", "an answer"].iter(), 400, &crate::SPECIALS).unwrap();
+        let texts = ["a question of a patient", "an answer"];
+        let json = crate::train_bpe(texts.iter(), 400, &crate::SPECIALS).unwrap();
         crate::write_tokenizer(folder.path(), &json, 512).unwrap();
-        Tokenizer::from_dir(folder.path()).unwrap()
+        folder
+    }
+
+    fn tokenizer() -> Tokenizer {
+        Tokenizer::from_dir(vocabulary().path()).unwrap()
     }
 
     fn template(source: &str) -> ChatTemplate {
@@ -270,11 +275,12 @@ mod tests {
     fn a_tokenizer_that_does_not_stop_at_the_learned_end_is_noticed() {
         let (tokenizer, template) = (tokenizer(), template(TEMPLATE));
         let golden = Golden::record(&tokenizer, &template).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        tokenizer.save(folder.path()).unwrap();
+        let folder = vocabulary();
         let path = folder.path().join("tokenizer_config.json");
-        let config = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, config.replace(crate::TURN_END, crate::END_OF_TEXT)).unwrap();
+        let mut config: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        config["eos_token"] = crate::END_OF_TEXT.into();
+        std::fs::write(&path, config.to_string()).unwrap();
         let deaf = Tokenizer::from_dir(folder.path()).unwrap();
         assert_eq!(golden.check(&deaf, &template)[0].what, "learned end of the answer");
     }

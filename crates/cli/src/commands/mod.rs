@@ -12,6 +12,7 @@ mod prepare;
 mod pull;
 mod quickstart;
 mod train;
+mod verify;
 
 use crate::args::{Args, Verb};
 use crate::failure::Outcome;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),
         Verb::Merge(args) => merge::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Inspect(what) => inspect::run(&what),
         Verb::Bench(what) => bench::run(&what),
         Verb::Pull(args) => pull::run(&args),
