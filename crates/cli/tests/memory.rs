@@ -25,10 +25,23 @@ fn assert_as_planned(run: &Path) {
         peak / 1048576.0
     );
     assert!((0.9..=1.1).contains(&(peak / planned)), "peak {peak}, planned {planned}: {memory}");
-    let parts = ["weights", "trained", "activations", "scratch", "loss", "other"];
-    let sum: u64 = parts.iter().map(|part| memory[part].as_u64().unwrap()).sum();
-    assert!(memory["total"].as_u64().unwrap() >= sum);
-    assert_eq!(memory["total"].as_f64(), Some(planned));
+    let bytes = |part: &str| memory[part].as_u64().unwrap();
+    let parts = ["weights", "trained", "activations", "scratch", "loss", "other", "examinations"];
+    assert!(bytes("training") >= parts.iter().map(|part| bytes(part)).sum());
+    assert_eq!(bytes("training") as f64, planned);
+    assert_eq!(bytes("total"), bytes("training").max(bytes("evaluation")));
+}
+
+/// The peak of a whole run, with the evaluation after its last step, within a tenth of the whole plan.
+fn assert_whole_run_as_planned(document: &Value) {
+    let planned = document["memory"]["total"].as_f64().unwrap();
+    let peak = document["peak_memory_bytes"].as_f64().unwrap();
+    println!("whole run: planned {:.1} MiB, peak {:.1} MiB", planned / 1048576.0, peak / 1048576.0);
+    assert!(
+        (0.9..=1.1).contains(&(peak / planned)),
+        "peak {peak}, planned {planned}: {}",
+        document["memory"]
+    );
 }
 
 #[test]
@@ -78,6 +91,7 @@ fn the_135m_shape_takes_what_was_planned_in_every_way_of_training() {
         let run = dir.path().join(name);
         assert_as_planned(&run);
         assert_eq!(document["memory"], json(run.join("manifest.json"))["memory"]);
+        assert_whole_run_as_planned(&document);
         std::fs::remove_dir_all(run).unwrap();
     }
 }

@@ -14,4 +14,4 @@ mod subject;
 pub mod text_metrics;
 
 pub use error::{Error, Result};
-pub use subject::{Progress, Stage, Subject, Wanted};
+pub use subject::{ExaminationMemory, Progress, Stage, Subject, Wanted};

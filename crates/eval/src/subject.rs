@@ -13,6 +13,10 @@ use crate::comparison::{Choice, Outcome, TokenLoss};
 use crate::text_metrics::rouge_l;
 use crate::{Error, Result};
 
+mod memory;
+
+pub use memory::ExaminationMemory;
+
 /// Tokens of a batch; longer items stand alone.
 const BATCH_TOKENS: usize = 2048;
 /// Texts that are written at once.
@@ -146,17 +150,8 @@ impl<B: Backend> Subject<'_, B> {
         if count == 0 {
             return Ok(());
         }
-        let asked = |e: &Example| -> Result<Vec<u32>> {
-            let turns =
-                e.messages.iter().rposition(|m| m.role == Role::Assistant).unwrap_or(e.messages.len());
-            encode_prompt(self.tokenizer, self.template, &e.messages[..turns])
-                .map_err(|source| Error::Item { id: e.id.clone(), source: Box::new(source) })
-        };
-        let prompts = examples[..count].iter().map(asked).collect::<Result<Vec<_>>>()?;
-        let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-        let capacity = longest + wanted.max_new_tokens;
-        let settings = EngineSettings::new(SLOTS.min(count), capacity);
-        let mut engine = Engine::new(self.decoder, settings)?;
+        let prompts = self.prompts(&examples[..count])?;
+        let mut engine = Engine::new(self.decoder, engine_settings(&prompts, wanted))?;
         let stop = Stop {
             tokens: self.tokenizer.eos_ids().to_vec(),
             max_tokens: wanted.max_new_tokens,
@@ -185,6 +180,17 @@ impl<B: Backend> Subject<'_, B> {
         Ok(())
     }
 
+    /// What the model is asked: every example up to its last answer.
+    fn prompts(&self, examples: &[Example]) -> Result<Vec<Vec<u32>>> {
+        let asked = |e: &Example| {
+            let turns =
+                e.messages.iter().rposition(|m| m.role == Role::Assistant).unwrap_or(e.messages.len());
+            encode_prompt(self.tokenizer, self.template, &e.messages[..turns])
+                .map_err(|source| Error::Item { id: e.id.clone(), source: Box::new(source) })
+        };
+        examples.iter().map(asked).collect()
+    }
+
     /// Examines the model on multiple-choice items: each option is read as the answer to the question, and the one
     /// with the highest log-likelihood per byte is its choice (`acc_norm` of lm-evaluation-harness). The question is
     /// computed once for all its options.
@@ -198,9 +204,9 @@ impl<B: Backend> Subject<'_, B> {
             let options = self.encode_options(item)?;
             let (batch, owners) = shared_question(&options);
             if activations.as_ref().is_none_or(|a| a.capacity() < batch.ids.len()) {
-                let capacity = batch.ids.len().next_power_of_two();
-                let room = Activations::for_inference(self.decoder, capacity)?;
-                activations = Some(room);
+                // What there was is freed first.
+                drop(activations.take());
+                activations = Some(Activations::for_inference(self.decoder, choice_capacity(&batch))?);
             }
             let Some(room) = activations.as_mut() else { continue };
             let judged = self.judge(&batch, room);
@@ -243,6 +249,17 @@ impl<B: Backend> Subject<'_, B> {
         };
         item.options.values().map(encode).collect()
     }
+}
+
+/// The engine that writes the answers to `prompts`.
+fn engine_settings(prompts: &[Vec<u32>], wanted: Wanted) -> EngineSettings {
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+    EngineSettings::new(SLOTS.min(prompts.len()), longest + wanted.max_new_tokens)
+}
+
+/// Tokens that there is room for when an item is examined that has no room yet.
+fn choice_capacity(batch: &Batch) -> usize {
+    batch.ids.len().next_power_of_two()
 }
 
 fn option_text(value: &serde_json::Value) -> &str {

@@ -188,6 +188,25 @@ impl ActivationPlan {
         }
     }
 
+    /// What a forward pass alone takes, of `tokens` tokens of which `labels` are judged.
+    pub fn for_inference<B: Backend>(decoder: &Decoder<B>, (tokens, labels): (usize, usize)) -> Self {
+        let (c, widths, adapters) = (&decoder.config, Widths::of(&decoder.config), decoder.adapter_widths());
+        let layer = widths.attention + widths.mlp + 2 * c.intermediate_size;
+        let shared = 3 * c.hidden_size
+            + layer
+            + decoder.layer_ranks()
+            + adapters.outputs
+            + c.intermediate_size
+            + 1
+            + adapters.anchored
+            + adapters.embedded;
+        ActivationPlan {
+            kept: 0,
+            shared: (shared * tokens + decoder.squares.len()) * size_of::<f32>(),
+            ..ActivationPlan::new(decoder, (0, labels), &[])
+        }
+    }
+
     /// All of it.
     pub fn total(&self) -> usize {
         self.kept + self.shared + self.logits
@@ -475,9 +494,10 @@ mod tests {
         let mlp = |m: &MlpActivations<CpuBuffer>| {
             norm(&m.attention_branch) + m.x_mid.len() + m.rstd.len() + norm(&m.branch)
         };
-        let b = a.backward.as_ref().unwrap();
-        let backward = [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt];
-        let single = backward.into_iter().chain([&a.normed, &a.final_rstd, &a.activation]);
+        let backward = a.backward.iter().flat_map(|b| {
+            [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt]
+        });
+        let single = backward.chain([&a.normed, &a.final_rstd, &a.activation]);
         let own = &a.adapters;
         let scratch =
             [&own.masked, &own.norms, &own.d_outputs, &own.anchored, &own.embedded, &own.d_embedded];
@@ -521,6 +541,9 @@ mod tests {
                 let start = RandomStart::new(config.clone(), 1);
                 let device = Arc::new(Cpu::new(1).with_precision(precision));
                 let decoder = Decoder::new(device, config.clone(), &start, &trainable).unwrap();
+                let plan = ActivationPlan::for_inference(&decoder, (7, 5));
+                let activations = Activations::for_inference(&decoder, 7).unwrap();
+                assert_eq!(plan.shared, 4 * allocated(&activations), "{family:?} {trainable:?}");
                 for layers in [&[][..], &[None, Attention, Full], &[Full; 3], &[Attention; 3]] {
                     let plan = ActivationPlan::new(&decoder, (7, 5), layers);
                     let activations = Activations::for_checkpointed_training(&decoder, 7, layers).unwrap();

@@ -7,6 +7,7 @@
 mod blocks;
 mod constraint;
 mod logprobs;
+mod memory;
 mod request;
 mod sampler;
 mod schedule;
@@ -77,14 +78,9 @@ impl<'m, B: Backend> Engine<'m, B> {
     /// # Errors
     /// When the device has no room.
     pub fn new(decoder: &'m Decoder<B>, settings: EngineSettings) -> Result<Self> {
-        let slots = settings.slots.max(1);
-        let context = settings.context.min(decoder.positions());
-        let blocks = blocks_of(settings.positions).max(1);
-        let context = context.min(blocks * compute::KV_BLOCK);
-        let step_tokens = settings.step_tokens.clamp(slots, (slots * context).max(slots));
-        let positions = blocks * compute::KV_BLOCK;
-        let prefill_chunk = settings.prefill_chunk.max(1);
-        let settings = EngineSettings { slots, positions, context, step_tokens, prefill_chunk, ..settings };
+        let settings = settings.within(decoder.positions());
+        let EngineSettings { slots, context, step_tokens, .. } = settings;
+        let blocks = blocks_of(settings.positions);
         let vocabulary = decoder.config().vocab_size;
         Ok(Engine {
             decoder,

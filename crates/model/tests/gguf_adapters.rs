@@ -1,6 +1,7 @@
 //! A LoRA trained on a GGUF base runs on that base from both of its forms, and llama.cpp's formula gives its weights.
 
 mod gguf_writer;
+mod small;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,21 +13,8 @@ use gguf_writer::Model;
 use model::{Config, Decoder, Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
 
 fn config(family: Family) -> Config {
-    Config {
-        vocab_size: 97,
-        hidden_size: 32,
-        intermediate_size: 64,
-        layers: 2,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 8,
-        max_positions: 128,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        tie_word_embeddings: true,
-        features: Features::of(family),
-    }
+    let features = Features::of(family);
+    Config { intermediate_size: 64, layers: 2, max_positions: 128, features, ..small::config(97) }
 }
 
 /// A base of random weights as a GGUF file.

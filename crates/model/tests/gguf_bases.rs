@@ -3,6 +3,7 @@
 
 mod gguf_writer;
 mod reference;
+mod small;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,21 +19,7 @@ use model::{
 use reference::{oracle, oracle_json};
 
 fn config() -> Config {
-    Config {
-        vocab_size: 97,
-        hidden_size: 32,
-        intermediate_size: 64,
-        layers: 2,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 8,
-        max_positions: 128,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        tie_word_embeddings: true,
-        features: Features::default(),
-    }
+    Config { intermediate_size: 64, layers: 2, max_positions: 128, ..small::config(97) }
 }
 
 /// What GGUF can describe of every family.

@@ -1,5 +1,7 @@
 //! What must hold of the decoder on any backend, on a small random model.
 
+mod small;
+
 use std::sync::Arc;
 
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
@@ -12,21 +14,7 @@ use model::{
 };
 
 fn config() -> Config {
-    Config {
-        vocab_size: 97,
-        hidden_size: 32,
-        intermediate_size: 56,
-        layers: 3,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 8,
-        max_positions: 128,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        tie_word_embeddings: true,
-        features: Features::default(),
-    }
+    Config { max_positions: 128, ..small::config(97) }
 }
 
 /// A model of every family, with what its members may have; windows are shorter than the texts.

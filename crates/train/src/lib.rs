@@ -28,9 +28,9 @@ mod validation;
 
 pub use error::Error;
 pub use identity::{Identity, MAY_CHANGE};
-pub use memory::{GradientCheckpointing, Longest, MemoryPlan};
+pub use memory::{Examinations, GradientCheckpointing, Longest, MemoryPlan};
 pub use noise::Noise;
-pub use optimizer::{Optimizer, Regularisation, Settings, StepSums};
+pub use optimizer::{LoraPlus, Optimizer, Regularisation, Settings, StepSums};
 pub use plan::{Plan, PlannedStep};
 #[cfg(feature = "mpi")]
 pub use ranks::Mpi;

@@ -70,6 +70,17 @@ pub struct Longest {
     pub example: usize,
 }
 
+/// Bytes that examinations of the model take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Examinations {
+    /// Between steps, beside all that training holds.
+    pub during: u64,
+    /// After the last step: what is needed in any case, beside the trained model.
+    pub after: u64,
+    /// After the last step, to write answers.
+    pub answers: u64,
+}
+
 /// Bytes of a run by purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPlan {
@@ -87,7 +98,13 @@ pub struct MemoryPlan {
     pub loss: u64,
     /// The program, the tokenizer and the data: what the process has besides before it trains.
     pub other: u64,
-    /// All of it, or the peak that loading has left behind if that is more.
+    /// Examinations between steps.
+    pub examinations: u64,
+    /// All of that, or the peak that loading has left behind if that is more: what is in memory up to the last step.
+    pub training: u64,
+    /// What is in memory while the model is examined after the last step.
+    pub evaluation: u64,
+    /// The larger of both.
     pub total: u64,
     /// What the machine lets this process have, where it says so.
     pub available: Option<u64>,
@@ -109,10 +126,11 @@ struct Needs {
     work: u64,
     /// Bytes a token for noise on the embeddings.
     noise: u64,
+    examinations: Examinations,
 }
 
 impl Needs {
-    fn of<B: Backend>(decoder: &Decoder<B>, recipe: &Recipe) -> Self {
+    fn of<B: Backend>(decoder: &Decoder<B>, recipe: &Recipe, examinations: Examinations) -> Self {
         let (weights, values) = (decoder.weight_bytes() as u64, decoder.parameters.len() as u64);
         let held = weights + 4 * values;
         Needs {
@@ -123,6 +141,7 @@ impl Needs {
             loading: track::memory::peak().unwrap_or(0),
             work: decoder.backend().work_bytes() as u64,
             noise: recipe.neftune_noise_alpha.map_or(0, |_| 4 * decoder.config().hidden_size as u64),
+            examinations,
         }
     }
 }
@@ -142,16 +161,16 @@ impl MemoryPlan {
     pub fn new<B: Backend>(
         decoder: &Decoder<B>,
         recipe: &Recipe,
-        longest: Longest,
+        (longest, examinations): (Longest, Examinations),
     ) -> (Self, Vec<Checkpointing>) {
-        let (needs, available) = (Needs::of(decoder, recipe), track::memory::available());
+        let (needs, available) = (Needs::of(decoder, recipe, examinations), track::memory::available());
         let plan = |layers: &[Checkpointing]| Self::with(decoder, needs, longest, layers);
         let layers = recipe.gradient_checkpointing.everywhere(decoder.config().layers).unwrap_or_else(|| {
             // Measured: it costs more a byte than everything else where texts are longer than the model is wide.
             let attention = longest.example <= decoder.config().hidden_size;
             fewest(decoder.config().layers, attention, |layers| {
                 let budget = available.map_or(u64::MAX, |bytes| (bytes as f64 * SHARE) as u64);
-                plan(layers).total <= budget
+                plan(layers).training <= budget
             })
         });
         (MemoryPlan { available, ..plan(&layers) }, layers)
@@ -168,7 +187,12 @@ impl MemoryPlan {
         let trained = trained(needs.values, needs.optimizer);
         let scratch = activations.shared as u64 + needs.work + needs.noise * longest.tokens as u64;
         let (kept, loss) = (activations.kept as u64, activations.logits as u64);
-        let sum = needs.weights + trained + kept + scratch + loss + needs.other;
+        let Examinations { during, after, answers } = needs.examinations;
+        let sum = needs.weights + trained + kept + scratch + loss + needs.other + during;
+        let training = sum.max(needs.loading);
+        // Gradients, moments and activations are freed before.
+        let examined = needs.weights + 4 * needs.values + needs.work + needs.other;
+        let evaluation = if after.max(answers) == 0 { 0 } else { examined + after.max(answers) };
         MemoryPlan {
             tokens: longest.tokens,
             weights: needs.weights,
@@ -177,7 +201,10 @@ impl MemoryPlan {
             scratch,
             loss,
             other: needs.other,
-            total: sum.max(needs.loading),
+            examinations: during,
+            training,
+            evaluation,
+            total: training.max(evaluation),
             available: None,
             attention_checkpoints: count(Checkpointing::Attention),
             full_checkpoints: count(Checkpointing::Full),
@@ -193,12 +220,17 @@ impl MemoryPlan {
     ///
     /// # Errors
     /// [`Error::NoRoom`].
-    pub fn check<B: Backend>(&self, decoder: &Decoder<B>, recipe: &Recipe, longest: Longest) -> Result<()> {
+    pub fn check<B: Backend>(
+        &self,
+        decoder: &Decoder<B>,
+        recipe: &Recipe,
+        case: (Longest, Examinations),
+    ) -> Result<()> {
         match self.available {
             Some(available) if !self.fits() => Err(Error::NoRoom {
                 needed: self.total,
                 available,
-                settings: settings::that_fit(decoder, recipe, longest, available),
+                settings: settings::that_fit(decoder, recipe, case, available),
             }),
             _ => Ok(()),
         }
@@ -217,10 +249,17 @@ impl MemoryPlan {
                 ("scratch", self.scratch),
                 ("loss", self.loss),
                 ("program and data", self.other),
+                ("examinations between steps", self.examinations),
             ]
-            .map(|(name, bytes)| format!("{name} {}", binary(bytes)))
+            .iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(name, bytes)| format!("{name} {}", binary(*bytes)))
+            .collect::<Vec<_>>()
             .join(", "),
         ];
+        if self.evaluation > 0 {
+            lines.push(format!("the evaluation after the last step: {}", binary(self.evaluation)));
+        }
         let again = [("everything", self.full_checkpoints), ("their attention", self.attention_checkpoints)];
         let again: Vec<String> = again
             .iter()

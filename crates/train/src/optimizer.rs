@@ -26,8 +26,17 @@ pub struct Settings {
     pub max_grad_norm: f64,
     /// Moments in 8 bits.
     pub eight_bit: bool,
-    /// LoRA+ (Hayou et al. 2024): factor on the learning rate of every `B`.
-    pub loraplus_lr_ratio: Option<f64>,
+    /// LoRA+; without it everything learns at the same rate.
+    pub lora_plus: Option<LoraPlus>,
+}
+
+/// LoRA+ (Hayou et al. 2024): factors on the learning rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LoraPlus {
+    /// Of every `B`.
+    pub ratio: f64,
+    /// Of both sides of an embedding's adapter.
+    pub embedding: f64,
 }
 
 /// Values that one after another have the same factor on the learning rate.
@@ -85,7 +94,7 @@ impl<B: Backend> Optimizer<B> {
             moments: Moments::new(decoder, settings.eight_bit)?,
             steps: 0,
             settings,
-            groups: groups(&decoder.parameters.list, settings.loraplus_lr_ratio),
+            groups: groups(&decoder.parameters.list, settings.lora_plus),
             sums: StepSums::default(),
             weights: Vec::new(),
         })
@@ -199,13 +208,17 @@ impl<B: Backend> Optimizer<B> {
     }
 }
 
-/// Neighbours with the same factor make a group; without LoRA+ that is one group of all.
-fn groups(parameters: &[Parameter], loraplus_lr_ratio: Option<f64>) -> Vec<Group> {
+/// Neighbours with the same factor make a group; without LoRA+ that is one group of all. With it they are those of PEFT's
+/// `create_loraplus_optimizer`: the lengths of DoRA learn as fast as the `B` sides.
+fn groups(parameters: &[Parameter], lora_plus: Option<LoraPlus>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for p in parameters {
-        // As PEFT groups them: the lengths of DoRA learn as fast as the `B` sides.
-        let fast = p.name.contains(".lora_B.") || p.name.ends_with(".lora_magnitude_vector");
-        let factor = loraplus_lr_ratio.filter(|_| fast).unwrap_or(1.0);
+        let is_b = p.name.contains(".lora_B.") || p.name.ends_with(".lora_magnitude_vector");
+        let factor = match lora_plus {
+            Some(plus) if p.name.contains(".lora_embedding_") => plus.embedding,
+            Some(plus) if is_b => plus.ratio,
+            _ => 1.0,
+        };
         let range = p.offset..p.offset + p.len();
         match groups.last_mut() {
             Some(last) if last.factor == factor => last.range.end = range.end,
@@ -224,7 +237,10 @@ impl From<&Recipe> for Settings {
             weight_decay: recipe.weight_decay,
             max_grad_norm: recipe.max_grad_norm,
             eight_bit: recipe.optimizer == OptimizerKind::Adamw8bit,
-            loraplus_lr_ratio: recipe.loraplus_lr_ratio,
+            lora_plus: recipe.loraplus_lr_ratio.map(|ratio| LoraPlus {
+                ratio,
+                embedding: recipe.loraplus_lr_embedding / recipe.learning_rate,
+            }),
         }
     }
 }

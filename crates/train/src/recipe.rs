@@ -107,6 +107,8 @@ pub struct Recipe {
     pub cosine_min_lr_ratio: f64,
     /// LoRA+: the learning rate of every `B` is so many times that of its `A`; 16 is what its authors propose.
     pub loraplus_lr_ratio: Option<f64>,
+    /// LoRA+: the highest learning rate of adapters of `embed_tokens`, whatever that of the others is.
+    pub loraplus_lr_embedding: f64,
     /// NEFTune: uniform noise of ±alpha/sqrt(tokens × width) on the embeddings of each training example; 5 is usual.
     pub neftune_noise_alpha: Option<f64>,
     /// Share of the steps that warm up.
@@ -269,6 +271,7 @@ impl Default for Recipe {
             lr_scheduler: Decay::Cosine,
             cosine_min_lr_ratio: 0.0,
             loraplus_lr_ratio: None,
+            loraplus_lr_embedding: 1e-6,
             neftune_noise_alpha: None,
             warmup_ratio: 0.03,
             warmup_steps: None,
@@ -340,6 +343,9 @@ impl Recipe {
             if value.is_some_and(|v| !(v.is_finite() && v > 0.0)) {
                 return wrong(key, "is not above 0");
             }
+        }
+        if !(self.loraplus_lr_embedding.is_finite() && self.loraplus_lr_embedding >= 0.0) {
+            return wrong("loraplus_lr_embedding", "is below 0");
         }
         if self.load_in_8bit && self.adapter != Adapter::Lora {
             return wrong("load_in_8bit", "needs `adapter: lora` (qlora keeps the base in four bits)");
@@ -431,7 +437,7 @@ impl Recipe {
     }
 
     /// How adapters start; nothing when the recipe names no known way.
-    fn init(&self) -> Option<InitLoraWeights> {
+    pub(crate) fn init(&self) -> Option<InitLoraWeights> {
         match self.init_lora_weights.as_str() {
             "default" => Some(InitLoraWeights::Default),
             "pissa" => Some(InitLoraWeights::Pissa { passes: None }),

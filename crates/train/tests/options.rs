@@ -202,24 +202,50 @@ fn learned_tokens_of_a_step_are_recorded() {
 }
 
 #[test]
-fn loraplus_moves_b_by_its_ratio_and_a_as_before() {
+fn loraplus_has_the_groups_of_peft() {
     let after_one_step = |ratio: Option<f64>| {
-        let recipe = Recipe { loraplus_lr_ratio: ratio, ..recipe() };
+        let targets = ["q_proj", "down_proj", "embed_tokens", "lm_head"];
+        let recipe = Recipe {
+            loraplus_lr_ratio: ratio,
+            loraplus_lr_embedding: 1e-4,
+            learning_rate: 1e-3,
+            lora_target_modules: targets.map(str::to_owned).into(),
+            ..recipe()
+        };
         let mut decoder = decoder(&recipe);
         let mut activations = Activations::for_training(&decoder, 256).unwrap();
         let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe)).unwrap();
+        let list = decoder.parameters.list.clone();
+        let read =
+            |decoder: &Decoder<Cpu>, p: &model::Parameter| decoder.parameters.read(decoder.backend(), p);
+        let before: Vec<Vec<f32>> = list.iter().map(|p| read(&decoder, p)).collect();
         optimizer.accumulate(&decoder, &Batch::new(&samples(8)), &mut activations);
         let norm = optimizer.grad_norm(&decoder);
-        optimizer.step(&mut decoder, 1e-3, norm);
-        let list = decoder.parameters.list.clone();
-        let read = |p| decoder.parameters.read(decoder.backend(), p);
-        list.iter().map(|p| (p.name.clone(), read(p))).collect::<Vec<_>>()
+        optimizer.step(&mut decoder, recipe.learning_rate, norm);
+        let moved = |(p, before): (&model::Parameter, Vec<f32>)| {
+            let moved = read(&decoder, p).iter().zip(before).map(|(after, before)| after - before).collect();
+            (p.name.clone(), moved)
+        };
+        list.iter().zip(before).map(moved).collect::<Vec<(String, Vec<f32>)>>()
+    };
+    // As `create_loraplus_optimizer` does: every B but the embedding's by the ratio, both sides of the embedding's at a
+    // rate of their own.
+    let factor = |name: &str| match name {
+        name if name.contains("lora_embedding_") => 0.1,
+        name if name.contains("lora_B") => 16.0,
+        _ => 1.0,
     };
     let (plain, plus) = (after_one_step(None), after_one_step(Some(16.0)));
-    for ((name, plain), (_, plus)) in plain.iter().zip(&plus) {
-        let factor = if name.contains("lora_B") { 16.0 } else { 1.0 };
-        assert!(plain.iter().any(|v| *v != 0.0), "{name}");
-        let near = |(a, b): (&f32, &f32)| (a * factor - b).abs() <= 1e-5 * b.abs() + 1e-12;
+    let factors: Vec<f32> = plain.iter().map(|(name, _)| factor(name)).collect();
+    // The other side of each pair starts at zero, so the first step moves one of them alone.
+    for wanted in [0.1, 16.0] {
+        let moves = |((_, moved), factor): (&(String, Vec<f32>), &f32)| {
+            *factor == wanted && moved.iter().any(|v| *v != 0.0)
+        };
+        assert!(plain.iter().zip(&factors).any(moves), "nothing with the factor {wanted} moves");
+    }
+    for (((name, plain), (_, plus)), factor) in plain.iter().zip(&plus).zip(factors) {
+        let near = |(a, b): (&f32, &f32)| (a * factor - b).abs() <= 2e-3 * b.abs() + 1e-7;
         assert!(plain.iter().zip(plus).all(near), "{name}");
     }
 }

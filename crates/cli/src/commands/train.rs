@@ -24,6 +24,7 @@ pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
         document["run_dir"] = json!(trained.folder.path());
         document["stats"] = json!(stats);
         document["memory"] = json!(trained.manifest.memory);
+        document["peak_memory_bytes"] = json!(track::memory::peak());
         document["tokens_per_second"] = json!(stats.train_tokens_per_second);
         document["validation_loss"] = json!(trained.outcome.validation_loss);
         document["skipped_steps"] = json!(trained.outcome.skipped);

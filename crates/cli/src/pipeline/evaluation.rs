@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use compute::Cpu;
-use dataset::{ChoiceItem, Example};
+use dataset::{ChoiceItem, Example, Prepared};
 use eval::comparison::{Comparison, Outcome as Item, compare};
 use eval::statistics::Resampling;
 use eval::{Stage, Subject, Wanted};
@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::progress::Counted;
 
 /// What a model is examined on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Exam {
     pub(crate) questions: Vec<Example>,
     pub(crate) choices: Vec<ChoiceItem>,
@@ -52,6 +52,15 @@ impl Exam {
             wanted: Wanted { answers: settings.max_answers, max_new_tokens: settings.max_new_tokens },
             left_out: left_out.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    /// What the model of a run is asked after it, and its base; nothing for a model that started from nothing, with which
+    /// no base can be compared, or where nothing was held out.
+    pub(crate) fn after(recipe: &Recipe, model: &Model, prepared: &Prepared) -> Option<Self> {
+        recipe.base_model.as_ref()?;
+        let held_out = (&prepared.test[..], &prepared.choices[..]);
+        let exam = Exam::new(model, held_out, &recipe.evaluation, recipe.split.seed);
+        (!exam.questions.is_empty() || !exam.choices.is_empty()).then_some(exam)
     }
 
     /// Examines `subject`; `name` is shown.
@@ -91,12 +100,7 @@ pub(crate) struct Compared {
 /// Examines base and tuned model of a run and keeps the outcomes in its folder. `None` for a model that started from
 /// nothing: there is no base to compare with.
 pub(crate) fn compare_with_base(recipe: &Recipe, trained: &Trained) -> Outcome<Option<Compared>> {
-    let Some(name) = &recipe.base_model else { return Ok(None) };
-    let held_out = (&trained.prepared.test[..], &trained.prepared.choices[..]);
-    let exam = Exam::new(&trained.model, held_out, &recipe.evaluation, recipe.split.seed);
-    if exam.questions.is_empty() && exam.choices.is_empty() {
-        return Ok(None);
-    }
+    let (Some(name), Some(exam)) = (&recipe.base_model, &trained.exam) else { return Ok(None) };
     let base = match trained.model.decoder.adapter() {
         Some(_) => exam.take(trained.model.subject(false), "base")?,
         None => exam.take(Model::load(name, None)?.subject(true), "base")?,
@@ -109,7 +113,7 @@ pub(crate) fn compare_with_base(recipe: &Recipe, trained: &Trained) -> Outcome<O
     write_json(&folder.join("base.json"), &base)?;
     write_json(&folder.join("tuned.json"), &tuned)?;
     write_json(&folder.join("comparison.json"), &comparison)?;
-    Ok(Some(Compared { comparison, base, tuned, exam }))
+    Ok(Some(Compared { comparison, base, tuned, exam: exam.clone() }))
 }
 
 /// Writes `value` whole or not at all.

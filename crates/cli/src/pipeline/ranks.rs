@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use compute::Cpu;
 use serde::{Deserialize, Serialize};
-use train::{Alone, Communicator, Job, Longest, MemoryPlan, Plan, Recipe};
+use train::{Alone, Communicator, Examinations, Job, Longest, MemoryPlan, Plan, Recipe};
 
 use super::base::{self, Model};
 use super::training;
@@ -168,7 +168,9 @@ pub(crate) fn assist(team: &Team<'_>) -> Outcome<()> {
     let interrupts = Interrupts::watch()?;
     let stop = Some(interrupts.flag());
     let longest = Longest::of(&Plan::new(recipe, &samples), &samples, &validation);
-    let checkpointing = Some(MemoryPlan::new(&decoder, recipe, longest).1);
+    // Rank 0 alone examines the model.
+    let case = (longest, Examinations::default());
+    let checkpointing = Some(MemoryPlan::new(&decoder, recipe, case).1);
     let job = Job { stop, ranks, checkpointing, ..Job::new(recipe, &samples, &validation) };
     train::assist(&mut decoder, &job).map_err(|error| training::ended(error, &interrupts))
 }

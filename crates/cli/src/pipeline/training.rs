@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use compute::{Cpu, DType};
-use dataset::{ChoiceItem, Prepared, Sample};
-use eval::Subject;
+use dataset::{ChoiceItem, Prepared};
+use eval::{Subject, Wanted};
 use model::{ChatTemplate, Checkpointing, Decoder, Tokenizer};
 use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash, failpoint};
-use train::{Adapter, Examiner, Identity, Job, Longest, MemoryPlan, Observer, Plan, Recipe};
+use train::{Adapter, Examinations, Examiner, Identity, Job, Longest, MemoryPlan, Observer, Plan, Recipe};
 
+use super::evaluation::Exam;
 use super::ranks::{Brief, Team};
 use super::{base::Model, data, quantization};
 use crate::failure::{Failure, Outcome, io};
@@ -20,6 +21,8 @@ use crate::recipe_file;
 pub(crate) struct Trained {
     pub(crate) model: Model,
     pub(crate) prepared: Prepared,
+    /// What the model and its base are asked afterwards; nothing where there is no base or nothing was held out.
+    pub(crate) exam: Option<Exam>,
     pub(crate) outcome: train::Outcome,
     pub(crate) folder: RunFolder,
     pub(crate) manifest: Manifest,
@@ -75,17 +78,19 @@ pub(crate) fn train(
         r.overlong.len(),
         r.refused.len()
     ));
-    let (memory, checkpointing) =
-        plan_memory(recipe, &model, (&samples.samples, &validation.samples), observer)?;
+    let examiner = ChoiceExaminer::new(recipe, (&model.tokenizer, &model.template), &prepared)?;
+    let exam = Exam::after(recipe, &model, &prepared);
+    let examinations = examinations(recipe, &model, (examiner.as_ref(), exam.as_ref()), &inputs)?;
+    let longest = Longest::of(&Plan::new(recipe, &samples.samples), &samples.samples, &validation.samples);
+    let (memory, checkpointing) = plan_memory(recipe, &model, (longest, examinations), observer)?;
     let manifest = manifest(recipe, &model, &inputs, &memory)?;
     folder.write_manifest(&manifest)?;
-    let examiner = ChoiceExaminer::new(recipe, (&model.tokenizer, &model.template), &prepared)?;
     let interrupts = Interrupts::watch()?;
     let mut job = Job::new(recipe, &samples.samples, &validation.samples);
     job.identity = inputs.identify(job.identity);
     (job.resume, job.ranks) = (resuming, team.ranks);
     job.checkpointing = Some(checkpointing);
-    job.planned_memory = Some(memory.total);
+    job.planned_memory = Some(memory.training);
     job.stop = Some(interrupts.flag());
     job.examiner = examiner.as_ref().map(|examiner| examiner as &dyn Examiner<Cpu>);
     let outcome = train::run(&mut model.decoder, &job, &mut folder, observer)
@@ -95,7 +100,7 @@ pub(crate) fn train(
     failpoint::hit("adapter.begin");
     save(recipe, &model, &folder, observer)?;
     failpoint::hit("adapter.end");
-    Ok(Trained { model, prepared, outcome, folder, manifest })
+    Ok(Trained { model, prepared, exam, outcome, folder, manifest })
 }
 
 /// Why a run ended before its end: by a signal, or by a fault.
@@ -125,6 +130,13 @@ impl Inputs {
         let name =
             |path: &str| Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.base.iter().map(|file| (name(&file.path), file.blake3.clone())).collect()
+    }
+
+    /// Bytes of the files that hold the base's weights.
+    fn weight_bytes(&self) -> u64 {
+        let weights = |file: &&FileHash| file.path.ends_with(".safetensors") || file.path.ends_with(".gguf");
+        let bytes = |file: &FileHash| std::fs::metadata(&file.path).map_or(0, |found| found.len());
+        self.base.iter().filter(weights).map(bytes).sum()
     }
 
     /// Adds the files to what decides the run: the base's by name, the data by their place in the recipe, so that a
@@ -240,17 +252,42 @@ fn refuse_leaks(prepared: &Prepared) -> Outcome<()> {
     Ok(())
 }
 
+/// What the examinations of the run take, between its steps and after them.
+fn examinations(
+    recipe: &Recipe,
+    model: &Model,
+    (examiner, exam): (Option<&ChoiceExaminer<'_>>, Option<&Exam>),
+    inputs: &Inputs,
+) -> Outcome<Examinations> {
+    let subject = model.subject(true);
+    let mut result = Examinations::default();
+    if let Some(examiner) = examiner {
+        result.during =
+            subject.memory(&[], &examiner.items, Wanted { answers: 0, max_new_tokens: 0 })?.choices;
+    }
+    if let Some(exam) = exam {
+        let memory = subject.memory(&exam.questions, &exam.choices, exam.wanted)?;
+        // Beside a model that was trained as a whole its base is loaded once more.
+        let base = match recipe.adapter {
+            Adapter::Full => inputs.weight_bytes(),
+            Adapter::Lora | Adapter::Qlora => 0,
+        };
+        result.after = base + memory.losses.max(memory.choices);
+        result.answers = if memory.answers > 0 { base + memory.answers } else { 0 };
+    }
+    Ok(result)
+}
+
 /// What the run will take, said before its first step, and refused where the machine has less.
 fn plan_memory(
     recipe: &Recipe,
     model: &Model,
-    (samples, validation): (&[Sample], &[Sample]),
+    case: (Longest, Examinations),
     observer: &mut dyn Observer,
 ) -> Outcome<(MemoryPlan, Vec<Checkpointing>)> {
-    let longest = Longest::of(&Plan::new(recipe, samples), samples, validation);
-    let (memory, checkpointing) = MemoryPlan::new(&model.decoder, recipe, longest);
+    let (memory, checkpointing) = MemoryPlan::new(&model.decoder, recipe, case);
     memory.describe().iter().for_each(|line| observer.note(line));
-    match memory.check(&model.decoder, recipe, longest) {
+    match memory.check(&model.decoder, recipe, case) {
         Err(refusal) if recipe.memory_check => return Err(refusal.into()),
         Err(refusal) => observer.note(&format!("{refusal}; tried because of `memory_check: false`")),
         Ok(()) => {}

@@ -1,9 +1,9 @@
 //! Settings with which a run would fit.
 
 use compute::Backend;
-use model::{Checkpointing, Decoder};
+use model::{Checkpointing, Decoder, InitLoraWeights};
 
-use super::{GradientCheckpointing, Longest, MemoryPlan, Needs, binary};
+use super::{Examinations, GradientCheckpointing, Longest, MemoryPlan, Needs, binary};
 use crate::{Adapter, OptimizerKind, Recipe};
 
 /// Bytes of a value in four bits with its share of the scales, and of one in 16 bits.
@@ -45,13 +45,13 @@ impl Change {
 pub(super) fn that_fit<B: Backend>(
     decoder: &Decoder<B>,
     recipe: &Recipe,
-    longest: Longest,
+    (longest, examinations): (Longest, Examinations),
     available: u64,
 ) -> Vec<String> {
     let layers = decoder.config().layers;
     let chosen = recipe.gradient_checkpointing.everywhere(layers);
     // What loading has left behind would not be there.
-    let needs = Needs { loading: 0, ..Needs::of(decoder, recipe) };
+    let needs = Needs { loading: 0, ..Needs::of(decoder, recipe, examinations) };
     let start = Case { needs, longest, layers: chosen.unwrap_or_else(|| vec![Checkpointing::Full; layers]) };
     let total = |changes: &[&Change]| {
         let mut case = start.clone();
@@ -107,6 +107,12 @@ fn changes<B: Backend>(decoder: &Decoder<B>, recipe: &Recipe, longest: Longest) 
         changes.push(Change::shorter(setting, longest.example));
     }
     changes.extend(smaller_adapter(decoder, recipe));
+    if recipe.bench_steps > 0 {
+        changes.push(Change::new("bench_steps: 0", |case| case.needs.examinations.during = 0));
+    }
+    if recipe.evaluation.max_answers > 0 {
+        changes.push(Change::new("evaluation.max_answers: 0", |case| case.needs.examinations.answers = 0));
+    }
     let lengths = [2, 4, 8].map(|part| longest.example / part);
     let lengths = lengths.into_iter().filter(|length| *length >= SHORTEST);
     changes.extend(lengths.map(|length| Change::shorter(format!("sequence_len: {length}"), length)));
@@ -123,8 +129,11 @@ fn smaller_adapter<B: Backend>(decoder: &Decoder<B>, recipe: &Recipe) -> Option<
     let c = decoder.config();
     let tables = c.vocab_size * c.hidden_size * if c.tie_word_embeddings { 1 } else { 2 };
     let projections = c.parameters().saturating_sub(tables);
-    let weights = (projections as f64 * bytes + tables as f64 * SIXTEEN_BITS) as u64;
     let values = adapter_values(decoder, recipe);
+    // PiSSA keeps the adapter that it starts from beside the base.
+    let is_pissa = matches!(recipe.init(), Some(InitLoraWeights::Pissa { .. }));
+    let anchors = if is_pissa { 4 * values } else { 0 };
+    let weights = (projections as f64 * bytes + tables as f64 * SIXTEEN_BITS) as u64 + anchors;
     Some(Change::new(setting, move |case| {
         // A base that is quantized on the disk is as small already.
         if case.needs.weights == 0 || weights < case.needs.weights {

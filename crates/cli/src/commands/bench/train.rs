@@ -8,7 +8,7 @@ use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{Activations, Checkpointing, Decoder, LoraConfig, QuantizeOnLoad, Trainable};
 use serde_json::{Value, json};
 use track::memory;
-use train::{Optimizer, Recipe, Settings};
+use train::{Examinations, GradientCheckpointing, Longest, MemoryPlan, Optimizer, Recipe, Settings};
 
 use super::storage::RandomBase;
 use super::{SEED, about, milliseconds, rate, shape_name, texts};
@@ -24,14 +24,19 @@ pub(super) fn measure(what: &BenchTrain) -> Outcome<Value> {
     let mut decoder = decoder(what)?;
     let load_seconds = clock.elapsed().as_secs_f64();
     let load_peak = memory::peak();
-    let recipe = Recipe::default();
-    let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe))?;
-    let checkpointing = match what.gradient_checkpointing {
-        LayerCheckpointing::None => Checkpointing::None,
-        LayerCheckpointing::Attention => Checkpointing::Attention,
-        LayerCheckpointing::Full => Checkpointing::Full,
+    let (checkpointing, gradient_checkpointing) = match what.gradient_checkpointing {
+        LayerCheckpointing::None => (Checkpointing::None, GradientCheckpointing::None),
+        LayerCheckpointing::Attention => (Checkpointing::Attention, GradientCheckpointing::Attention),
+        LayerCheckpointing::Full => (Checkpointing::Full, GradientCheckpointing::Full),
     };
-    let layers = vec![checkpointing; decoder.config().layers];
+    let recipe = Recipe { gradient_checkpointing, bench_steps: 0, ..Recipe::default() };
+    let case = (
+        Longest { tokens: batch * length, labels: batch * length.saturating_sub(1), example: length },
+        Examinations::default(),
+    );
+    let (plan, layers) = MemoryPlan::new(&decoder, &recipe, case);
+    plan.check(&decoder, &recipe, case)?;
+    let mut optimizer = Optimizer::new(&decoder, Settings::from(&recipe))?;
     let mut activations = Activations::for_checkpointed_training(&decoder, batch * length, &layers)?;
     let (mut seconds, mut loss) = (Vec::with_capacity(steps), 0.0);
     for step in 0..warmup + steps {
@@ -66,6 +71,7 @@ pub(super) fn measure(what: &BenchTrain) -> Outcome<Value> {
     report["step_ms"] = milliseconds(&seconds);
     report["tokens_per_second"] = rate(batch * length, &seconds);
     report["load_peak_rss_bytes"] = json!(load_peak);
+    report["planned_memory"] = json!(plan);
     report["peak_rss_bytes"] = json!(memory::peak());
     Ok(report)
 }

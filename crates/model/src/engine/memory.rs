@@ -1,0 +1,36 @@
+//! What an engine allocates, before it does.
+
+use compute::{Backend, KV_BLOCK};
+
+use super::schedule::blocks_of;
+use super::{Engine, EngineSettings};
+use crate::{ActivationPlan, Decoder};
+
+impl EngineSettings {
+    /// The settings that an engine takes on, for a model of so many positions.
+    pub(super) fn within(self, positions: usize) -> Self {
+        let slots = self.slots.max(1);
+        let blocks = blocks_of(self.positions).max(1);
+        let context = self.context.min(positions).min(blocks * KV_BLOCK);
+        EngineSettings {
+            slots,
+            positions: blocks * KV_BLOCK,
+            context,
+            step_tokens: self.step_tokens.clamp(slots, (slots * context).max(slots)),
+            prefill_chunk: self.prefill_chunk.max(1),
+            ..self
+        }
+    }
+}
+
+impl<B: Backend> Engine<'_, B> {
+    /// Bytes on the device that an engine of these settings allocates: activations, logits, and the cache.
+    pub fn bytes(decoder: &Decoder<B>, settings: EngineSettings) -> usize {
+        let settings = settings.within(decoder.positions());
+        let c = decoder.config();
+        let row = c.hidden_size + decoder.end_ranks().0 + c.vocab_size;
+        let cache = 2 * c.layers * blocks_of(settings.positions) * c.attention().kv_block_len();
+        let activations = ActivationPlan::for_inference(decoder, (settings.step_tokens, 0));
+        activations.total() + (settings.slots * row + cache) * size_of::<f32>()
+    }
+}
