@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use formats::gguf::FileType;
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
 #[derive(Debug, Parser)]
@@ -33,6 +34,8 @@ pub(crate) enum Verb {
     Merge(MergeArgs),
     /// Prove that what is served is what was trained: the same token ids, and how far logits and loss are apart.
     Verify(VerifyArgs),
+    /// Write a run or a model for other programs: llama.cpp, Ollama, transformers, PEFT.
+    Export(ExportArgs),
     /// Look inside: tokens and loss mask, template, split, model, logits.
     #[command(subcommand)]
     Inspect(Inspect),
@@ -245,13 +248,18 @@ pub(crate) struct ChatArgs {
     pub(crate) sampling: SamplingArgs,
 }
 
+/// Limits of `verify`: a quantization to four bits of a small model passes, one that erases a tune does not.
+const MAX_KL: f64 = 0.1;
+const MAX_LOSS: f64 = 0.05;
+
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// What was trained: a run folder; or a model, with --adapter where it has one.
     #[arg(value_name = "RUN|MODEL")]
     pub(crate) model: String,
-    /// What it is served as: GGUF files and folders in Hugging Face layout. A run's adapter is merged in bf16 as well.
+    /// What it is served as: GGUF files, with the Modelfile beside them, and folders in Hugging Face layout; without any,
+    /// what the run has been exported to. An adapter is merged in bf16 as well.
     #[arg(value_name = "FORM")]
     pub(crate) forms: Vec<PathBuf>,
     /// The adapter of a model that is no run folder.
@@ -264,11 +272,14 @@ pub(crate) struct VerifyArgs {
     #[arg(long, default_value_t = 40)]
     pub(crate) limit: usize,
     /// The largest mean KL divergence from the trained model's distribution, in nats.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = MAX_KL)]
     pub(crate) max_kl: f64,
     /// The largest rise of the loss (upper end of its interval), in nats a token.
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = MAX_LOSS)]
     pub(crate) max_loss: f64,
+    /// Do not merge the adapter to compare that form too.
+    #[arg(long)]
+    pub(crate) no_merged: bool,
     /// The report; without it verify.json in the run folder, or here.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -278,6 +289,22 @@ pub(crate) struct VerifyArgs {
 }
 
 impl VerifyArgs {
+    /// As after an export: what was written, against its source, with a report beside it.
+    pub(crate) fn of_export(args: &ExportArgs, forms: Vec<PathBuf>, out: PathBuf) -> Self {
+        VerifyArgs {
+            model: args.source.clone(),
+            forms,
+            adapter: args.adapter.clone(),
+            data: Vec::new(),
+            limit: 16,
+            max_kl: MAX_KL,
+            max_loss: MAX_LOSS,
+            no_merged: true,
+            out: Some(out),
+            json: false,
+        }
+    }
+
     /// Where the report goes.
     pub(crate) fn out(&self, model: &str) -> PathBuf {
         let run = std::path::Path::new(model);
@@ -321,6 +348,103 @@ pub(crate) enum MergedType {
     F16,
     Bf16,
     F32,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// A run, or a model: a folder in Hugging Face layout, a GGUF file, or a name in the offline hub cache.
+    #[arg(value_name = "RUN|DIR|FILE")]
+    pub(crate) source: String,
+    /// An adapter on top of a model: a folder as PEFT saves it, or a GGUF file. A run has its own.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// For whom.
+    #[arg(long, value_enum)]
+    pub(crate) to: Target,
+    /// How matrices are stored; without it q8_0 in GGUF, and bf16 otherwise.
+    #[arg(long, value_enum)]
+    pub(crate) quant: Option<Quant>,
+    /// Quantize with an importance matrix: of this file, or collected on the run's own training side.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) imatrix: Option<Option<PathBuf>>,
+    /// The folder to write; without it `export/` in the run, or a folder named after the model.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Do not check whether what was written is what was trained (`medtune verify`).
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whom an export is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// transformers and all that read Hugging Face folders; an adapter is merged.
+    Safetensors,
+    /// llama.cpp and its kin; an adapter is merged.
+    Gguf,
+    /// PEFT: the adapter alone.
+    Peft,
+    /// Ollama: GGUF and a Modelfile.
+    Ollama,
+}
+
+impl Target {
+    /// As on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Target::Safetensors => "safetensors",
+            Target::Gguf => "gguf",
+            Target::Peft => "peft",
+            Target::Ollama => "ollama",
+        }
+    }
+
+    /// Whether its weights are in GGUF.
+    pub(crate) fn is_gguf(self) -> bool {
+        matches!(self, Target::Gguf | Target::Ollama)
+    }
+}
+
+/// A storage of matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(non_camel_case_types)]
+pub(crate) enum Quant {
+    F32,
+    F16,
+    Bf16,
+    #[value(name = "q8_0")]
+    Q8_0,
+    #[value(name = "q4_0")]
+    Q4_0,
+    #[value(name = "q5_0")]
+    Q5_0,
+    #[value(name = "q6_k")]
+    Q6_K,
+    #[value(name = "q5_k_m")]
+    Q5_K_M,
+    #[value(name = "q4_k_m")]
+    Q4_K_M,
+}
+
+impl Quant {
+    /// llama.cpp's name for it.
+    pub(crate) fn file_type(self) -> FileType {
+        match self {
+            Quant::F32 => FileType::F32,
+            Quant::F16 => FileType::F16,
+            Quant::Bf16 => FileType::Bf16,
+            Quant::Q8_0 => FileType::Q8_0,
+            Quant::Q4_0 => FileType::Q4_0,
+            Quant::Q5_0 => FileType::Q5_0,
+            Quant::Q6_K => FileType::Q6_K,
+            Quant::Q5_K_M => FileType::Q5_K_M,
+            Quant::Q4_K_M => FileType::Q4_K_M,
+        }
+    }
 }
 
 /// What to look at.

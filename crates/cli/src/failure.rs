@@ -101,6 +101,9 @@ impl From<model::Error> for Failure {
             model::Error::MissingTensor { .. } | model::Error::TensorShape { .. } => {
                 failure.hint("the weights are not all those of this model: download or convert it again")
             }
+            model::Error::Encode { .. } => failure.hint(
+                "look at the training: a weight that is not finite or this large answers nothing; f32 holds every finite one",
+            ),
             model::Error::Unsupported { .. } | model::Error::TensorType { .. } => {
                 failure.hint("docs/guide.md, \"Bases as they come\", has the models and files that are read")
             }

@@ -84,3 +84,23 @@ fn a_run_without_a_model_is_refused() {
     let error = common::refused(&["verify", text(&folder)]);
     assert!(error.contains("no adapter") && error.contains("hint:"), "{error}");
 }
+
+#[test]
+fn a_run_is_held_against_its_exports_and_their_modelfile() {
+    let (_workshop, folder) = trained();
+    run(&["export", text(&folder), "--to", "ollama", "--quant", "q8_0"], 0);
+    let document = run_json(&["verify", text(&folder), "--json"]);
+    let forms = document["forms"].as_array().unwrap();
+    assert_eq!(forms.len(), 3, "{document}");
+    assert!(forms[2]["name"].as_str().unwrap().ends_with("run-Q8_0.gguf"), "{document}");
+
+    let modelfile = folder.join("export/ollama/Modelfile");
+    let source = fs::read_to_string(&modelfile).unwrap();
+    fs::write(&modelfile, source.replacen("<|im_end|>\n", "<|im_end|>", 1)).unwrap();
+    let output = run(&["verify", text(&folder)], 3);
+    assert!(
+        stderr(&output).contains("Modelfile") && stderr(&output).contains("at byte"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -5,6 +5,7 @@ mod gguf;
 mod read;
 mod rope;
 mod write;
+mod write_gguf;
 
 use compute::AttentionShape;
 

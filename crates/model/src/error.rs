@@ -98,6 +98,14 @@ pub enum Error {
         /// The engine's reason, or the template's own.
         reason: String,
     },
+    /// A weight that has no place in the format that it should be written in.
+    #[error("tensor {tensor}: {reason}")]
+    Encode {
+        /// The tensor, by its name in the file.
+        tensor: String,
+        /// Which of its values, and why.
+        reason: formats::quant::Unencodable,
+    },
     /// A conversation that cannot be encoded.
     #[error(transparent)]
     Conversation(#[from] crate::encode::ConversationError),

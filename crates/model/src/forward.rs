@@ -81,7 +81,7 @@ impl<B: Backend> Decoder<B> {
         self.forward_embedded(tokens, context, activations, true);
     }
 
-    fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>, adapter: bool) {
+    pub(crate) fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>, adapter: bool) {
         let count = tokens.ids.len();
         activations.adapters.keys.clear();
         activations.adapters.on = adapter;
@@ -180,7 +180,7 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// Layer `l` from the residual stream to the output of its attention.
-    fn attention_forward(
+    pub(crate) fn attention_forward(
         &self,
         l: usize,
         tokens: Tokens<'_>,
@@ -229,7 +229,7 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// What the attention of layer `l` adds to the residual stream.
-    fn attention_output(
+    pub(crate) fn attention_output(
         &self,
         l: usize,
         count: usize,
@@ -245,7 +245,13 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// Layer `l` from the attention's output to gate and up.
-    fn mlp_forward(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
+    pub(crate) fn mlp_forward(
+        &self,
+        l: usize,
+        count: usize,
+        memory: &mut LayerMemory<'_, B::Buffer>,
+        adapter: bool,
+    ) {
         let (layer, h) = (&self.layers[l], self.config.hidden_size);
         let LayerMemory { normed, gates, narrow_gates, adapters, .. } = memory;
         let MlpActivations { x_mid, rstd, .. } = &mut *memory.mlp;
@@ -259,7 +265,13 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// What gate and up of layer `l` add to the residual stream.
-    fn mlp_output(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
+    pub(crate) fn mlp_output(
+        &self,
+        l: usize,
+        count: usize,
+        memory: &mut LayerMemory<'_, B::Buffer>,
+        adapter: bool,
+    ) {
         let (layer, i) = (&self.layers[l], self.config.intermediate_size);
         let MlpActivations { x_mid, branch: kept, .. } = &mut *memory.mlp;
         let (activated, gates) =

@@ -119,6 +119,16 @@ impl Golden {
         differences
     }
 
+    /// The first that another record of the same conversations has otherwise.
+    pub fn first_difference(&self, other: &Self) -> Option<Difference> {
+        let pairs = self.conversations.iter().zip(&other.conversations).enumerate();
+        let counts = [&self.conversations, &other.conversations].map(|list| list.len().to_string());
+        let [expected, got] = counts;
+        let differs = expected != got;
+        let missing = differs.then_some(Difference { conversation: 0, what: "number", at: 0, expected, got });
+        missing.or_else(|| pairs.into_iter().find_map(|(i, (own, other))| own.difference(other, i)))
+    }
+
     /// The texts of the conversations, for a template that only renders.
     pub fn texts(&self) -> impl Iterator<Item = (&[Message], &str)> {
         self.conversations.iter().map(|c| (&c.messages[..], &c.text[..]))

@@ -9,6 +9,7 @@ mod builtin;
 mod clock;
 mod costly;
 mod filters;
+mod go;
 mod guarded;
 mod json;
 mod sort;
@@ -23,6 +24,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, ErrorKind};
 use serde_json::Value;
+
+pub use go::{GoTemplate, OllamaTemplate};
 
 use crate::tokenizer::{CONFIG_FILE, SpecialTexts, read_limited, read_object};
 use crate::{Error, Result};

@@ -20,6 +20,7 @@ mod tiktoken;
 mod vocabulary;
 mod words;
 mod write;
+mod write_gguf;
 
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
@@ -31,6 +32,7 @@ use crate::{Error, Result};
 use roles::ids_in;
 pub(crate) use roles::{CONFIG_FILE, SpecialTexts, read_limited, read_object};
 pub use stream::DecodeStream;
+pub(crate) use write_gguf::Beginning;
 
 /// The file of the vocabulary.
 pub(crate) const TOKENIZER_FILE: &str = "tokenizer.json";

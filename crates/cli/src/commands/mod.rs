@@ -6,6 +6,7 @@ mod chat;
 mod compare;
 mod doctor;
 mod eval;
+mod export;
 mod inspect;
 mod merge;
 mod prepare;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Chat(args) => chat::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Export(args) => export::run(&args),
         Verb::Inspect(what) => inspect::run(&what),
         Verb::Bench(what) => bench::run(&what),
         Verb::Pull(args) => pull::run(&args),

@@ -14,9 +14,14 @@ pub(crate) fn run(args: &VerifyArgs) -> Outcome<()> {
         true => output::print_json(&serde_json::json!(verification))?,
         false => output::print(&page(&verification, &report.display().to_string()))?,
     }
+    refuse(&verification)
+}
+
+/// Nothing for what passed; otherwise the first form that did not, and why.
+pub(super) fn refuse(verification: &Verification) -> Outcome<()> {
     match verification.forms.iter().find(|form| !form.passed) {
         Some(form) => Err(Failure::gate(format!("{}: {}", form.name, form.reasons.join("; "))).hint(
-            "do not serve this form; --max-kl and --max-loss move the limits, and nothing moves the ids",
+            "do not serve this form; `medtune verify --max-kl --max-loss` moves the limits, and nothing moves the ids",
         )),
         None => Ok(()),
     }
@@ -36,7 +41,7 @@ fn page(v: &Verification, report: &str) -> String {
     lines.join("\n")
 }
 
-fn line(form: &Form) -> String {
+pub(super) fn line(form: &Form) -> String {
     let mut text = format!("{:<10} {}", if form.passed { "same" } else { "DIFFERENT" }, form.name);
     if let Some(f) = &form.fidelity {
         let interval = f

@@ -67,7 +67,7 @@ pub(crate) fn merge(args: &MergeArgs) -> Outcome<Merged> {
 }
 
 /// A folder with something in it is somebody's.
-fn refuse_to_replace(out: &Path) -> Outcome<()> {
+pub(super) fn refuse_to_replace(out: &Path) -> Outcome<()> {
     let taken = match std::fs::read_dir(out) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => out.exists(),

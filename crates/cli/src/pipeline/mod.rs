@@ -3,8 +3,11 @@
 pub(crate) mod base;
 pub(crate) mod data;
 pub(crate) mod evaluation;
+pub(crate) mod exporting;
 pub(crate) mod fidelity;
+pub(crate) mod importance;
 pub(crate) mod merging;
+pub(crate) mod ollama;
 pub(crate) mod quantization;
 pub(crate) mod ranks;
 pub(crate) mod report;

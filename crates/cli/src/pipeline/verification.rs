@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use compute::DType;
 use dataset::Example;
-use model::{Base, Difference, Golden};
+use model::{Base, ChatTemplate, Difference, GGUF_ADAPTER, Golden, Tokenizer};
 use serde::Serialize;
 use track::RunFolder;
 
 use super::base::Model;
 use super::fidelity::{Fidelity, Measured, sample};
-use super::merging;
+use super::{merging, ollama};
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, Outcome, io};
 use crate::recipe_file;
@@ -118,11 +118,13 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome<Verification> {
     };
     let (chosen, left_out) = model.subject(true).readable(&sample(examples(args)?, args.limit));
     let limits = Limits { kl_mean: args.max_kl, loss: args.max_loss };
-    let check = Check { golden: &golden, examples: &chosen, before: Measured::of(&model, &chosen)?, limits };
-
+    let before = Measured::of(&model, &chosen)?;
+    let (tokenizer, template) = vocabulary(&reference)?;
+    let (tokenizer, template) = (&tokenizer, &template);
+    let check = Check { golden: &golden, tokenizer, template, examples: &chosen, before, limits };
     let mut forms = vec![check.form("as trained".into(), &model, None)];
     let merged = match reference.adapter {
-        Some(_) if !is_quantized(&reference)? => Some(merge(args, &model)?),
+        Some(_) if !args.no_merged && !is_quantized(&reference)? => Some(merge(args, &model)?),
         _ => None,
     };
     // Two models at once would take twice the memory.
@@ -130,7 +132,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome<Verification> {
     if let Some(merged) = &merged {
         forms.push(check.file("merged, in bf16".into(), &merged.0)?);
     }
-    for path in &args.forms {
+    for path in &all_forms(args)? {
         forms.push(check.file(path.display().to_string(), path)?);
     }
     Ok(Verification {
@@ -145,6 +147,34 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome<Verification> {
     })
 }
 
+/// The forms that are named, or those that a run has been exported to: GGUF files, and folders with weights.
+fn all_forms(args: &VerifyArgs) -> Outcome<Vec<PathBuf>> {
+    let exports = Path::new(&args.model).join("export");
+    if !args.forms.is_empty() || !exports.is_dir() {
+        return Ok(args.forms.clone());
+    }
+    let entries = |folder: &Path| -> Outcome<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(folder).map_err(io(folder))?;
+        let mut paths =
+            entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(io(folder))?;
+        paths.sort();
+        Ok(paths)
+    };
+    let mut forms = Vec::new();
+    for folder in entries(&exports)?.into_iter().filter(|path| path.is_dir()) {
+        if folder.join("config.json").is_file() {
+            forms.push(folder);
+            continue;
+        }
+        let weights = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.ends_with(".gguf") && name != "imatrix.gguf" && name != GGUF_ADAPTER
+        };
+        forms.extend(entries(&folder)?.into_iter().filter(weights));
+    }
+    Ok(forms)
+}
+
 /// The held-out questions of a run, those that are named, or the shipped ones.
 fn examples(args: &VerifyArgs) -> Outcome<Vec<Example>> {
     let held_out = Path::new(&args.model).join("data/test.jsonl");
@@ -152,6 +182,12 @@ fn examples(args: &VerifyArgs) -> Outcome<Vec<Example>> {
         return Ok(dataset::load(&held_out)?);
     }
     merging::examples(&args.data)
+}
+
+/// Vocabulary and template of what was trained, which outlive its weights.
+fn vocabulary(reference: &Reference) -> Outcome<(Tokenizer, ChatTemplate)> {
+    let base = formats::hub::resolve(&reference.base)?;
+    Ok((super::base::tokenizer(&base)?, super::base::template(&base, reference.adapter.as_deref())?))
 }
 
 fn is_quantized(reference: &Reference) -> Outcome<bool> {
@@ -177,6 +213,9 @@ fn merge(args: &VerifyArgs, model: &Model) -> Outcome<Temporary> {
 /// What every form is held against.
 struct Check<'a> {
     golden: &'a Golden,
+    /// Of what was trained.
+    tokenizer: &'a Tokenizer,
+    template: &'a ChatTemplate,
     examples: &'a [Example],
     before: Measured,
     limits: Limits,
@@ -190,7 +229,29 @@ impl Check<'_> {
             [] => None,
             examples => Some(self.before.compare(&Measured::of(&model, examples)?)?),
         };
-        Ok(self.form(name, &model, fidelity))
+        let mut form = self.form(name, &model, fidelity);
+        if let Some(difference) = self.modelfile(path)? {
+            form.reasons.push(difference);
+            form.passed = false;
+        }
+        Ok(form)
+    }
+
+    /// What the template of the Modelfile beside a GGUF file writes otherwise, if there is one.
+    fn modelfile(&self, path: &Path) -> Outcome<Option<String>> {
+        let modelfile = path.with_file_name("Modelfile");
+        if !path.is_file() || !modelfile.is_file() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&modelfile).map_err(io(&modelfile))?;
+        let refused = |reason: String| Ok(Some(format!("{}: {reason}", modelfile.display())));
+        let Some(source) = ollama::template_of(&text) else {
+            return refused("no TEMPLATE between three quotes".to_owned());
+        };
+        match self.template.compare_go(self.tokenizer, source) {
+            Ok(_) => Ok(None),
+            Err(error) => refused(error.to_string()),
+        }
     }
 
     fn form(&self, name: String, model: &Model, fidelity: Option<Fidelity>) -> Form {

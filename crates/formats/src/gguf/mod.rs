@@ -6,6 +6,8 @@
 
 mod adapter;
 mod file;
+mod importance;
+mod mix;
 mod names;
 mod parse;
 mod read_adapter;
@@ -14,6 +16,8 @@ mod write;
 
 pub use adapter::{AdapterTensor, GgufAdapter, write_adapter};
 pub use file::{GgufFile, TensorInfo};
+pub use importance::{Importance, InputSquares};
+pub use mix::{FileType, Mix};
 pub use names::{gguf_name, hugging_face_module, interleaved_row};
 pub use read_adapter::{AdapterFactors, AdapterFile, Extents};
 pub use value::{Array, FromValue, Value};

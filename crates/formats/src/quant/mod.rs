@@ -20,7 +20,7 @@ pub mod gptq;
 
 pub use bnb::{Absmax, Blockwise8, Bnb4Matrix, Bnb4Options, Bnb4Type, Int8Matrix};
 pub use checkpoint::QuantizationConfig;
-pub use ggml::{BlockMatrix, BlockType};
+pub use ggml::{BlockMatrix, BlockType, Unencodable};
 pub use gptq::{Columns, GptqConfig, GptqMatrix, GptqParts};
 
 /// Parts of a quantized matrix that do not fit together.

@@ -39,7 +39,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// Layers of Gemma 2 27B, whose scores alone are scaled by `H / heads` (llama.cpp tells it by them as well).
-const GEMMA2_27B_LAYERS: usize = 46;
+pub(super) const GEMMA2_27B_LAYERS: usize = 46;
 /// Gemma 2's window and caps where the file does not say.
 const GEMMA2_WINDOW: usize = 4096;
 const GEMMA2_ATTENTION_CAP: f64 = 50.0;

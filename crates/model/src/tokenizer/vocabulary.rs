@@ -34,6 +34,17 @@ impl Kind {
         })
     }
 
+    pub(super) fn number(self) -> i32 {
+        match self {
+            Kind::Normal => 1,
+            Kind::Unknown => 2,
+            Kind::Control => 3,
+            Kind::UserDefined => 4,
+            Kind::Unused => 5,
+            Kind::Byte => 6,
+        }
+    }
+
     /// Whether text may be cut into such tokens. Unused and user-defined ones are as others are, as transformers and
     /// llama.cpp have it: Gemma's runs of blanks are user-defined.
     fn is_text(self) -> bool {

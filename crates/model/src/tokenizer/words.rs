@@ -4,11 +4,11 @@
 //! Source: llama.cpp's `src/llama-vocab.cpp`; where its expression stands for one that its own engine cannot run, the
 //! one of the model's `tokenizer.json`.
 
-use tokenizers::SplitDelimiterBehavior;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
 
 /// How a text is cut: by each expression in turn, what matches and what lies between.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,57 @@ pub(super) fn by_name(name: &str) -> Option<Words> {
         _ => return None,
     };
     Some(Words { expressions, whole_words })
+}
+
+/// Names to try, the most common first: one for each way that [`by_name`] knows.
+const WAYS: [&str; 18] = [
+    "llama-bpe",
+    "qwen2",
+    "gpt-2",
+    "smollm",
+    "tekken",
+    "gpt-4o",
+    "dbrx",
+    "qwen35",
+    "default",
+    "falcon",
+    "deepseek-coder",
+    "deepseek-v3",
+    "bloom",
+    "viking",
+    "seed-coder",
+    "bailingmoe",
+    "minicpm5",
+    "command-r",
+];
+
+/// Text that the ways cut differently: numbers of every length, contractions in both cases, scripts with and without
+/// case, marks, runs of blanks, line ends and signs.
+const PROBE: &str = "I'm sure they'll've SAID 'TWAS HE'S, 1 12 123 1234 12345.6 x2y 3rd\t\ttabs  two   three\n\n\nlines \r\n \
+    end  \n (don't)!!! ... a.b,c;d:e?f \"q\" <tag/> [x]{y} a_b-c+d=e*f/g\\h $5.00 50% 10mg/dL 37.5°C β-blocker Ünïcödé \
+    naïve café e\u{301}te\u{301} ДОМ Дом ǅ ʰ 你好，世界 テスト です 안녕하세요 สวัสดี नमस्ते 🙂👍🏽 ½ Ⅷ ٣٤٥ \u{a0}nbsp\u{2003}em \u{200d}zwj CamelCaseWord \
+    ABCdef abcDEF //comment\n#!/bin    ";
+
+/// What llama.cpp calls the way in which a tokenizer cuts text into words; nothing where it has no name for it. A name
+/// that keeps whole words or does not, as the tokenizer, is taken before one that only cuts like it: where merges lead to
+/// every token, both give the same ids.
+pub(super) fn name_of(tokenizer: &tokenizers::Tokenizer, whole_words: bool) -> Option<&'static str> {
+    let own = cut(tokenizer.get_pre_tokenizer()?)?;
+    let same = |name: &&&str| {
+        let words = by_name(name).and_then(|words| words.pre_tokenizer().ok());
+        words.and_then(|way| cut(&way)).as_ref() == Some(&own)
+    };
+    let ways: Vec<&str> = WAYS.iter().filter(same).copied().collect();
+    let alike = |name: &&&str| by_name(name).is_some_and(|words| words.whole_words == whole_words);
+    ways.iter().find(alike).or(ways.first()).copied()
+}
+
+/// The words of [`PROBE`].
+fn cut(way: &PreTokenizerWrapper) -> Option<Vec<String>> {
+    let mut text = PreTokenizedString::from(PROBE);
+    way.pre_tokenize(&mut text).ok()?;
+    let words = text.get_splits(OffsetReferential::Original, OffsetType::Byte).into_iter();
+    Some(words.map(|(word, _, _)| word.to_owned()).collect())
 }
 
 /// The names that [`by_name`] knows first among their like, for messages.

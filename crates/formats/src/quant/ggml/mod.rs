@@ -9,6 +9,7 @@ mod matrix;
 mod nonlinear;
 mod simple;
 
+pub use encode::Unencodable;
 pub use integers::{IntegerBlock, SUB_BLOCK};
 pub use matrix::BlockMatrix;
 
@@ -177,31 +178,5 @@ impl BlockType {
         for (block, out) in bytes.chunks_exact(self.bytes()).zip(out.chunks_exact_mut(self.elements())) {
             decode_block(block, out);
         }
-    }
-
-    /// Encodes whole blocks, byte for byte as `gguf-py` does; `None` for the types that are only decoded here (the
-    /// K-quants and the non-linear ones).
-    ///
-    /// # Panics
-    ///
-    /// When `values` is not a whole number of blocks.
-    pub fn encode(self, values: &[f32]) -> Option<Vec<u8>> {
-        assert!(values.len().is_multiple_of(self.elements()), "{} values are no whole blocks", values.len());
-        let encode_block: fn(&[f32], &mut Vec<u8>) = match self {
-            BlockType::F32 => encode::f32,
-            BlockType::F16 => encode::f16,
-            BlockType::Bf16 => encode::bf16,
-            BlockType::Q4_0 => encode::q4_0,
-            BlockType::Q4_1 => encode::q4_1,
-            BlockType::Q5_0 => encode::q5_0,
-            BlockType::Q5_1 => encode::q5_1,
-            BlockType::Q8_0 => encode::q8_0,
-            _ => return None,
-        };
-        let mut bytes = Vec::with_capacity(values.len() / self.elements() * self.bytes());
-        for block in values.chunks_exact(self.elements()) {
-            encode_block(block, &mut bytes);
-        }
-        Some(bytes)
     }
 }
