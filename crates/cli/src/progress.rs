@@ -11,35 +11,22 @@ use train::Observer;
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// Shows training to a person, on standard error.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct TrainingProgress {
     bar: Option<ProgressBar>,
-    quiet: bool,
     last_line: Option<Instant>,
 }
 
 impl TrainingProgress {
-    /// `quiet` shows nothing.
-    pub(crate) fn new(quiet: bool) -> Self {
-        TrainingProgress { bar: None, quiet, last_line: None }
-    }
-
     /// A line that begins a part of the work.
     pub(crate) fn heading(&mut self, text: &str) {
-        if !self.quiet {
-            eprintln!("{text}");
-        }
-    }
-
-    fn on_terminal(&self) -> bool {
-        !self.quiet && std::io::stderr().is_terminal()
+        eprintln!("{text}");
     }
 
     fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("  {text}")),
-            None if !self.quiet => eprintln!("  {text}"),
-            None => {}
+            None => eprintln!("  {text}"),
         }
     }
 }
@@ -47,7 +34,7 @@ impl TrainingProgress {
 impl Observer for TrainingProgress {
     fn step(&mut self, row: &StepRow, total: u64) {
         let message = format!("loss {:.3}  {:.0} tokens/s", row.loss, row.tokens_per_second);
-        if self.on_terminal() {
+        if std::io::stderr().is_terminal() {
             let bar = self.bar.get_or_insert_with(|| counted_bar(total, "training"));
             bar.set_position(row.step);
             bar.set_message(message);
@@ -73,12 +60,51 @@ impl Observer for TrainingProgress {
     }
 }
 
-/// A bar that counts to `total`, with rate and time left.
-pub(crate) fn counted_bar(total: u64, what: &str) -> ProgressBar {
+/// A bar that counts to `total`, with time left and a message.
+fn counted_bar(total: u64, what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("  {prefix} {bar:30} {pos}/{len}  {msg}  {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
     bar.with_style(style).with_prefix(what.to_owned())
+}
+
+/// Counts to a total, on standard error: a bar that goes away with it on a terminal, plain lines elsewhere.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    what: String,
+    total: u64,
+    bar: Option<ProgressBar>,
+    started: Instant,
+    last_line: Instant,
+}
+
+impl Counted {
+    pub(crate) fn new(total: u64, what: &str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| counted_bar(total, what));
+        let now = Instant::now();
+        Counted { what: what.to_owned(), total, bar, started: now, last_line: now }
+    }
+
+    /// So many are done.
+    pub(crate) fn at(&mut self, done: u64) {
+        let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{rate:.0}/s"));
+            bar.set_position(done);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            let left = self.total.saturating_sub(done) as f64 / rate.max(1e-9);
+            eprintln!("  {} {done}/{}  {rate:.0}/s  {left:.0} s left", self.what, self.total);
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 /// Shows a download to a person, on standard error.
@@ -86,7 +112,6 @@ pub(crate) fn counted_bar(total: u64, what: &str) -> ProgressBar {
 #[derive(Debug)]
 pub(crate) struct TransferProgress {
     bar: Option<ProgressBar>,
-    quiet: bool,
     total: u64,
     started: Instant,
     last_line: Instant,
@@ -96,22 +121,20 @@ pub(crate) struct TransferProgress {
 
 #[cfg(feature = "hub")]
 impl TransferProgress {
-    /// A transfer of `total` bytes; `quiet` shows nothing.
-    pub(crate) fn new(total: u64, quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+    /// A transfer of `total` bytes.
+    pub(crate) fn new(total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
             let template = "  {msg:32!} {bar:24} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8)).with_style(style)
         });
         let now = Instant::now();
-        TransferProgress { bar, quiet, total, started: now, last_line: now, first: None }
+        TransferProgress { bar, total, started: now, last_line: now, first: None }
     }
 
     /// A line before the transfer.
     pub(crate) fn heading(&self, text: &str) {
-        if !self.quiet {
-            eprintln!("{text}");
-        }
+        eprintln!("{text}");
     }
 
     /// `done` bytes of all are there.
@@ -120,7 +143,7 @@ impl TransferProgress {
         if let Some(bar) = &self.bar {
             bar.set_message(path.to_owned());
             bar.set_position(done);
-        } else if !self.quiet && self.last_line.elapsed() >= LINE_EVERY {
+        } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let rate = done.saturating_sub(first) as f64 / self.started.elapsed().as_secs_f64();
             let left = self.total.saturating_sub(done) as f64 / rate.max(1.0);

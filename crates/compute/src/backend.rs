@@ -456,6 +456,16 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         activation: Activation,
     );
 
+    /// True where values that wait for the backward are kept in bf16: what goes into products is rounded to it anyway.
+    fn keeps_bf16(&self) -> bool;
+
+    /// Rounds `x` `[T, N]`, N even, to bf16 in place and keeps it in `kept` `[T, N / 2]`, two values in the room of
+    /// one, where there is such a place.
+    fn round_bf16(&self, x: ViewMut<'_, Self::Buffer>, kept: Option<ViewMut<'_, Self::Buffer>>);
+
+    /// Writes to `x` `[T, N]` what [`Backend::round_bf16`] has kept.
+    fn restore_bf16(&self, x: ViewMut<'_, Self::Buffer>, kept: View<'_, Self::Buffer>);
+
     /// `x = cap · tanh(x / cap)`, in place: what [`TokenLoss::softcap`] does to logits that are not judged but drawn
     /// from.
     fn softcap(&self, x: ViewMut<'_, Self::Buffer>, cap: f32);

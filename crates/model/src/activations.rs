@@ -35,8 +35,6 @@ pub(crate) struct MlpActivations<Buf> {
     /// Residual stream after the attention, `[T, H]`.
     pub(crate) x_mid: Buf,
     pub(crate) rstd: Buf,
-    /// `[T, 2I]`; the backward turns it into its gradient.
-    pub(crate) gate_up: Buf,
     /// As `attention_branch`, of the gated layer.
     pub(crate) branch: Option<KeptNorm<Buf>>,
 }
@@ -62,6 +60,8 @@ struct Place {
     x_next: usize,
     attention: usize,
     mlp: usize,
+    gates: usize,
+    narrow_gates: Option<usize>,
     adapters: usize,
     checkpointing: Checkpointing,
 }
@@ -84,6 +84,10 @@ pub(crate) struct LayerMemory<'a, Buf> {
     pub(crate) x_next: &'a mut Buf,
     pub(crate) attention: &'a mut AttentionActivations<Buf>,
     pub(crate) mlp: &'a mut MlpActivations<Buf>,
+    /// Gate and up, `[T, 2I]`; the backward turns them into their gradient.
+    pub(crate) gates: &'a mut Buf,
+    /// Where the layer keeps them in bf16, `[T, I]`, if it does.
+    pub(crate) narrow_gates: Option<&'a mut Buf>,
     pub(crate) adapters: AdapterForward<'a, Buf>,
     /// Output of a norm, `[T, H]`.
     pub(crate) normed: &'a mut Buf,
@@ -103,6 +107,8 @@ pub struct Activations<B: Backend> {
     x: Vec<B::Buffer>,
     attention: Vec<AttentionActivations<B::Buffer>>,
     mlp: Vec<MlpActivations<B::Buffer>>,
+    gates: Vec<B::Buffer>,
+    narrow_gates: Vec<B::Buffer>,
     of_adapters: Vec<AdapterActivations<B::Buffer>>,
     /// Output of a norm, `[T, H]`; after the forward the decoder's output.
     pub(crate) normed: B::Buffer,
@@ -141,14 +147,17 @@ impl ActivationPlan {
             modes().filter(|mode| mode.keeps_attention()).count(),
             modes().filter(|mode| mode.keeps_mlp()).count(),
         );
+        let narrow = decoder.backend.keeps_bf16();
         let spare = |kept: usize, width: usize| if kept < c.layers { width } else { 0 };
         let kept = (c.layers + 1) * c.hidden_size
             + attention * widths.attention
             + mlp * widths.mlp
+            + mlp * if narrow { c.intermediate_size } else { 2 * c.intermediate_size }
             + c.layers * (ranks + adapters.outputs)
             + 1;
         let shared = spare(attention, widths.attention)
             + spare(mlp, widths.mlp)
+            + spare(if narrow { 0 } else { mlp }, 2 * c.intermediate_size)
             + c.hidden_size
             + c.intermediate_size
             + widths.backward
@@ -185,7 +194,7 @@ impl Widths {
         let branches = if f.post_norms { 2 * (h + 1) } else { 0 };
         Widths {
             attention: 1 + a.qkv_width() + heads + a.q_width() + a.heads,
-            mlp: branches + h + 1 + 2 * i,
+            mlp: branches + h + 1,
             backward: 2 * h + if f.post_norms { h } else { 0 } + a.qkv_width() + a.q_width() + i,
         }
     }
@@ -215,7 +224,8 @@ impl<B: Backend> Activations<B> {
         layers: &[Checkpointing],
     ) -> Result<Self> {
         let c = &decoder.config;
-        let (mut attention, mut mlp) = (Slots::default(), Slots::default());
+        let narrow = decoder.backend.keeps_bf16();
+        let [mut attention, mut mlp, mut gates, mut narrow_gates] = std::array::from_fn(|_| Slots::default());
         let layers = modes(c, layers)
             .enumerate()
             .map(|(l, checkpointing)| Place {
@@ -223,12 +233,21 @@ impl<B: Backend> Activations<B> {
                 x_next: l + 1,
                 attention: attention.take(checkpointing.keeps_attention()),
                 mlp: mlp.take(checkpointing.keeps_mlp()),
+                gates: gates.take(checkpointing.keeps_mlp() && !narrow),
+                narrow_gates: (checkpointing.keeps_mlp() && narrow).then(|| narrow_gates.take(true)),
                 adapters: l,
                 checkpointing,
             })
             .collect();
         let rooms = Rooms { decoder, capacity };
-        let counts = [c.layers + 1, attention.count, mlp.count, c.layers];
+        let counts = Counts {
+            x: c.layers + 1,
+            attention: attention.count,
+            mlp: mlp.count,
+            gates: gates.count,
+            narrow_gates: narrow_gates.count,
+            adapters: c.layers,
+        };
         let mut activations = rooms.allocate(layers, counts, true)?;
         activations.backward = Some(rooms.backward()?);
         Ok(activations)
@@ -244,11 +263,14 @@ impl<B: Backend> Activations<B> {
             x_next: (l + 1) % 2,
             attention: 0,
             mlp: 0,
+            gates: 0,
+            narrow_gates: None,
             adapters: 0,
             checkpointing: Checkpointing::None,
         };
         let layers = (0..decoder.config.layers).map(place).collect();
-        Rooms { decoder, capacity }.allocate(layers, [2, 1, 1, 1], false)
+        let counts = Counts { x: 2, attention: 1, mlp: 1, gates: 1, narrow_gates: 0, adapters: 1 };
+        Rooms { decoder, capacity }.allocate(layers, counts, false)
     }
 
     /// Tokens that a batch may have.
@@ -287,6 +309,8 @@ impl<B: Backend> Activations<B> {
             x_next,
             attention: &mut self.attention[place.attention],
             mlp: &mut self.mlp[place.mlp],
+            gates: &mut self.gates[place.gates],
+            narrow_gates: place.narrow_gates.map(|n| &mut self.narrow_gates[n]),
             adapters: AdapterForward {
                 t: &mut of_adapters.t,
                 outputs: &mut of_adapters.outputs,
@@ -314,6 +338,16 @@ impl Slots {
         };
         if own { next() } else { *self.shared.get_or_insert_with(next) }
     }
+}
+
+/// How many of each list there are.
+struct Counts {
+    x: usize,
+    attention: usize,
+    mlp: usize,
+    gates: usize,
+    narrow_gates: usize,
+    adapters: usize,
 }
 
 /// Allocates for a decoder and a number of tokens.
@@ -349,7 +383,6 @@ impl<B: Backend> Rooms<'_, B> {
             attention_branch: self.norm(f.post_norms, c.hidden_size, 1)?,
             x_mid: self.zeros("residual stream", c.hidden_size)?,
             rstd: self.zeros("norms", 1)?,
-            gate_up: self.zeros("gate and up", 2 * c.intermediate_size)?,
             branch: self.norm(f.post_norms, c.hidden_size, 1)?,
         })
     }
@@ -375,21 +408,20 @@ impl<B: Backend> Rooms<'_, B> {
         })
     }
 
-    /// So many residual streams, memories of the attention and of the rest, and of the adapters of a layer.
-    fn allocate(
-        &self,
-        layers: Vec<Place>,
-        [x, attention, mlp, adapters]: [usize; 4],
-        training: bool,
-    ) -> Result<Activations<B>> {
+    /// So many of each.
+    fn allocate(&self, layers: Vec<Place>, counts: Counts, training: bool) -> Result<Activations<B>> {
         let c = &self.decoder.config;
+        let (h, i) = (c.hidden_size, c.intermediate_size);
+        let list = |count: usize, what, width| (0..count).map(|_| self.zeros(what, width)).collect::<Result<_>>();
         Ok(Activations {
             capacity: self.capacity,
             layers,
-            x: (0..x).map(|_| self.zeros("residual stream", c.hidden_size)).collect::<Result<_>>()?,
-            attention: (0..attention).map(|_| self.attention()).collect::<Result<_>>()?,
-            mlp: (0..mlp).map(|_| self.mlp()).collect::<Result<_>>()?,
-            of_adapters: (0..adapters).map(|_| self.adapters()).collect::<Result<_>>()?,
+            x: list(counts.x, "residual stream", h)?,
+            attention: (0..counts.attention).map(|_| self.attention()).collect::<Result<_>>()?,
+            mlp: (0..counts.mlp).map(|_| self.mlp()).collect::<Result<_>>()?,
+            gates: list(counts.gates, "gate and up", 2 * i)?,
+            narrow_gates: list(counts.narrow_gates, "gate and up", i)?,
+            of_adapters: (0..counts.adapters).map(|_| self.adapters()).collect::<Result<_>>()?,
             normed: self.zeros("norms", c.hidden_size)?,
             final_rstd: self.zeros("norms", 1)?,
             activation: self.zeros("gated activation", c.intermediate_size)?,
@@ -405,7 +437,7 @@ mod tests {
     use std::sync::Arc;
 
     use compute::Cpu;
-    use compute::cpu::CpuBuffer;
+    use compute::cpu::{CpuBuffer, Precision};
 
     use super::*;
     use crate::{Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
@@ -417,7 +449,7 @@ mod tests {
             m.rstd.len() + m.qkv.len() + norm(&m.heads) + m.output.len() + m.log_sum_exp.len()
         };
         let mlp = |m: &MlpActivations<CpuBuffer>| {
-            norm(&m.attention_branch) + m.x_mid.len() + m.rstd.len() + m.gate_up.len() + norm(&m.branch)
+            norm(&m.attention_branch) + m.x_mid.len() + m.rstd.len() + norm(&m.branch)
         };
         let b = a.backward.as_ref().unwrap();
         let backward = [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt];
@@ -426,6 +458,7 @@ mod tests {
         let scratch =
             [&own.masked, &own.norms, &own.d_outputs, &own.anchored, &own.embedded, &own.d_embedded];
         let kept = a.of_adapters.iter().flat_map(|kept| [&kept.t, &kept.outputs]);
+        let kept = kept.chain(&a.gates).chain(&a.narrow_gates);
         single.chain(&a.x).chain(scratch).chain(kept).map(|buffer| buffer.len()).sum::<usize>()
             + a.attention.iter().map(attention).sum::<usize>()
             + a.mlp.iter().map(mlp).sum::<usize>()
@@ -458,10 +491,11 @@ mod tests {
                 LoraConfig { targets: some, dropout: 0.1, ..plain.clone() },
                 plain,
             ];
-            for adapter in adapters {
+            let precisions = [Precision::F32, Precision::Bf16];
+            for (adapter, precision) in adapters.iter().flat_map(|a| precisions.map(|p| (a.clone(), p))) {
                 let trainable = Trainable::Lora { config: adapter, seed: 1 };
                 let start = RandomStart::new(config.clone(), 1);
-                let device = Arc::new(Cpu::new(1));
+                let device = Arc::new(Cpu::new(1).with_precision(precision));
                 let decoder = Decoder::new(device, config.clone(), &start, &trainable).unwrap();
                 for layers in [&[][..], &[None, Attention, Full], &[Full; 3], &[Attention; 3]] {
                     let plan = ActivationPlan::new(&decoder, (7, 5), layers);

@@ -175,9 +175,9 @@ impl<B: Backend> Decoder<B> {
         let (layer, backend, values) = (&self.layers[l], &*self.backend, &self.parameters.values);
         let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
-        let LayerMemory { x, attention, mlp, adapters, normed, activation, .. } = memory;
+        let LayerMemory { x, attention, mlp, gates, adapters, normed, activation, .. } = memory;
         let AttentionActivations { qkv, output, log_sum_exp, .. } = attention;
-        let MlpActivations { x_mid, gate_up, .. } = mlp;
+        let MlpActivations { x_mid, .. } = mlp;
         let AdapterForward { t, outputs, scratch: of_adapters } = adapters;
         let BackwardScratch { dx, d_branch, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
         let adapters = &mut AdapterBackward { t, dt, outputs, scratch: of_adapters };
@@ -187,7 +187,7 @@ impl<B: Backend> Decoder<B> {
         let mut run = Backward { values, gradients, dy };
         layer.down.backward_input(backend, &mut run, adapters, Some(d_activation));
         backend.gated_activation_backward(
-            gate_up.view_mut(0, count, 2 * i),
+            gates.view_mut(0, count, 2 * i),
             activation.view_mut(0, count, i),
             d_activation.view(0, count, i),
             c.features.activation,
@@ -196,7 +196,7 @@ impl<B: Backend> Decoder<B> {
         self.bias_backward(&layer.down, &mut run);
 
         self.pre_norm(normed, &mut mlp.rstd, (x_mid, count), layer.mlp_norm);
-        let mut run = Backward { values, gradients, dy: gate_up.view(0, count, 2 * i) };
+        let mut run = Backward { values, gradients, dy: gates.view(0, count, 2 * i) };
         layer.gate_up.backward_input(backend, &mut run, adapters, Some(d_normed));
         layer.gate_up.backward_weight(backend, &mut run, adapters, normed.view(0, count, h));
         self.bias_backward(&layer.gate_up, &mut run);

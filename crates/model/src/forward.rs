@@ -247,17 +247,22 @@ impl<B: Backend> Decoder<B> {
     /// Layer `l` from the attention's output to gate and up.
     fn mlp_forward(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
         let (layer, h) = (&self.layers[l], self.config.hidden_size);
-        let LayerMemory { normed, adapters, .. } = memory;
-        let MlpActivations { x_mid, rstd, gate_up, .. } = &mut *memory.mlp;
+        let LayerMemory { normed, gates, narrow_gates, adapters, .. } = memory;
+        let MlpActivations { x_mid, rstd, .. } = &mut *memory.mlp;
         self.pre_norm(normed, rstd, (x_mid, count), layer.mlp_norm);
-        self.project(&layer.gate_up, normed.view(0, count, h), (gate_up, None), adapter.then_some(adapters));
+        self.project(&layer.gate_up, normed.view(0, count, h), (gates, None), adapter.then_some(adapters));
+        if self.backend.keeps_bf16() {
+            let i = self.config.intermediate_size;
+            let kept = narrow_gates.as_mut().map(|kept| kept.view_mut(0, count, i));
+            self.backend.round_bf16(gates.view_mut(0, count, 2 * i), kept);
+        }
     }
 
     /// What gate and up of layer `l` add to the residual stream.
     fn mlp_output(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
         let (layer, i) = (&self.layers[l], self.config.intermediate_size);
-        let MlpActivations { x_mid, gate_up, branch: kept, .. } = &mut *memory.mlp;
-        let (activated, gates) = (memory.activation.view_mut(0, count, i), gate_up.view(0, count, 2 * i));
+        let MlpActivations { x_mid, branch: kept, .. } = &mut *memory.mlp;
+        let (activated, gates) = (memory.activation.view_mut(0, count, i), memory.gates.view(0, count, 2 * i));
         self.backend.gated_activation(activated, gates, self.config.features.activation);
         let activated = memory.activation.view(0, count, i);
         let branch = (&layer.down, layer.mlp_post_norm);
@@ -266,6 +271,7 @@ impl<B: Backend> Decoder<B> {
     }
 
     /// Makes again what layer `l` has not kept of the forward over `segments`, by the same operations: the same bits.
+    /// What it has kept in bf16 comes back.
     pub(crate) fn recompute(
         &self,
         l: usize,
@@ -276,6 +282,10 @@ impl<B: Backend> Decoder<B> {
         let count = tokens.ids.len();
         if !memory.checkpointing.keeps_attention() {
             self.attention_forward(l, tokens, &mut Context::Segments(segments), memory, true);
+        }
+        if let Some(kept) = &memory.narrow_gates {
+            let i = self.config.intermediate_size;
+            self.backend.restore_bf16(memory.gates.view_mut(0, count, 2 * i), kept.view(0, count, i));
         }
         if !memory.checkpointing.keeps_mlp() {
             self.attention_output(l, count, memory, true);

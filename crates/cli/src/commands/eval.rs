@@ -29,7 +29,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         max_new_tokens: args.max_new_tokens,
     };
     let exam = Exam::new(&model, (&questions, &choices), &settings, SEED);
-    let outcomes = exam.take(model.subject(true), "model", args.json)?;
+    let outcomes = exam.take(model.subject(true), "model")?;
     let summary = summarize(&outcomes, &Resampling::default())?;
     if let Some(out) = &args.out {
         write_json(out, &outcomes)?;

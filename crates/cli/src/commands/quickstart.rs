@@ -27,11 +27,11 @@ pub(crate) fn run(args: &QuickstartArgs) -> Outcome<()> {
     shipped::write_questions(&source)?;
     let recipe = recipe(args, &base, &source)?;
 
-    let mut progress = TrainingProgress::new(args.json);
+    let mut progress = TrainingProgress::default();
     progress.heading("1  Data and training");
     let trained = training::train(&recipe, false, &Team::alone(), &mut progress)?;
     progress.heading("2  Comparison on held-out questions");
-    let compared = evaluation::compare_with_base(&recipe, &trained, args.json)?
+    let compared = evaluation::compare_with_base(&recipe, &trained)?
         .ok_or_else(|| Failure::unexpected("there is nothing to compare"))?;
     report::write(&trained, Some(&compared))?;
 

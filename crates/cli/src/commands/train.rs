@@ -16,7 +16,7 @@ pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
     let trained = train(args, ranks.communicator());
     // What follows takes one process: the others are free.
     let Some((recipe, trained)) = ranks.end(trained)? else { return Ok(()) };
-    let compared = evaluation::compare_with_base(&recipe, &trained, args.json)?;
+    let compared = evaluation::compare_with_base(&recipe, &trained)?;
     report::write(&trained, compared.as_ref())?;
     let stats = &trained.outcome.stats;
     if args.json {
@@ -53,7 +53,7 @@ fn train(args: &TrainArgs, ranks: &dyn Communicator) -> Outcome<Option<(Recipe, 
         return ranks::assist(&team).map(|()| None);
     }
     let recipe = recipe_file::load(&args.recipe, &args.set)?;
-    let mut progress = TrainingProgress::new(args.json);
+    let mut progress = TrainingProgress::default();
     match training::train(&recipe, args.resume, &team, &mut progress) {
         Ok(trained) => Ok(Some((recipe, trained))),
         Err(failure) if failure.by_signal() => {

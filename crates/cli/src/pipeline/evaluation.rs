@@ -7,7 +7,6 @@ use dataset::{ChoiceItem, Example};
 use eval::comparison::{Comparison, Outcome as Item, compare};
 use eval::statistics::Resampling;
 use eval::{Stage, Subject, Wanted};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use train::{Evaluation, Recipe};
@@ -15,7 +14,7 @@ use train::{Evaluation, Recipe};
 use super::base::Model;
 use super::training::Trained;
 use crate::failure::{Failure, Outcome};
-use crate::progress::counted_bar;
+use crate::progress::Counted;
 
 /// What a model is examined on.
 #[derive(Debug)]
@@ -56,25 +55,19 @@ impl Exam {
     }
 
     /// Examines `subject`; `name` is shown.
-    pub(crate) fn take(&self, subject: Subject<'_, Cpu>, name: &str, quiet: bool) -> Outcome<Vec<Item>> {
-        let mut shown: Option<(Stage, ProgressBar)> = None;
+    pub(crate) fn take(&self, subject: Subject<'_, Cpu>, name: &str) -> Outcome<Vec<Item>> {
+        let mut shown: Option<(Stage, Counted)> = None;
         let mut progress = |stage: Stage, done: usize, of: usize| {
-            if quiet {
-                return;
-            }
             if shown.as_ref().is_none_or(|(s, _)| *s != stage) {
-                if let Some((_, bar)) = shown.take() {
-                    bar.finish_and_clear();
-                }
                 let what = match stage {
                     Stage::Loss => "loss",
                     Stage::Answers => "answers (tokens)",
                     Stage::Choices => "multiple choice",
                 };
-                shown = Some((stage, counted_bar(of as u64, &format!("{name}: {what}"))));
+                shown = Some((stage, Counted::new(of as u64, &format!("{name}: {what}"))));
             }
-            if let Some((_, bar)) = &shown {
-                bar.set_position(done as u64);
+            if let Some((_, counted)) = &mut shown {
+                counted.at(done as u64);
             }
         };
         let mut outcomes = Vec::new();
@@ -82,9 +75,6 @@ impl Exam {
             outcomes.extend(subject.questions(&self.questions, self.wanted, &mut progress)?);
         }
         outcomes.extend(subject.choices(&self.choices, &mut progress)?);
-        if let Some((_, bar)) = shown {
-            bar.finish_and_clear();
-        }
         Ok(outcomes)
     }
 }
@@ -103,7 +93,6 @@ pub(crate) struct Compared {
 pub(crate) fn compare_with_base(
     recipe: &Recipe,
     trained: &Trained,
-    quiet: bool,
 ) -> Outcome<Option<Compared>> {
     let Some(name) = &recipe.base_model else { return Ok(None) };
     let held_out = (&trained.prepared.test[..], &trained.prepared.choices[..]);
@@ -112,10 +101,10 @@ pub(crate) fn compare_with_base(
         return Ok(None);
     }
     let base = match trained.model.decoder.adapter() {
-        Some(_) => exam.take(trained.model.subject(false), "base", quiet)?,
-        None => exam.take(Model::load(name, None)?.subject(true), "base", quiet)?,
+        Some(_) => exam.take(trained.model.subject(false), "base")?,
+        None => exam.take(Model::load(name, None)?.subject(true), "base")?,
     };
-    let tuned = exam.take(trained.model.subject(true), "tuned", quiet)?;
+    let tuned = exam.take(trained.model.subject(true), "tuned")?;
     let resampling = Resampling { seed: recipe.seed, ..Resampling::default() };
     let comparison = compare(&base, &tuned, &resampling)?;
     let folder = trained.folder.eval();

@@ -16,6 +16,7 @@ mod linear;
 mod loss;
 mod magnitude;
 mod math;
+mod narrow;
 mod norm;
 mod optimizer;
 mod pages;
@@ -379,6 +380,23 @@ impl Backend for Cpu {
         assert_eq!((gate_up.rows, gate_up.cols), (dy.rows, 2 * dy.cols), "gate | up");
         assert_eq!((y.rows, y.cols), (dy.rows, dy.cols), "output [T, I]");
         activation::backward(&self.threads, self.isa, gate_up, y, dy, activation);
+    }
+
+    fn keeps_bf16(&self) -> bool {
+        self.precision == Precision::Bf16
+    }
+
+    fn round_bf16(&self, x: ViewMut<'_, CpuBuffer>, kept: Option<ViewMut<'_, CpuBuffer>>) {
+        let Some(kept) = kept else { return narrow::round(&self.threads, self.isa, x.into()) };
+        let (x, kept) = (RowsMut::from(x), RowsMut::from(kept));
+        assert_eq!((x.rows, x.cols), (kept.rows, 2 * kept.cols), "kept [T, N / 2]");
+        narrow::round_and_keep(&self.threads, self.isa, x, kept);
+    }
+
+    fn restore_bf16(&self, x: ViewMut<'_, CpuBuffer>, kept: View<'_, CpuBuffer>) {
+        let (x, kept) = (RowsMut::from(x), Rows::from(kept));
+        assert_eq!((x.rows, x.cols), (kept.rows, 2 * kept.cols), "kept [T, N / 2]");
+        narrow::restore(&self.threads, self.isa, x, kept);
     }
 
     fn softcap(&self, x: ViewMut<'_, CpuBuffer>, cap: f32) {

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &PullArgs) -> Outcome<()> {
     let plan = Plan::new(&settings, wanted)?;
     check_room(&settings.cache, plan.missing_bytes())?;
     let (total, missing) = (plan.bytes(), plan.missing_bytes());
-    let mut progress = TransferProgress::new(total, args.json);
+    let mut progress = TransferProgress::new(total);
     progress.heading(&format!(
         "{repository} at {revision}: {} files, {}{}",
         plan.files.len(),

@@ -88,12 +88,16 @@ fn two_bits(codes: &[u8], at: usize) -> u8 {
 
 /// The 6-bit scale and minimum of sub-block `sub` of 8. The first four of each stand in the low bits of bytes 0–3 and
 /// 4–7; of the last four, the low halves stand in bytes 8–11 and the upper two bits on top of bytes 0–3 and 4–7.
-fn scale_and_minimum(scales: &[u8], sub: usize) -> (f32, f32) {
-    let (scale, minimum) = if sub < 4 {
+pub(super) fn factor_and_lift(scales: &[u8], sub: usize) -> (u8, u8) {
+    if sub < 4 {
         (scales[sub] & 63, scales[4 + sub] & 63)
     } else {
         let low = scales[4 + sub];
         (low & 15 | (scales[sub - 4] >> 6) << 4, low >> 4 | (scales[sub] >> 6) << 4)
-    };
+    }
+}
+
+fn scale_and_minimum(scales: &[u8], sub: usize) -> (f32, f32) {
+    let (scale, minimum) = factor_and_lift(scales, sub);
     (f32::from(scale), f32::from(minimum))
 }

@@ -3,11 +3,13 @@
 //! Layouts and arithmetic follow `gguf` 0.19.0 (`gguf/quants.py`), which agrees with llama.cpp's `ggml-quants.c`.
 
 mod encode;
+mod integers;
 mod k_quants;
 mod matrix;
 mod nonlinear;
 mod simple;
 
+pub use integers::{IntegerBlock, SUB_BLOCK};
 pub use matrix::BlockMatrix;
 
 /// The most elements that a block has.
