@@ -205,24 +205,41 @@ pub struct AttentionBackward<'a, Buf> {
     pub d_qkv: &'a mut Buf,
 }
 
-/// Arguments of [`Backend::attention_cached`]: row `i` of the batch is the query of sequence `slots[i]` at position
+/// Where the keys and values of sequences lie: those of position `p` of sequence `s` in block
+/// `blocks[s * width + p / KV_BLOCK]`. Sequences may share blocks of what they have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockTables<'a> {
+    /// A row of `width` blocks for every sequence.
+    pub blocks: &'a [u32],
+    /// Blocks of a sequence.
+    pub width: usize,
+}
+
+impl<'a> BlockTables<'a> {
+    /// The blocks of a sequence.
+    pub fn of(&self, sequence: u32) -> &'a [u32] {
+        &self.blocks[sequence as usize * self.width..][..self.width]
+    }
+}
+
+/// Arguments of [`Backend::attention_cached`]: row `i` of the batch is the query of sequence `sequences[i]` at position
 /// `positions[i]` and sees that sequence's keys `0..=positions[i]`.
 #[derive(Debug)]
 pub struct CachedAttention<'a, Buf> {
     /// Heads.
     pub shape: AttentionShape,
     /// Sequence of each row, `[T]`.
-    pub slots: &'a [u32],
+    pub sequences: &'a [u32],
     /// Position of each row in its sequence, `[T]`.
     pub positions: &'a [u32],
+    /// Blocks of each sequence.
+    pub tables: BlockTables<'a>,
     /// `q | k | v` after RoPE, `[T, qkv_width]`. Keys and values of all rows enter the cache before any is read.
     pub qkv: &'a Buf,
-    /// Keys, `[slots, capacity, kv_width]`.
+    /// Keys, `[blocks, kv_block_len]`, within a block in an order of the backend's own.
     pub keys: &'a mut Buf,
-    /// Values, `[slots, capacity, kv_width]`.
+    /// Values, as `keys`.
     pub values: &'a mut Buf,
-    /// Positions that a sequence has room for.
-    pub capacity: usize,
     /// Output, `[T, q_width]`.
     pub out: &'a mut Buf,
 }

@@ -78,6 +78,12 @@ impl AttentionShape {
         self.kv_heads * self.head_dim
     }
 
+    /// Elements of a block of cached keys, and of one of values: [`KV_BLOCK`] positions in all key heads, each head
+    /// rounded up to whole vectors.
+    pub fn kv_block_len(&self) -> usize {
+        self.kv_heads * self.head_dim.next_multiple_of(16) * KV_BLOCK
+    }
+
     /// Width of queries and keys.
     pub fn qk_width(&self) -> usize {
         self.q_width() + self.kv_width()

@@ -21,8 +21,8 @@ mod operands;
 pub use adamw::{AdamW, Factors};
 pub use adapters::{Dropout, Magnitude, MagnitudeBackward};
 pub use backend::{
-    Adapter, AttentionBackward, AttentionForward, Backend, CachedAttention, DeviceBuffer, Linear,
-    LinearGroup, Matrix, Start, TokenLoss, TokenLossOutput, View, ViewMut,
+    Adapter, AttentionBackward, AttentionForward, Backend, BlockTables, CachedAttention, DeviceBuffer,
+    Linear, LinearGroup, Matrix, Start, TokenLoss, TokenLossOutput, View, ViewMut,
 };
 pub use cpu::Cpu;
 pub use eight_bit::EightBitMoments;

@@ -2,7 +2,10 @@
 
 mod support;
 
-use compute::{AttentionBackward, AttentionForward, AttentionShape, Backend, CachedAttention, Cpu, Segment};
+use compute::{
+    AttentionBackward, AttentionForward, AttentionShape, Backend, BlockTables, CachedAttention, Cpu,
+    KV_BLOCK, Segment,
+};
 use support::*;
 
 fn shape(heads: usize, kv_heads: usize, head_dim: usize) -> AttentionShape {
@@ -54,23 +57,28 @@ fn backward(cpu: &Cpu, shape: AttentionShape, segments: &[Segment], qkv: &[f32],
     values(&d_qkv)
 }
 
-/// `slots[i]` at `positions[i]` is row `i` of `qkv`; `batches` rows at a time.
+/// `rows[i]`, a sequence and a position, is row `i` of `qkv`; `batch` rows at a time. The blocks of the sequences lie
+/// mixed up, and what they hold at first is of no meaning.
 fn cached(cpu: &Cpu, shape: AttentionShape, rows: &[(u32, u32)], batch: usize, qkv: &[f32]) -> Vec<f32> {
-    let capacity = rows.iter().map(|r| r.1 as usize + 1).max().unwrap_or(0);
-    let slots = rows.iter().map(|r| r.0 as usize + 1).max().unwrap_or(0);
-    let room = slots * capacity * shape.kv_width();
-    let (mut keys, mut cached_values) = (zeros(cpu, room), zeros(cpu, room));
+    let width = rows.iter().map(|r| r.1 as usize / KV_BLOCK + 1).max().unwrap_or(0);
+    let sequences = rows.iter().map(|r| r.0 as usize + 1).max().unwrap_or(0);
+    let count = width * sequences;
+    let blocks: Vec<u32> = (0..count).map(|i| ((i * 7 + 3) % count.max(1)) as u32).collect();
+    let blocks = if count.is_multiple_of(7) { (0..count as u32).rev().collect() } else { blocks };
+    let tables = BlockTables { blocks: &blocks, width };
+    let before = vec![f32::NAN; count * shape.kv_block_len()];
+    let (mut keys, mut cached_values) = (buffer(cpu, &before), buffer(cpu, &before));
     let mut all = Vec::new();
     for (rows, qkv) in rows.chunks(batch).zip(qkv.chunks(batch * shape.qkv_width())) {
         let mut out = zeros(cpu, rows.len() * shape.q_width());
         cpu.attention_cached(CachedAttention {
             shape,
-            slots: &rows.iter().map(|r| r.0).collect::<Vec<_>>(),
+            sequences: &rows.iter().map(|r| r.0).collect::<Vec<_>>(),
             positions: &rows.iter().map(|r| r.1).collect::<Vec<_>>(),
+            tables,
             qkv: &buffer(cpu, qkv),
             keys: &mut keys,
             values: &mut cached_values,
-            capacity,
             out: &mut out,
         });
         all.extend(values(&out));

@@ -3,9 +3,10 @@
 use chat::{Message, Role};
 use compute::Backend;
 use dataset::{Batch, ChoiceItem, Example, Sample};
+use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
 use model::{
-    Activations, ChatTemplate, Context, Decoder, Generator, Labels, Options, Sampling, Stop, Tokenizer, Tokens,
-    TrainOn, encode_conversation, encode_prompt,
+    Activations, ChatTemplate, Context, Decoder, Labels, Options, Tokenizer, Tokens, TrainOn,
+    encode_conversation, encode_prompt,
 };
 
 use crate::comparison::{Choice, Outcome, TokenLoss};
@@ -154,28 +155,29 @@ impl<B: Backend> Subject<'_, B> {
         let prompts = examples[..count].iter().map(asked).collect::<Result<Vec<_>>>()?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
         let capacity = longest + wanted.max_new_tokens;
-        let mut generator = Generator::new(self.decoder, SLOTS.min(count), capacity)?;
-        let stop = Stop { tokens: self.tokenizer.eos_ids().to_vec(), max_tokens: wanted.max_new_tokens };
+        let settings = EngineSettings::new(SLOTS.min(count), capacity);
+        let mut engine = Engine::new(self.decoder, settings)?;
+        let stop = Stop {
+            tokens: self.tokenizer.eos_ids().to_vec(),
+            max_tokens: wanted.max_new_tokens,
+            ..Stop::default()
+        };
+        let adapter = if self.adapter { AdapterId::OWN } else { AdapterId::BASE };
+        let requests = prompts.into_iter().map(|p| Request { adapter, ..Request::greedy(p, stop.clone()) });
         let mut done = 0;
         let mut last = 0;
         // Texts end at different times; what is known while they are written is how many tokens there are.
         let total = count * wanted.max_new_tokens;
-        let texts = generator.generate(
-            self.decoder,
-            &prompts,
-            (&Sampling::default(), &stop),
-            self.adapter,
-            &mut |_, _| {
-                done += 1;
-                if done >= last + SLOTS {
-                    last = done;
-                    progress(Stage::Answers, done, total);
-                }
-            },
-        );
+        let texts = engine.write(requests, &mut |_, _| {
+            done += 1;
+            if done >= last + SLOTS {
+                last = done;
+                progress(Stage::Answers, done.min(total), total);
+            }
+        })?;
         progress(Stage::Answers, total, total);
-        for ((example, ids), outcome) in examples.iter().zip(&texts).zip(outcomes) {
-            let text = self.tokenizer.decode(ids, true)?.trim().to_owned();
+        for ((example, text), outcome) in examples.iter().zip(&texts).zip(outcomes) {
+            let text = self.tokenizer.decode(&text.ids, true)?.trim().to_owned();
             let reference = example.messages.iter().rev().find(|m| m.role == Role::Assistant);
             outcome.rouge_l = Some(rouge_l(reference.map_or("", |m| &m.content), &text).f1);
             outcome.answer = Some(text);

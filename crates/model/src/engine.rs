@@ -1,31 +1,64 @@
-//! Writing many texts at once: requests join and leave at any step.
+//! Writing many texts at once: requests join and leave at any step, prompts are read in chunks while others go on
+//! (Yu et al. 2022; Agrawal et al. 2023), and what prompts have in common is computed once (Kwon et al. 2023).
+//!
+//! A text depends on its request alone: not on what else is in the batch, how its prompt is cut, or what was found in
+//! the cache.
 
+mod blocks;
 mod constraint;
 mod logprobs;
 mod request;
+mod sampler;
+mod schedule;
+mod sequence;
+mod stop_strings;
+mod texts;
 
 use std::collections::VecDeque;
 
 use compute::Backend;
 
-use crate::{Decoder, Result, Tokenizer};
+use crate::forward::{Context, Tokens};
+use crate::logits::Logits;
+use crate::{Activations, Cache, Decoder, Result, Tokenizer};
+use blocks::BlockPool;
+use logprobs::Distribution;
+use sampler::Candidate;
+use schedule::{Pass, blocks_of};
+use sequence::Sequence;
 
 pub use constraint::{Constraint, ConstraintError, Grammars};
 pub use logprobs::TokenLogprob;
 pub use request::{
     AdapterId, EngineSettings, Event, FinishReason, Load, Refused, Request, Stop, Ticket, Usage,
 };
+pub use texts::Text;
 
 /// Writes texts with one decoder. One thread drives it: [`Engine::submit`], then [`Engine::step`] while it says that
-/// there is something to do.
+/// there is something to do. All its memory is allocated at the start.
 #[derive(Debug)]
 pub struct Engine<'m, B: Backend> {
     decoder: &'m Decoder<B>,
     tokenizer: Option<&'m Tokenizer>,
     settings: EngineSettings,
+    activations: Activations<B>,
+    logits: Logits<B>,
+    cache: Cache<B>,
+    pool: BlockPool,
     next: u64,
-    waiting: VecDeque<(Ticket, Request)>,
-    ended: Vec<Event>,
+    /// By ticket, as the next.
+    waiting: VecDeque<Sequence<'m>>,
+    running: Vec<Sequence<'m>>,
+    free_slots: Vec<u32>,
+    /// Events of what happened between steps.
+    between: Vec<Event>,
+    totals: Load,
+    // Of one step:
+    pass: Pass,
+    shares: Vec<usize>,
+    row: Vec<f32>,
+    candidates: Vec<Candidate>,
+    ended: Vec<(Ticket, FinishReason)>,
 }
 
 impl<'m, B: Backend> Engine<'m, B> {
@@ -34,12 +67,33 @@ impl<'m, B: Backend> Engine<'m, B> {
     /// # Errors
     /// When the device has no room.
     pub fn new(decoder: &'m Decoder<B>, settings: EngineSettings) -> Result<Self> {
+        let slots = settings.slots.max(1);
+        let context = settings.context.min(decoder.positions());
+        let blocks = blocks_of(settings.positions).max(1);
+        let context = context.min(blocks * compute::KV_BLOCK);
+        let step_tokens = settings.step_tokens.clamp(slots, (slots * context).max(slots));
+        let positions = blocks * compute::KV_BLOCK;
+        let prefill_chunk = settings.prefill_chunk.max(1);
+        let settings = EngineSettings { slots, positions, context, step_tokens, prefill_chunk, ..settings };
+        let vocabulary = decoder.config().vocab_size;
         Ok(Engine {
             decoder,
             tokenizer: None,
             settings,
+            activations: Activations::for_inference(decoder, step_tokens)?,
+            logits: Logits::new(decoder, slots, decoder.end_ranks().0)?,
+            cache: Cache::paged(decoder, (slots, context), blocks)?,
+            pool: BlockPool::new(blocks),
             next: 0,
             waiting: VecDeque::new(),
+            running: Vec::with_capacity(slots),
+            free_slots: (0..slots as u32).rev().collect(),
+            between: Vec::new(),
+            totals: Load::default(),
+            pass: Pass::default(),
+            shares: Vec::with_capacity(slots),
+            row: vec![0.0; vocabulary],
+            candidates: Vec::new(),
             ended: Vec::new(),
         })
     }
@@ -59,55 +113,168 @@ impl<'m, B: Backend> Engine<'m, B> {
     ///
     /// # Errors
     /// When it cannot be taken, now or ever.
-    pub fn submit(&mut self, request: Request) -> std::result::Result<Ticket, Refused> {
+    pub fn submit(&mut self, mut request: Request) -> std::result::Result<Ticket, Refused> {
         self.check(&request)?;
+        if self.decoder.adapter().is_none() {
+            request.adapter = AdapterId::BASE;
+        }
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.waiting.push_back((ticket, request));
+        let empty = request.stop.max_tokens == 0;
+        let sequence = Sequence::new(ticket, request, self.tokenizer);
+        match empty {
+            true => self.between.push(sequence.finish(FinishReason::Length)),
+            false => self.waiting.push_back(sequence),
+        }
         Ok(ticket)
     }
 
     fn check(&self, request: &Request) -> std::result::Result<(), Refused> {
-        let limit = self.settings.context.min(self.decoder.positions()).saturating_sub(1);
+        let limit = self.settings.context.saturating_sub(1);
         if request.prompt.is_empty() {
             return Err(Refused::EmptyPrompt);
         }
         if request.prompt.len() > limit {
             return Err(Refused::PromptTooLong { tokens: request.prompt.len(), limit });
         }
-        let waiting = self.waiting.len();
-        if waiting >= self.settings.queue {
-            return Err(Refused::QueueFull { waiting });
+        let vocabulary = self.decoder.config().vocab_size;
+        if let Some(&id) = request.prompt.iter().find(|id| **id as usize >= vocabulary) {
+            return Err(Refused::UnknownToken { id, vocabulary });
+        }
+        if request.adapter > AdapterId::OWN {
+            return Err(Refused::UnknownAdapter(request.adapter.0));
+        }
+        if let Some((name, got, expected)) = request.sampling.wrong() {
+            return Err(Refused::Setting { name, got: got.to_string(), expected });
         }
         if !request.stop.strings.is_empty() && self.tokenizer.is_none() {
             return Err(Refused::NoTokenizer);
         }
+        if self.is_full() {
+            return Err(Refused::QueueFull { waiting: self.waiting.len() });
+        }
         Ok(())
+    }
+
+    /// Whether a request would have to wait for others that wait already, more than may.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= self.settings.queue.saturating_add(self.free_slots.len())
     }
 
     /// Ends a text where it is: its room is free before the next step, which reports the end. Nothing happens for a
     /// text that has ended.
     pub fn cancel(&mut self, ticket: Ticket) {
-        let Some(place) = self.waiting.iter().position(|(t, _)| *t == ticket) else { return };
-        self.waiting.remove(place);
-        let (reason, usage) = (FinishReason::Cancelled, Usage::default());
-        self.ended.push(Event::Finished { ticket, reason, text: String::new(), usage });
+        self.end(ticket, FinishReason::Cancelled);
+    }
+
+    /// Takes a text out, wherever it is.
+    fn end(&mut self, ticket: Ticket, reason: FinishReason) {
+        let sequence = if let Ok(place) = self.running.binary_search_by_key(&ticket, |s| s.ticket) {
+            let mut sequence = self.running.remove(place);
+            sequence.leave(&mut self.pool);
+            self.free_slots.push(sequence.slot);
+            sequence
+        } else if let Ok(place) = self.waiting.binary_search_by_key(&ticket, |s| s.ticket)
+            && let Some(sequence) = self.waiting.remove(place)
+        {
+            sequence
+        } else {
+            return;
+        };
+        self.between.push(sequence.finish(reason));
     }
 
     /// One forward pass: every text that is being written gets a token, prompts go on. Adds to `events` what happened.
-    /// False when there was nothing to do.
+    /// False when nothing did: there is nothing to do until the next request.
     pub fn step(&mut self, events: &mut Vec<Event>) -> bool {
-        events.append(&mut self.ended);
-        while let Some((ticket, request)) = self.waiting.pop_front() {
-            let usage = Usage { prompt_tokens: request.prompt.len(), ..Usage::default() };
-            let reason = FinishReason::Length;
-            events.push(Event::Finished { ticket, reason, text: String::new(), usage });
+        let before = events.len();
+        events.append(&mut self.between);
+        self.make_room();
+        self.admit();
+        if self.running.is_empty() {
+            return events.len() > before;
         }
-        false
+        self.share_out();
+        let ids = self.running.iter().map(|sequence| sequence.adapter);
+        let (first, last) = ids.fold((u32::MAX, 0), |(first, last), id| (first.min(id.0), last.max(id.0)));
+        for adapter in first..=last {
+            self.pass(AdapterId(adapter), events);
+        }
+        let mut ended = std::mem::take(&mut self.ended);
+        ended.drain(..).for_each(|(ticket, reason)| self.end(ticket, reason));
+        self.ended = ended;
+        events.append(&mut self.between);
+        true
+    }
+
+    /// The forward pass of the sequences with one adapter.
+    fn pass(&mut self, adapter: AdapterId, events: &mut Vec<Event>) {
+        self.pass.clear();
+        for (sequence, &share) in self.running.iter().zip(&self.shares) {
+            if sequence.adapter == adapter && share > 0 {
+                self.pass.add(sequence, share);
+            }
+        }
+        let Pass { ids, positions, sequences, last, owners } = &self.pass;
+        if ids.is_empty() {
+            return;
+        }
+        let tokens = Tokens { ids, positions };
+        let context = Context::Cached(sequences, &mut self.cache);
+        self.decoder.forward(tokens, context, &mut self.activations, adapter != AdapterId::BASE);
+        if !last.is_empty() {
+            self.logits.project(self.decoder, &self.activations, (last, ids.len()));
+        }
+        for (sequence, &share) in self.running.iter_mut().zip(&self.shares) {
+            if sequence.adapter == adapter {
+                sequence.advance(share, &mut self.pool);
+            }
+        }
+        for row in 0..owners.len() {
+            self.choose(row, events);
+        }
+    }
+
+    /// Chooses the next token of the sequence that has row `row` of the logits.
+    fn choose(&mut self, row: usize, events: &mut Vec<Event>) {
+        let ticket = self.pass.owners[row];
+        let Ok(place) = self.running.binary_search_by_key(&ticket, |s| s.ticket) else { return };
+        let sequence = &mut self.running[place];
+        self.logits.read(self.decoder, (row, 0), &mut self.row);
+        let distribution = sequence.logprobs.map(|top| Distribution::of(&self.row, top));
+        let mut broken = false;
+        let constraint = sequence.constraint.as_mut();
+        let forbid = |logits: &mut [f32]| {
+            broken = constraint.is_some_and(|constraint| constraint.forbid(logits).is_err());
+        };
+        let chosen = sequence.sampler.choose(&mut self.row, &sequence.ids, forbid, &mut self.candidates);
+        let Some(id) = chosen.filter(|_| !broken) else {
+            return self.ended.push((ticket, FinishReason::Constraint));
+        };
+        let (text, reason) = sequence.write(id, self.settings.context);
+        if let Some(text) = text {
+            self.totals.completion_tokens += 1;
+            let logprob = distribution.map(|distribution| {
+                let mut logit = [0.0];
+                self.logits.read(self.decoder, (row, id as usize), &mut logit);
+                distribution.logprob(logit[0])
+            });
+            events.push(Event::Token { ticket, id, text, logprob });
+        }
+        if let Some(reason) = reason {
+            self.ended.push((ticket, reason));
+        }
     }
 
     /// How busy it is.
     pub fn load(&self) -> Load {
-        Load { waiting: self.waiting.len(), positions: self.settings.positions, ..Load::default() }
+        Load {
+            running: self.running.len(),
+            waiting: self.waiting.len(),
+            positions_held: self.pool.held() * compute::KV_BLOCK,
+            positions_kept: self.pool.kept() * compute::KV_BLOCK,
+            positions: self.settings.positions,
+            ..self.totals
+        }
     }
 }

@@ -101,6 +101,12 @@ pub enum Error {
     /// A conversation that cannot be encoded.
     #[error(transparent)]
     Conversation(#[from] crate::encode::ConversationError),
+    /// A request that the engine does not take.
+    #[error(transparent)]
+    Refused(#[from] crate::engine::Refused),
+    /// A constraint on a text that cannot be compiled.
+    #[error("constraint: {0}")]
+    Constraint(#[from] crate::engine::ConstraintError),
     /// A file below this crate.
     #[error(transparent)]
     Format(#[from] formats::Error),

@@ -211,18 +211,18 @@ impl<B: Backend> Decoder<B> {
             Context::Segments(segments) => {
                 backend.attention(AttentionForward { shape, segments, qkv, out: output, log_sum_exp });
             }
-            Context::Cached(slots, cache) => {
-                let capacity = cache.capacity;
-                let (keys, values) = cache.layer(l);
+            Context::Cached(sequences, cache) => {
+                let (keys, values, tables) = cache.layer(l);
+                let (positions, out) = (tokens.positions, output);
                 backend.attention_cached(CachedAttention {
                     shape,
-                    slots,
-                    positions: tokens.positions,
+                    sequences,
+                    positions,
+                    tables,
                     qkv,
                     keys,
                     values,
-                    capacity,
-                    out: output,
+                    out,
                 });
             }
         }

@@ -5,6 +5,7 @@
 //! token of its own: whether a conversation starts with a BOS is the template's business.
 
 mod base64;
+mod bytes;
 mod check;
 mod cut;
 mod encode;

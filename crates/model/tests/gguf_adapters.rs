@@ -9,9 +9,7 @@ use compute::{Backend, Cpu};
 use formats::GgufFile;
 use formats::quant::BlockType;
 use gguf_writer::Model;
-use model::{
-    Config, Decoder, Family, Features, Generator, InitLoraWeights, LoraConfig, RandomStart, Trainable,
-};
+use model::{Config, Decoder, Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
 
 fn config(family: Family) -> Config {
     Config {
@@ -54,7 +52,7 @@ fn tuned(base: &Path, config: LoraConfig) -> Decoder<Cpu> {
 
 fn logits(decoder: &Decoder<Cpu>) -> Vec<f32> {
     let ids: Vec<u32> = (0..30).map(|i| (i * 37 + 5) % 97).collect();
-    Generator::new(decoder, 1, 64).unwrap().next_logits(decoder, &ids, true)
+    decoder.next_logits(&ids, true).unwrap()
 }
 
 fn with_adapter(base: &Path, adapter: &Path) -> model::Result<Decoder<Cpu>> {

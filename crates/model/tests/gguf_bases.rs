@@ -11,8 +11,8 @@ use compute::{Cpu, Segment};
 use formats::quant::{BlockType, QuantizedMatrix};
 use gguf_writer::{Encoded, Model, write_tensors};
 use model::{
-    Activations, Base, Config, Context, Decoder, Family, Features, Generator, Labels, RandomStart,
-    RopeScaling, Sampling, Stop, StoredTensor, TensorSource, Tokens, Trainable,
+    Activations, Base, Config, Context, Decoder, Family, Features, Labels, RandomStart, RopeScaling,
+    StoredTensor, TensorSource, Tokens, Trainable,
 };
 use reference::{oracle, oracle_json};
 
@@ -90,7 +90,7 @@ fn load(path: &Path) -> Decoder<Cpu> {
 }
 
 fn logits(decoder: &Decoder<Cpu>, ids: &[u32]) -> Vec<f32> {
-    Generator::new(decoder, 1, 64).unwrap().next_logits(decoder, ids, true)
+    decoder.next_logits(ids, true).unwrap()
 }
 
 fn largest(values: impl IntoIterator<Item = f32>) -> f32 {
@@ -298,12 +298,11 @@ fn stories260k_in_gguf_is_what_transformers_make_of_it() {
         );
         let loss = mean_loss(&decoder, &text);
         assert!((loss / number("loss") - 1.0).abs() < 1e-4, "{name}: the loss is {loss}");
-        let mut generator = Generator::new(&decoder, 1, 64).unwrap();
-        let stop = Stop { tokens: vec![], max_tokens: 60 };
-        let greedy = Sampling::default();
-        let texts = generator.generate(&decoder, &[vec![1]], (&greedy, &stop), true, &mut |_, _| {});
+        let mut engine = Engine::new(&decoder, EngineSettings::new(1, 64)).unwrap();
+        let stop = Stop { max_tokens: 60, ..Stop::default() };
+        let texts = engine.write([Request::greedy(vec![1], stop)], &mut |_, _| {}).unwrap();
         let expected = ids(&expected["greedy60_from_bos"]);
-        assert_eq!(texts[0][..expected.len() - 1], expected[1..], "{name}");
+        assert_eq!(texts[0].ids[..expected.len() - 1], expected[1..], "{name}");
         assert!(decoder.config().tie_word_embeddings, "{name}: the second copy of the head is not kept");
     }
 }

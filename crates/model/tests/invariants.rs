@@ -5,9 +5,9 @@ use std::sync::Arc;
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
 use formats::quant::{Bnb4Options, Bnb4Type};
 use model::{
-    Activations, Checkpointing, Config, Context, Decoder, Family, Features, Generator, InitLoraWeights,
-    Labels, LoraConfig, QuantizeOnLoad, RandomStart, Sampling, Stop, StoredTensor, TensorSource, Tokens,
-    Trainable, Training, read_range,
+    Activations, Checkpointing, Config, Context, Decoder, Family, Features, InitLoraWeights, Labels,
+    LoraConfig, QuantizeOnLoad, RandomStart, StoredTensor, TensorSource, Tokens, Trainable, Training,
+    read_range,
 };
 
 fn config() -> Config {
@@ -371,7 +371,7 @@ fn the_mean_over_many_masks_is_the_adapter_without_dropout() {
 #[test]
 fn a_fresh_adapter_is_the_base() {
     let base = decoder(&Trainable::Nothing, 2);
-    let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+    let logits = |d: &Decoder<Cpu>| d.next_logits(&text(30, 1), true).unwrap();
     for adapter in variants().into_iter().chain([lora()]) {
         let source = Loud(RandomStart::new(config(), 3));
         let fresh = Decoder::new(Arc::new(Cpu::new(2)), config(), &source, &adapter).unwrap();
@@ -394,7 +394,7 @@ fn assert_near(a: &[f32], b: &[f32], what: &dyn std::fmt::Debug) {
 #[test]
 fn switching_the_adapter_off_gives_the_base() {
     let base = decoder(&Trainable::Nothing, 2);
-    let logits = |d: &Decoder<Cpu>, on| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), on);
+    let logits = |d: &Decoder<Cpu>, on| d.next_logits(&text(30, 1), on).unwrap();
     for adapter in variants().into_iter().chain([lora()]) {
         let tuned = decoder(&adapter, 2);
         assert_eq!(logits(&tuned, false), logits(&base, true), "{adapter:?}");
@@ -418,7 +418,7 @@ fn a_merged_adapter_answers_like_the_unmerged_one() {
         let source = Merged(tuned.merged().collect());
         let device = Arc::new(Cpu::new(2));
         let merged = Decoder::new(device, tuned.merged_config(), &source, &Trainable::Nothing).unwrap();
-        let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+        let logits = |d: &Decoder<Cpu>| d.next_logits(&text(30, 1), true).unwrap();
         assert_near(&logits(&tuned), &logits(&merged), &(config, adapter));
     }
 }
@@ -468,19 +468,6 @@ fn writing_token_by_token_gives_the_bits_of_the_whole_text() {
 }
 
 #[test]
-fn texts_do_not_depend_on_the_prompts_beside_them() {
-    let decoder = decoder(&lora(), 2);
-    let prompts: Vec<Vec<u32>> = (0..7).map(|i| text(3 + 5 * i, i as u64)).collect();
-    let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
-    let stop = Stop { tokens: vec![5, 6], max_tokens: 20 };
-    let write = |slots: usize| {
-        let mut generator = Generator::new(&decoder, slots, 64).unwrap();
-        generator.generate(&decoder, &prompts, (&sampling, &stop), true, &mut |_, _| {})
-    };
-    assert_eq!(write(1), write(4));
-}
-
-#[test]
 fn every_family_and_every_adapter_survives_the_disk() {
     for (config, adapter) in every_adapter() {
         let dir = tempfile::tempdir().unwrap();
@@ -492,7 +479,7 @@ fn every_family_and_every_adapter_survives_the_disk() {
             Decoder::load_with_adapter(device.clone(), dir.path(), &dir.path().join("adapter"), None)
                 .unwrap();
         assert_eq!(*loaded.config(), config, "the config as it was written");
-        let logits = |d: &Decoder<Cpu>| Generator::new(d, 1, 64).unwrap().next_logits(d, &text(30, 1), true);
+        let logits = |d: &Decoder<Cpu>| d.next_logits(&text(30, 1), true).unwrap();
         match &adapter {
             // Saved as a plain adapter, whose sums run in another order.
             Trainable::Lora { config: lora, .. } if lora.init != InitLoraWeights::Default => {

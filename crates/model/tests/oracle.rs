@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use compute::{Cpu, Segment};
-use model::{Activations, Context, Decoder, Generator, Labels, Sampling, Stop, Tokens, Trainable};
+use model::engine::{Engine, EngineSettings, Request, Stop};
+use model::{Activations, Context, Decoder, Labels, Tokens, Trainable};
 use serde_json::Value;
 
 fn oracles() -> Option<PathBuf> {
@@ -37,16 +38,10 @@ fn load(dir: PathBuf) -> Decoder<Cpu> {
 }
 
 fn greedy(decoder: &Decoder<Cpu>, prompt: Vec<u32>, tokens: usize) -> Vec<u32> {
-    let mut generator = Generator::new(decoder, 1, prompt.len() + tokens + 1).unwrap();
-    let stop = Stop { tokens: vec![], max_tokens: tokens };
-    let texts = generator.generate(
-        decoder,
-        std::slice::from_ref(&prompt),
-        (&Sampling::default(), &stop),
-        true,
-        &mut |_, _| {},
-    );
-    prompt.into_iter().chain(texts.into_iter().flatten()).collect()
+    let mut engine = Engine::new(decoder, EngineSettings::new(1, prompt.len() + tokens + 1)).unwrap();
+    let stop = Stop { max_tokens: tokens, ..Stop::default() };
+    let texts = engine.write([Request::greedy(prompt.clone(), stop)], &mut |_, _| {}).unwrap();
+    prompt.into_iter().chain(texts.into_iter().flat_map(|text| text.ids)).collect()
 }
 
 fn assert_close(got: &[f32], expected: &[f32], largest: f32, what: &str) {
@@ -73,7 +68,7 @@ fn stories260k_has_pytorchs_logits() {
     assert_eq!(prompts.len(), 3);
     for prompt in prompts {
         let tokens = ids(&prompt["ids"]);
-        let logits = Generator::new(&decoder, 1, 64).unwrap().next_logits(&decoder, &tokens, true);
+        let logits = decoder.next_logits(&tokens, true).unwrap();
         let largest = logits.iter().fold(0.0f32, |a, l| a.max(l.abs()));
         assert_close(&logits, &floats(&prompt["last_logits_first16"]), largest, "stories260K");
         for top in prompt["last_top5"].as_array().unwrap() {
@@ -112,8 +107,7 @@ fn every_architecture_has_pytorchs_loss_logits_and_continuation() {
     assert_eq!(models.len(), 9);
     for (name, expected) in models {
         let decoder = load(data.join("numerics/arch").join(name));
-        let logits =
-            |text: &[u32]| Generator::new(&decoder, 1, 64).unwrap().next_logits(&decoder, text, true);
+        let logits = |text: &[u32]| decoder.next_logits(text, true).unwrap();
         let reference = floats(&expected["logits_row0_last"]);
         let largest = reference.iter().fold(0.0f32, |a, l| a.max(l.abs()));
         assert_close(&logits(&texts[0]), &reference, largest, name);

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use compute::{Backend, Cpu, Segment};
 use dataset::Batch;
 use formats::QuantizedMatrix;
-use model::{
-    Activations, Base, Decoder, Generator, LoraConfig, Quantize, QuantizeOnLoad, TensorSource, Trainable,
-};
+use model::{Activations, Base, Decoder, LoraConfig, Quantize, QuantizeOnLoad, TensorSource, Trainable};
 use serde_json::Value;
 use train::{Optimizer, Settings};
 
@@ -70,7 +68,7 @@ fn a_quantized_folder_has_the_logits_of_its_decoded_weights() {
         let expected = expected(name);
         let decoder = Decoder::load(Arc::new(Cpu::new(2)), &folder(name), &Trainable::Nothing).unwrap();
         let ids = ids(&expected);
-        let logits = Generator::new(&decoder, 1, 64).unwrap().next_logits(&decoder, &ids, true);
+        let logits = decoder.next_logits(&ids, true).unwrap();
         let reference = floats(&expected["logits"]);
         let largest = reference.iter().fold(0.0f64, |largest, logit| largest.max(logit.abs()));
         assert_eq!(logits.len(), reference.len());

@@ -7,7 +7,7 @@ use ::chat::Role;
 use compute::DType;
 use dataset::{Example, Input, ReadOptions};
 use eval::Wanted;
-use model::{Base, Generator, encode_prompt};
+use model::{Base, encode_prompt};
 use serde::Serialize;
 
 use super::base::Model;
@@ -169,8 +169,7 @@ impl Measured {
         for example in examples {
             let asked = example.messages.iter().rposition(|m| m.role == Role::Assistant).unwrap_or(0);
             let prompt = encode_prompt(&model.tokenizer, &model.template, &example.messages[..asked])?;
-            let mut generator = Generator::new(&model.decoder, 1, prompt.len())?;
-            measured.logits.push(generator.next_logits(&model.decoder, &prompt, adapter));
+            measured.logits.push(model.decoder.next_logits(&prompt, adapter)?);
         }
         Ok(measured)
     }

@@ -2,7 +2,8 @@
 
 use ::chat::Message;
 use compute::Cpu;
-use model::{Generator, Sampling, Stop, encode_prompt};
+use model::engine::{Engine, EngineSettings, Event, FinishReason, Request, Stop};
+use model::{Sampling, encode_prompt};
 
 use super::base::Model;
 use crate::args::SamplingArgs;
@@ -14,7 +15,7 @@ pub(crate) struct Writer<'a> {
     model: &'a Model,
     sampling: Sampling,
     max_new_tokens: usize,
-    generator: Option<(usize, Generator<Cpu>)>,
+    engine: Option<Engine<'a, Cpu>>,
 }
 
 /// An answer.
@@ -37,7 +38,7 @@ impl<'a> Writer<'a> {
             seed: args.seed,
             ..Sampling::default()
         };
-        Ok(Writer { model, sampling, max_new_tokens: args.max_new_tokens, generator: None })
+        Ok(Writer { model, sampling, max_new_tokens: args.max_new_tokens, engine: None })
     }
 
     /// Answers the last message; `show` hears the text as it comes.
@@ -52,35 +53,30 @@ impl<'a> Writer<'a> {
             ))
             .hint("start a new conversation"));
         }
-        let needed = (prompt.len() + self.max_new_tokens).min(decoder.positions());
-        if self.generator.as_ref().is_none_or(|(room, _)| *room < needed) {
-            self.generator = Some((needed, Generator::new(decoder, 1, needed)?));
+        // Room for the next turns of a conversation as well: what this one leaves in the cache is read again.
+        let room = (prompt.len() + self.max_new_tokens).next_power_of_two().min(decoder.positions());
+        if self.engine.as_ref().is_none_or(|engine| engine.settings().context < room) {
+            let engine = Engine::new(decoder, EngineSettings::new(1, room))?;
+            self.engine = Some(engine.with_tokenizer(tokenizer));
         }
-        let Some((_, generator)) = self.generator.as_mut() else {
+        let Some(engine) = self.engine.as_mut() else {
             return Err(Failure::unexpected("no room for an answer"));
         };
-        let stop = Stop { tokens: tokenizer.eos_ids().to_vec(), max_tokens: self.max_new_tokens };
-        let mut stream = tokenizer.decode_stream(true);
-        let mut failed = None;
-        let prompt_tokens = prompt.len();
-        let texts =
-            generator.generate(
-                decoder,
-                &[prompt],
-                (&self.sampling, &stop),
-                true,
-                &mut |_, token| match stream.push(token) {
-                    Ok(text) => show(&text),
-                    Err(error) => failed = Some(error),
-                },
-            );
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        show(&stream.finish()?);
-        let ids = &texts[0];
-        let text = tokenizer.decode(ids, true)?.trim().to_owned();
-        let limit = self.max_new_tokens.min(needed - prompt_tokens);
-        Ok(Answer { text, prompt_tokens, tokens: ids.len(), complete: ids.len() < limit })
+        let stop =
+            Stop { tokens: tokenizer.eos_ids().to_vec(), max_tokens: self.max_new_tokens, ..Stop::default() };
+        let request = Request { sampling: self.sampling.clone(), ..Request::greedy(prompt, stop) };
+        let written = engine.write([request], &mut |_, event| match event {
+            Event::Token { text, .. } | Event::Finished { text, .. } => show(text),
+        })?;
+        let Some(written) = written.into_iter().next() else {
+            return Err(Failure::unexpected("the engine wrote no text"));
+        };
+        let text = tokenizer.decode(&written.ids, true)?.trim().to_owned();
+        Ok(Answer {
+            text,
+            prompt_tokens: written.usage.prompt_tokens,
+            tokens: written.ids.len(),
+            complete: written.reason == FinishReason::Stop,
+        })
     }
 }

@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use super::attention_cached::CachedHead;
 use super::buffer::{CpuBuffer, Shared};
 use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
 use super::softcap::cap_all;
@@ -20,6 +21,9 @@ use crate::{AttentionShape, Segment};
 
 /// Keys of a block.
 pub(super) const KEYS: usize = 64;
+
+/// Panels of a block of keys.
+pub(super) const PANELS: usize = KEYS / PANEL;
 
 /// Queries (tokens times heads of a group) that a task aims at: so many share the packing of a block of keys.
 const TASK_QUERIES: usize = 192;
@@ -142,9 +146,9 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
             tokens: step.min(segments[index].len - first),
             position: first_position(segments, index) + first,
         };
-        let sequence = Sequence::of_segment(shape, segments, index, qkv, kv_head);
+        let source = Source::Rows(Sequence::of_segment(shape, segments, index, qkv, kv_head));
         with_scratch(scratch_len(&queries), |scratch| {
-            dispatch(isa, Attend { scratch, queries, sequence, out: &out, log_sum_exp: Some(&log_sum_exp) });
+            dispatch(isa, Attend { scratch, queries, source, out: &out, log_sum_exp: Some(&log_sum_exp) });
         });
     });
 }
@@ -168,62 +172,6 @@ pub(super) fn check(shape: AttentionShape, segments: &[Segment], tokens: usize) 
         }
     }
     assert!(end <= tokens, "segments end at {end} of {tokens} tokens");
-}
-
-/// Arguments of [`cached`].
-pub(super) struct Cached<'a> {
-    pub(super) shape: AttentionShape,
-    pub(super) slots: &'a [u32],
-    pub(super) positions: &'a [u32],
-    pub(super) qkv: &'a [f32],
-    pub(super) keys: &'a mut [f32],
-    pub(super) values: &'a mut [f32],
-    pub(super) capacity: usize,
-    pub(super) out: &'a mut [f32],
-}
-
-/// Attention of generation.
-pub(super) fn cached(threads: &Threads, isa: Isa, c: Cached<'_>) {
-    let Cached { shape, slots, positions, qkv, keys, values, capacity, out } = c;
-    let (width, q_width, qkv_width) = (shape.kv_width(), shape.q_width(), shape.qkv_width());
-    assert!(positions.len() == slots.len(), "{} positions of {} rows", positions.len(), slots.len());
-    for (i, (&slot, &position)) in slots.iter().zip(positions).enumerate() {
-        assert!((position as usize) < capacity, "position {position} of {capacity}");
-        let to = (slot as usize * capacity + position as usize) * width;
-        let from = &qkv[i * qkv_width + q_width..][..2 * width];
-        keys[to..][..width].copy_from_slice(&from[..width]);
-        values[to..][..width].copy_from_slice(&from[width..]);
-    }
-    let (keys, values) = (&*keys, &*values);
-
-    let step = task_tokens(shape);
-    let mut tiles: Vec<(usize, usize)> = Vec::new();
-    for i in 0..slots.len() {
-        match tiles.last_mut() {
-            // The next tokens of one text, as when a prompt is read, share a task.
-            Some((first, tokens))
-                if *tokens < step && slots[i] == slots[i - 1] && positions[i] == positions[i - 1] + 1 =>
-            {
-                debug_assert_eq!(*first + *tokens, i);
-                *tokens += 1;
-            }
-            _ => tiles.push((i, 1)),
-        }
-    }
-    let out = Shared::new(out);
-    threads.run(tiles.len() * shape.kv_heads, |task| {
-        let (token, tokens) = tiles[task / shape.kv_heads];
-        let kv_head = task % shape.kv_heads;
-        let position = positions[token] as usize;
-        let queries = Queries { shape, kv_head, qkv, token, tokens, position };
-        let start = slots[token] as usize * capacity * width + kv_head * shape.head_dim;
-        let len = position + tokens;
-        let own = Run { keys: &keys[start..], values: &values[start..], stride: width, len };
-        let sequence = Sequence { runs: [own, Run { len: 0, ..own }] };
-        with_scratch(scratch_len(&queries), |scratch| {
-            dispatch(isa, Attend { scratch, queries, sequence, out: &out, log_sum_exp: None });
-        });
-    });
 }
 
 /// The queries of a task: consecutive tokens in the heads of one group. Query `r` is head `r % group` of token
@@ -286,12 +234,57 @@ impl<'a> Queries<'a> {
     }
 }
 
-struct Attend<'a> {
-    scratch: &'a mut [f32],
-    queries: Queries<'a>,
-    sequence: Sequence<'a>,
-    out: &'a Shared<'a>,
-    log_sum_exp: Option<&'a Shared<'a>>,
+/// Panels of a block of [`KEYS`] tokens: the `i`-th has [`PANEL`] of them, their keys as `[D][PANEL]`, their values as
+/// `[D / PANEL][PANEL][PANEL]`, the token before the value. Panels behind the last token that is seen may be empty.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Panels<'a> {
+    pub(super) keys: [&'a [f32]; PANELS],
+    pub(super) values: [&'a [f32]; PANELS],
+}
+
+/// Where a task finds keys and values.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// Row after row: each task lays them out for itself.
+    Rows(Sequence<'a>),
+    /// Laid out already.
+    Cache(CachedHead<'a>),
+}
+
+impl Source<'_> {
+    /// The block of `len` tokens from `start` on; `keys` and `values` are scratch for it.
+    #[inline(always)]
+    fn panels<'s>(
+        &'s self,
+        (start, len): (usize, usize),
+        (keys, values): (&'s mut [f32], &'s mut [f32]),
+        width: usize,
+    ) -> Panels<'s> {
+        let sequence = match self {
+            Source::Cache(cache) => return cache.panels(start, len),
+            Source::Rows(sequence) => sequence,
+        };
+        sequence.pack_keys(keys, start, len, width);
+        let (key_panel, value_panel) = (keys.len() / PANELS, values.len() / PANELS);
+        for j in 0..len {
+            let panel = &mut values[j / PANEL * value_panel..][..value_panel];
+            pack_row(panel, PANEL, j % PANEL, sequence.token(start + j, width).1);
+        }
+        Panels {
+            keys: std::array::from_fn(|i| &keys[i * key_panel..][..key_panel]),
+            values: std::array::from_fn(|i| &values[i * value_panel..][..value_panel]),
+        }
+    }
+}
+
+/// A task of [`attend`].
+pub(super) struct Attend<'a> {
+    /// [`scratch_len`] elements.
+    pub(super) scratch: &'a mut [f32],
+    pub(super) queries: Queries<'a>,
+    pub(super) source: Source<'a>,
+    pub(super) out: &'a Shared<'a>,
+    pub(super) log_sum_exp: Option<&'a Shared<'a>>,
 }
 
 impl Kernel for Attend<'_> {
@@ -309,7 +302,7 @@ impl Kernel for Attend<'_> {
 }
 
 /// Scratch of a task, with room for a last tile of any height.
-fn scratch_len(queries: &Queries<'_>) -> usize {
+pub(super) fn scratch_len(queries: &Queries<'_>) -> usize {
     let width = queries.shape.head_dim;
     let padded = width.next_multiple_of(PANEL);
     queries.count().next_multiple_of(TALLEST) * (width + padded + 2) + KEYS * (width + padded)
@@ -317,7 +310,7 @@ fn scratch_len(queries: &Queries<'_>) -> usize {
 
 #[inline(always)]
 fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
-    let Attend { scratch, queries, sequence, out, log_sum_exp } = task;
+    let Attend { scratch, queries, source, out, log_sum_exp } = task;
     let width = queries.shape.head_dim;
     let padded = width.next_multiple_of(PANEL);
     let count = queries.count();
@@ -337,10 +330,7 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
     let end = queries.position + queries.tokens;
     for start in queries.blocks() {
         let len = KEYS.min(end - start);
-        sequence.pack_keys(keys, start, len, width);
-        for j in 0..len {
-            pack_row(values, KEYS, j, sequence.token(start + j, width).1);
-        }
+        let panels = source.panels((start, len), (&mut *keys, &mut *values), width);
         for group in 0..groups {
             let first = group * R;
             let seen = queries.seen_by(first, (first + R).min(count), start);
@@ -348,7 +338,7 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                 continue;
             }
             let q = &q[first * width..][..R * width];
-            let mut scores = scores::<A, R>(q, keys, width, seen.end);
+            let mut scores = scores::<A, R>(q, panels.keys.iter().copied(), seen.end);
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(scores.as_flattened_mut(), cap);
             }
@@ -357,14 +347,17 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                 let state = (&mut maxima[first + r], &mut totals[first + r]);
                 rescale[r] = softmax_step::<A>(&mut scores[r], queries.seen(first + r, start), state);
             }
-            for (panel, values) in values.chunks_exact(KEYS * PANEL).enumerate() {
-                let mut tile = load::<A, R>(sums, first, padded, panel * PANEL);
+            for column in (0..padded).step_by(PANEL) {
+                let mut tile = load::<A, R>(sums, first, padded, column);
                 for (sums, factor) in tile.iter_mut().zip(rescale) {
                     *sums = A::mul_lanes(*sums, A::splat(factor));
                 }
-                let (steps, _) = values[..seen.end * PANEL].as_chunks::<PANEL>();
-                let tile = multiply_rows::<A, R, KEYS>(tile, &scores, steps);
-                store::<A, R>(tile, sums, first, padded, panel * PANEL);
+                for (panel, from) in panels.values.iter().zip((0..seen.end).step_by(PANEL)) {
+                    let steps = PANEL.min(seen.end - from);
+                    let (steps, _) = panel[column * PANEL..][..steps * PANEL].as_chunks::<PANEL>();
+                    tile = multiply_rows::<A, R, KEYS>(tile, &scores, from, steps);
+                }
+                store::<A, R>(tile, sums, first, padded, column);
             }
         }
     }
@@ -398,17 +391,16 @@ pub(super) fn pack_queries<const R: usize>(queries: &Queries<'_>, q: &mut [f32])
     }
 }
 
-/// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels.
+/// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels of them.
 #[inline(always)]
-pub(super) fn scores<A: Arithmetic, const R: usize>(
+pub(super) fn scores<'a, A: Arithmetic, const R: usize>(
     q: &[f32],
-    keys: &[f32],
-    width: usize,
+    keys: impl Iterator<Item = &'a [f32]>,
     seen: usize,
 ) -> [[f32; KEYS]; R] {
     let mut scores = [[0.0; KEYS]; R];
     let (q, _) = q.as_chunks::<R>();
-    for (panel, keys) in keys.chunks_exact(width * PANEL).take(seen.div_ceil(PANEL)).enumerate() {
+    for (panel, keys) in keys.take(seen.div_ceil(PANEL)).enumerate() {
         let (steps, _) = keys.as_chunks::<PANEL>();
         let tile = multiply::<A, R>([A::splat(0.0); R], q, steps);
         store::<A, R>(tile, scores.as_flattened_mut(), 0, KEYS, panel * PANEL);

@@ -277,12 +277,13 @@ fn queries_backward<A: Arithmetic, const R: usize>(
         let mut d_scores = [[0.0; KEYS]; R];
         if !seen.is_empty() {
             let end = seen.end;
-            let mut s = scores::<A, R>(&scratch.q[first * width..][..R * width], scratch.keys, width, end);
+            let keys = scratch.keys.chunks_exact(width * PANEL);
+            let mut s = scores::<A, R>(&scratch.q[first * width..][..R * width], keys, end);
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(s.as_flattened_mut(), cap);
             }
-            let d_p =
-                scores::<A, R>(&scratch.d_out[first * width..][..R * width], scratch.values, width, end);
+            let values = scratch.values.chunks_exact(width * PANEL);
+            let d_p = scores::<A, R>(&scratch.d_out[first * width..][..R * width], values, end);
             for r in 0..R.min(count - first) {
                 let (token, head) = queries.place(first + r);
                 let log_sum_exp = task.forward.log_sum_exp[token * queries.shape.heads + head];
@@ -304,7 +305,7 @@ fn queries_backward<A: Arithmetic, const R: usize>(
             for (panel, keys) in scratch.key_panels.chunks_exact(KEYS * PANEL).enumerate() {
                 let tile = load::<A, R>(scratch.d_q, first, padded, panel * PANEL);
                 let (steps, _) = keys[..end * PANEL].as_chunks::<PANEL>();
-                let tile = multiply_rows::<A, R, KEYS>(tile, &d_scores, steps);
+                let tile = multiply_rows::<A, R, KEYS>(tile, &d_scores, 0, steps);
                 store::<A, R>(tile, scratch.d_q, first, padded, panel * PANEL);
             }
         }

@@ -5,6 +5,7 @@
 mod activation;
 mod attention;
 mod attention_backward;
+mod attention_cached;
 mod bias;
 mod buffer;
 mod dropout;
@@ -353,9 +354,9 @@ impl Backend for Cpu {
     }
 
     fn attention_cached(&self, a: CachedAttention<'_, CpuBuffer>) {
-        let CachedAttention { shape, slots, positions, qkv, keys, values, capacity, out } = a;
-        let cached = attention::Cached { shape, slots, positions, qkv, keys, values, capacity, out };
-        attention::cached(&self.threads, self.isa, cached);
+        let CachedAttention { shape, sequences, positions, tables, qkv, keys, values, out } = a;
+        let cached = attention_cached::Cached { shape, sequences, positions, tables, qkv, keys, values, out };
+        attention_cached::cached(&self.threads, self.isa, cached);
     }
 
     fn gated_activation(

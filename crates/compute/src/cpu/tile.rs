@@ -28,17 +28,19 @@ pub(super) fn multiply<A: Arithmetic, const R: usize>(
     tile
 }
 
-/// As [`multiply`], with `a` row after row: step `p` reads `a[r][p]`.
+/// As [`multiply`], with `a` row after row: step `p` reads `a[r][from + p]`.
 #[inline(always)]
 pub(super) fn multiply_rows<A: Arithmetic, const R: usize, const N: usize>(
     mut tile: Tile<A, R>,
     a: &[[f32; N]; R],
+    from: usize,
     b: &[[f32; PANEL]],
 ) -> Tile<A, R> {
-    for (p, b) in b.iter().enumerate().take(N) {
+    assert!(from + b.len() <= N);
+    for (p, b) in b.iter().enumerate() {
         let b = A::load(b);
         for r in 0..R {
-            tile[r] = A::mul_add_lanes(A::splat(a[r][p]), b, tile[r]);
+            tile[r] = A::mul_add_lanes(A::splat(a[r][from + p]), b, tile[r]);
         }
     }
     tile

@@ -18,7 +18,9 @@ pub struct EngineSettings {
     pub context: usize,
     /// Tokens of a forward pass: each text that is being written takes one, prompts share the rest. At least `slots`.
     pub step_tokens: usize,
-    /// Requests that may wait.
+    /// Prompt tokens of a forward pass in which texts are being written, so that these do not wait for long.
+    pub prefill_chunk: usize,
+    /// Requests that may wait for a slot.
     pub queue: usize,
 }
 
@@ -30,6 +32,7 @@ impl EngineSettings {
             positions: slots * context.next_multiple_of(compute::KV_BLOCK),
             context,
             step_tokens: STEP_TOKENS.max(slots),
+            prefill_chunk: PREFILL_CHUNK,
             queue: usize::MAX,
         }
     }
@@ -37,6 +40,8 @@ impl EngineSettings {
 
 /// So many rows fill the products of a forward pass; more would only make the others wait for longer.
 const STEP_TOKENS: usize = 512;
+/// With so many rows a product is computed at nearly its full speed.
+const PREFILL_CHUNK: usize = 128;
 
 /// The weights that a text is written with: those of the base alone, or of an adapter on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use model::{Decoder, Generator, Sampling, Stop, Trainable};
+use model::engine::{Engine, EngineSettings, Request, Stop};
+use model::{Decoder, Trainable};
 use serde_json::{Value, json};
 use track::memory;
 
@@ -26,24 +27,33 @@ pub(super) fn measure(
     let config = known_models::measured(shape, prompt + tokens);
     let start = RandomBase::new(&config, storage);
     let decoder = Decoder::new(base::device(), config, &start, &Trainable::Nothing)?;
-    let mut generator = Generator::new(&decoder, batch, prompt + tokens)?;
-    let prompts = texts(&decoder, batch, prompt, 0);
-    let stop = Stop { tokens: Vec::new(), max_tokens: tokens };
+    let mut engine = Engine::new(&decoder, EngineSettings::new(batch, prompt + tokens))?;
     let (mut reading, mut writing) = (Vec::new(), Vec::new());
     for round in 0..=WRITINGS {
+        // Other prompts in every round: those that were read once are found in the cache.
+        let prompts = texts(&decoder, batch, prompt, round);
+        let requests = |max_tokens: usize| {
+            let stop = Stop { max_tokens, ..Stop::default() };
+            prompts
+                .iter()
+                .map(move |prompt| Request::greedy(prompt.clone(), stop.clone()))
+                .collect::<Vec<_>>()
+        };
         let clock = Instant::now();
-        let (mut heard, mut read) = (0, 0.0);
-        // Prompts are read one after the other before any is continued; their last first token ends the reading.
-        generator.generate(&decoder, &prompts, (&Sampling::default(), &stop), false, &mut |_, _| {
+        engine.write(requests(1), &mut |_, _| {})?;
+        let read = clock.elapsed().as_secs_f64();
+        // Now the prompts are there, so all texts begin in the first step, and go on together in the others.
+        let (mut heard, mut first) = (0, None);
+        engine.write(requests(tokens), &mut |_, _| {
             heard += 1;
             if heard == batch {
-                read = clock.elapsed().as_secs_f64();
+                first = Some(Instant::now());
             }
-        });
+        })?;
         // The first round touches its memory for the first time.
         if round > 0 {
             reading.push(read);
-            writing.push(clock.elapsed().as_secs_f64() - read);
+            writing.push(first.map_or(0.0, |first| first.elapsed().as_secs_f64()));
         }
     }
     let mut report = about(("shape", &shape_name(shape)), &decoder);
@@ -52,7 +62,7 @@ pub(super) fn measure(
     report["tokens"] = tokens.into();
     report["prefill_ms"] = milliseconds(&reading);
     report["prefill_tokens_per_second"] = rate(batch * prompt, &reading);
-    // The first token of each text came with its prompt.
+    // The first token of each text came with the end of its prompt.
     report["decode_tokens_per_second"] = rate(batch * (tokens - 1), &writing);
     report["peak_rss_bytes"] = json!(memory::peak());
     Ok(report)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ::model::{Generator, Tokenizer};
+use ::model::Tokenizer;
 use serde_json::json;
 
 use crate::args::ModelArgs;
@@ -30,8 +30,7 @@ pub(super) fn run(args: &ModelArgs, ids: &[u32], json: bool) -> Outcome<()> {
     if ids.len() > positions {
         return Err(Failure::input(format!("--ids: {} ids, the model has {positions} positions", ids.len())));
     }
-    let mut generator = Generator::new(&decoder, 1, ids.len())?;
-    let logits = generator.next_logits(&decoder, ids, args.adapter.is_some());
+    let logits = decoder.next_logits(ids, args.adapter.is_some())?;
     match json {
         true => output::print_json(&json!({"logits": logits})),
         false => output::print(&page(base::tokenizer(&base).ok().as_ref(), &logits)),
