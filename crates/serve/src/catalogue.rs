@@ -38,6 +38,8 @@ pub struct Catalogue {
     template: ChatTemplate,
     grammars: Option<Grammars>,
     context: usize,
+    /// The bytes of each token that is text.
+    token_bytes: Vec<Option<Vec<u8>>>,
     /// Bytes of the longest token.
     longest_token: usize,
     since: (u64, String),
@@ -56,8 +58,8 @@ impl Catalogue {
         context: usize,
     ) -> Self {
         assert!(!names.is_empty(), "a model needs a name");
-        let ids = 0..tokenizer.vocab_size() as u32;
-        let longest_token = ids.filter_map(|id| tokenizer.id_to_token(id)).map(|t| t.len()).max().unwrap_or(1);
+        let token_bytes = tokenizer.token_bytes();
+        let longest_token = token_bytes.iter().flatten().map(Vec::len).max().unwrap_or(1).max(1);
         let seconds = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
         Catalogue {
             names,
@@ -67,6 +69,7 @@ impl Catalogue {
             tokenizer,
             template,
             context,
+            token_bytes,
             longest_token,
             since: (seconds, track::utc_timestamp()),
         }
@@ -100,6 +103,11 @@ impl Catalogue {
     /// Tokens of a prompt with its answer.
     pub fn context(&self) -> usize {
         self.context
+    }
+
+    /// The bytes of a token that is text.
+    pub(crate) fn bytes_of(&self, token: u32) -> Option<&[u8]> {
+        self.token_bytes.get(token as usize)?.as_deref()
     }
 
     pub(crate) fn longest_token(&self) -> usize {

@@ -87,9 +87,9 @@ impl<'a, W: Writer> Worker<'a, W> {
         let mut busy = false;
         loop {
             if !busy {
-                match self.jobs.blocking_recv() {
-                    Some(job) if self.take(job) => {}
-                    _ => return self.give_up(),
+                let last = self.jobs.blocking_recv().is_none_or(|job| !self.take(job));
+                if last {
+                    return self.give_up();
                 }
             }
             while let Ok(job) = self.jobs.try_recv() {

@@ -11,6 +11,7 @@ mod merge;
 mod prepare;
 mod pull;
 mod quickstart;
+mod serve;
 mod train;
 
 use crate::args::{Args, Verb};
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Compare(args) => compare::run(&args),
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),
+        Verb::Serve(args) => serve::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Inspect(what) => inspect::run(&what),
         Verb::Bench(what) => bench::run(&what),

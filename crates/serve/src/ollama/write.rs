@@ -196,7 +196,7 @@ impl Story {
     }
 
     fn logprob(&self, token: &Token) -> Value {
-        logprobs::content(self.app.catalogue.tokenizer(), token)
+        logprobs::content(&self.app.catalogue, token)
     }
 
     /// Adds what stands at the end; durations are in nanoseconds.

@@ -193,10 +193,10 @@ impl Story {
     }
 
     fn logprobs(&self, tokens: &[Token]) -> Value {
-        let tokenizer = self.app.catalogue.tokenizer();
+        let catalogue = &self.app.catalogue;
         match self.logprobs {
             true => {
-                let content: Vec<Value> = tokens.iter().map(|t| logprobs::content(tokenizer, t)).collect();
+                let content: Vec<Value> = tokens.iter().map(|t| logprobs::content(catalogue, t)).collect();
                 json!({ "content": content, "refusal": null })
             }
             false => Value::Null,

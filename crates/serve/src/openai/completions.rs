@@ -127,7 +127,7 @@ pub(crate) async fn complete(
         .enumerate()
         .map(|(index, text)| {
             story.total.add(index, choices, &text.usage);
-            let logprobs = wanted.logprobs.map(|_| logprobs::columns(app.catalogue.tokenizer(), &text.tokens));
+            let logprobs = wanted.logprobs.map(|_| logprobs::columns(&app.catalogue, &text.tokens));
             let reason = reason_name(text.reason);
             json!({ "index": index, "text": text.text, "logprobs": logprobs, "finish_reason": reason })
         })
@@ -164,8 +164,8 @@ impl Story {
     }
 
     fn chunk(&self, index: usize, text: &str, tokens: &[Token], reason: Option<&str>) -> Value {
-        let tokenizer = self.app.catalogue.tokenizer();
-        let logprobs = (!tokens.is_empty()).then(|| logprobs::columns(tokenizer, tokens));
+        let catalogue = &self.app.catalogue;
+        let logprobs = (!tokens.is_empty()).then(|| logprobs::columns(catalogue, tokens));
         let choice = json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": reason });
         self.document(json!([choice]), self.include_usage.then_some(Value::Null))
     }
