@@ -412,7 +412,8 @@ impl<B: Backend> Rooms<'_, B> {
     fn allocate(&self, layers: Vec<Place>, counts: Counts, training: bool) -> Result<Activations<B>> {
         let c = &self.decoder.config;
         let (h, i) = (c.hidden_size, c.intermediate_size);
-        let list = |count: usize, what, width| (0..count).map(|_| self.zeros(what, width)).collect::<Result<_>>();
+        let list =
+            |count: usize, what, width| (0..count).map(|_| self.zeros(what, width)).collect::<Result<_>>();
         Ok(Activations {
             capacity: self.capacity,
             layers,

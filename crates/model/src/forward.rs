@@ -262,7 +262,8 @@ impl<B: Backend> Decoder<B> {
     fn mlp_output(&self, l: usize, count: usize, memory: &mut LayerMemory<'_, B::Buffer>, adapter: bool) {
         let (layer, i) = (&self.layers[l], self.config.intermediate_size);
         let MlpActivations { x_mid, branch: kept, .. } = &mut *memory.mlp;
-        let (activated, gates) = (memory.activation.view_mut(0, count, i), memory.gates.view(0, count, 2 * i));
+        let (activated, gates) =
+            (memory.activation.view_mut(0, count, i), memory.gates.view(0, count, 2 * i));
         self.backend.gated_activation(activated, gates, self.config.features.activation);
         let activated = memory.activation.view(0, count, i);
         let branch = (&layer.down, layer.mlp_post_norm);

@@ -137,7 +137,10 @@ impl Catalogue {
         found.ok_or_else(|| {
             let names: Vec<&str> = self.names.iter().map(|n| n.name.as_str()).collect();
             let message = format!("there is no model of that name; there are: {}", names.join(", "));
-            Refusal { field: Some("model"), ..Refusal::new(StatusCode::NOT_FOUND, "model_not_found", message) }
+            Refusal {
+                field: Some("model"),
+                ..Refusal::new(StatusCode::NOT_FOUND, "model_not_found", message)
+            }
         })
     }
 }

@@ -103,8 +103,13 @@ fn check_host(settings: &Settings, host: &str) -> Outcome<()> {
 
 /// Pages of other origins have no business here. A browser says where a request comes from.
 fn check_origin(route: &str, host: &str, headers: &HeaderMap) -> Outcome<()> {
-    let foreign =
-        || Refusal::new(StatusCode::FORBIDDEN, "foreign_origin", "requests from pages of other origins are refused");
+    let foreign = || {
+        Refusal::new(
+            StatusCode::FORBIDDEN,
+            "foreign_origin",
+            "requests from pages of other origins are refused",
+        )
+    };
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().map_err(|_| foreign())?;
         let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
@@ -217,7 +222,11 @@ mod tests {
         }
         assert_eq!(verdict(&settings, "/ask", &[host, ("sec-fetch-site", "cross-site"), json]), 403);
         assert_eq!(verdict(&settings, "/ask", &[host, ("sec-fetch-site", "same-origin"), json]), 200);
-        assert_eq!(verdict(&settings, "/", &[host, ("sec-fetch-site", "cross-site"), json]), 200, "a link to us");
+        assert_eq!(
+            verdict(&settings, "/", &[host, ("sec-fetch-site", "cross-site"), json]),
+            200,
+            "a link to us"
+        );
     }
 
     #[test]
@@ -253,10 +262,15 @@ mod tests {
             ("Bearer", 401),
             ("", 401),
         ] {
-            assert_eq!(verdict(&settings, "/ask", &[host, ("authorization", value), json]), expected, "{value:?}");
+            assert_eq!(
+                verdict(&settings, "/ask", &[host, ("authorization", value), json]),
+                expected,
+                "{value:?}"
+            );
         }
         assert_eq!(verdict(&settings, "/ask", &[host, json]), 401);
-        let twice = [host, ("authorization", "Bearer 0123456789abcdefX"), ("authorization", "Bearer no"), json];
+        let twice =
+            [host, ("authorization", "Bearer 0123456789abcdefX"), ("authorization", "Bearer no"), json];
         assert_eq!(verdict(&settings, "/ask", &twice), 401);
     }
 }

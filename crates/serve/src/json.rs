@@ -37,7 +37,9 @@ async fn read(request: Request, app: &App) -> Outcome<Bytes> {
     match tokio::time::timeout(limits.body_time, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "body_incomplete", "the body did not come whole")),
+        Ok(Err(_)) => {
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "body_incomplete", "the body did not come whole"))
+        }
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body came too slowly")),
     }
 }

@@ -23,7 +23,8 @@ impl Keys {
                 continue;
             }
             if key.len() < SHORTEST || !key.bytes().all(|b| b.is_ascii_graphic()) {
-                let reason = format!("expected at least {SHORTEST} printable ASCII characters without blanks");
+                let reason =
+                    format!("expected at least {SHORTEST} printable ASCII characters without blanks");
                 return Err(Error::Key { line: line + 1, reason });
             }
             keys.push(blake3::hash(key.as_bytes()));
@@ -68,7 +69,9 @@ mod tests {
 
     #[test]
     fn short_and_absent_keys_are_refused_and_never_shown() {
-        for (text, line) in [("", 1), ("# nothing\n", 1), ("0123456789abcdef\nshort-secret", 2), ("a key with blanks", 1)] {
+        for (text, line) in
+            [("", 1), ("# nothing\n", 1), ("0123456789abcdef\nshort-secret", 2), ("a key with blanks", 1)]
+        {
             let error = Keys::parse(text).unwrap_err();
             assert!(matches!(&error, Error::Key { line: l, .. } if *l == line), "{text:?}: {error}");
             assert!(!error.to_string().contains("secret"), "{error}");

@@ -15,10 +15,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::Error;
 use crate::app::App;
 use crate::patience::Patient;
 use crate::settings::Limits;
-use crate::Error;
 
 /// Headers of a request; beyond these, and beyond [`BUFFER`] bytes, it is refused with 431.
 const HEADERS: usize = 64;
@@ -41,7 +41,12 @@ pub(crate) fn listen(bind: SocketAddr, limits: &Limits) -> Result<TcpListener, E
 }
 
 /// Takes connections until `leave` says true, then waits until all have ended.
-pub(crate) async fn accept(listener: TcpListener, router: Router, app: App, mut leave: watch::Receiver<bool>) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    app: App,
+    mut leave: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(app.settings.limits.connections));
     loop {
         let next = async {

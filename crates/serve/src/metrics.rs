@@ -95,7 +95,10 @@ impl Metrics {
             ("completion_tokens_total", "Tokens written.", load.completion_tokens),
             ("preempted_total", "Texts that gave way to others and started again.", load.preempted),
         ] {
-            let _ = writeln!(out, "# HELP medtune_{name} {help}\n# TYPE medtune_{name} counter\nmedtune_{name} {value}");
+            let _ = writeln!(
+                out,
+                "# HELP medtune_{name} {help}\n# TYPE medtune_{name} counter\nmedtune_{name} {value}"
+            );
         }
         for (name, help, value) in [
             ("engine_up", "1 while the engine works.", u64::from(!dead)),
@@ -106,7 +109,10 @@ impl Metrics {
             ("kv_positions_kept", "Positions kept for later prompts.", load.positions_kept as u64),
             ("connections", "Open connections.", of(&self.connections)),
         ] {
-            let _ = writeln!(out, "# HELP medtune_{name} {help}\n# TYPE medtune_{name} gauge\nmedtune_{name} {value}");
+            let _ = writeln!(
+                out,
+                "# HELP medtune_{name} {help}\n# TYPE medtune_{name} gauge\nmedtune_{name} {value}"
+            );
         }
         self.waiting.write(&mut out, "waiting_seconds", "From a request to its first turn.");
         self.first_token.write(&mut out, "first_token_seconds", "From a request to its first token.");

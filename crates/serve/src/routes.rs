@@ -49,17 +49,47 @@ pub(crate) fn table() -> Vec<(&'static str, &'static [&'static str], MethodRoute
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {
     let routes = table();
-    guarded(routes.into_iter().fold(Router::new(), |router, (path, _, handler)| router.route(path, handler)), app)
+    guarded(
+        routes.into_iter().fold(Router::new(), |router, (path, _, handler)| router.route(path, handler)),
+        app,
+    )
 }
 
 /// Any routes, with the guard around them.
 pub(crate) fn guarded(router: Router<App>, app: App) -> Router {
     router
-        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such route; see /docs") })
+        .fallback(|| async {
+            Refusal::new(StatusCode::NOT_FOUND, "not_found", "there is no such route; see /docs")
+        })
         .method_not_allowed_fallback(|| async {
             let message = "the route does not take this method; see /docs";
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
         })
         .layer(from_fn_with_state(app.clone(), guard))
         .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_description_has_every_route_and_no_other() {
+        let description: Value = serde_json::from_str(pages::OPENAPI).unwrap();
+        assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let described = description["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
+            methods.as_object().unwrap().iter().map(move |(method, route)| {
+                assert_eq!(route.get("security").is_none(), is_public(path), "{path}");
+                format!("{method} {path}")
+            })
+        });
+        let table = table();
+        let routes =
+            table.iter().flat_map(|(path, methods, _)| methods.iter().map(move |m| format!("{m} {path}")));
+        assert_eq!(described.collect::<BTreeSet<_>>(), routes.collect::<BTreeSet<_>>());
+    }
 }

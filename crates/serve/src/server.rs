@@ -84,7 +84,8 @@ impl Server {
             .name("engine".to_owned())
             .spawn(move || {
                 let worked = catch_unwind(AssertUnwindSafe(|| engine(inbox)));
-                let worked = worked.map_err(|_| Error::EngineDied).and_then(|made| made.map_err(Error::Engine));
+                let worked =
+                    worked.map_err(|_| Error::EngineDied).and_then(|made| made.map_err(Error::Engine));
                 let worked = match status.is_leaving() {
                     true => worked,
                     false => worked.and(Err(Error::EngineDied)),

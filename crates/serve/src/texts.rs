@@ -142,7 +142,9 @@ impl Prompt {
 }
 
 /// Runs what takes time on a thread of its own; a panic there is this request's.
-pub(crate) async fn beside<T: Send + 'static>(run: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+pub(crate) async fn beside<T: Send + 'static>(
+    run: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
     tokio::task::spawn_blocking(run).await.unwrap_or_else(|_| Err(Refusal::defect()))
 }
 

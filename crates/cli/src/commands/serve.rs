@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::serve::{Catalogue, DecoderWriter, Details, Keys, Name, Server, Settings};
 use compute::KV_BLOCK;
 use model::Config;
 use model::engine::{AdapterId, Engine, EngineSettings};
-use ::serve::{Catalogue, DecoderWriter, Details, Keys, Name, Server, Settings};
 
 use crate::args::ServeArgs;
 use crate::commands::inspect::storage;
@@ -140,8 +140,10 @@ fn engine_settings(args: &ServeArgs, config: &Config, positions: usize) -> Outco
             settings.positions = fit(mib << 20);
             if settings.positions < least {
                 let needed = output::bytes(least as u64 * bytes);
-                return Err(Failure::input(format!("--kv-memory {mib}: a text of {context} tokens needs {needed}"))
-                    .hint("give more, or a smaller --context"));
+                return Err(Failure::input(format!(
+                    "--kv-memory {mib}: a text of {context} tokens needs {needed}"
+                ))
+                .hint("give more, or a smaller --context"));
             }
         }
         (None, Some(available)) => settings.positions = settings.positions.min(fit(available / 4).max(least)),

@@ -90,10 +90,7 @@ pub(crate) struct Compared {
 
 /// Examines base and tuned model of a run and keeps the outcomes in its folder. `None` for a model that started from
 /// nothing: there is no base to compare with.
-pub(crate) fn compare_with_base(
-    recipe: &Recipe,
-    trained: &Trained,
-) -> Outcome<Option<Compared>> {
+pub(crate) fn compare_with_base(recipe: &Recipe, trained: &Trained) -> Outcome<Option<Compared>> {
     let Some(name) = &recipe.base_model else { return Ok(None) };
     let held_out = (&trained.prepared.test[..], &trained.prepared.choices[..]);
     let exam = Exam::new(&trained.model, held_out, &recipe.evaluation, recipe.split.seed);

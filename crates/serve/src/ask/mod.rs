@@ -57,14 +57,16 @@ pub(crate) async fn ask(State(app): State<App>, Json(request): Json<AskRequest>)
     if options.is_none() && !writes {
         return Err(Refusal::field("max_tokens", "expected at least 1 where there are no options"));
     }
-    let system: Vec<Message> = request.system.map(|text| Message::new(Role::System, text)).into_iter().collect();
+    let system: Vec<Message> =
+        request.system.map(|text| Message::new(Role::System, text)).into_iter().collect();
     let mut wanted = Wanted { max_tokens: request.max_tokens, ..Wanted::greedy(name.adapter) };
     wanted.sampling.seed = seed(request.seed);
     wanted.sampling.temperature = request.temperature.unwrap_or(wanted.sampling.temperature);
     wanted.sampling.top_p = request.top_p.unwrap_or(wanted.sampling.top_p);
     wanted.check(&app)?;
 
-    let turns = |text: String| -> Vec<Message> { system.iter().cloned().chain([Message::user(text)]).collect() };
+    let turns =
+        |text: String| -> Vec<Message> { system.iter().cloned().chain([Message::user(text)]).collect() };
     let choice = match &options {
         None => None,
         Some(options) => {

@@ -100,9 +100,8 @@ impl Options {
             .map(|(((letter, text), score), probability)| Scored { letter, text, score, probability })
             .collect();
         // Of equals the last, as in `medtune eval`.
-        let best = (0..scored.len()).max_by(|&a, &b| {
-            scored[a].score.per_byte().total_cmp(&scored[b].score.per_byte())
-        });
+        let best = (0..scored.len())
+            .max_by(|&a, &b| scored[a].score.per_byte().total_cmp(&scored[b].score.per_byte()));
         Choice { scored, best: best.unwrap_or(0) }
     }
 }
@@ -144,7 +143,8 @@ impl Choice {
     pub(super) fn options(&self) -> Value {
         let entry = |s: &Scored| {
             let (probability, log_likelihood) = (s.probability, s.score.log_likelihood);
-            let value = json!({ "text": s.text, "probability": probability, "log_likelihood": log_likelihood });
+            let value =
+                json!({ "text": s.text, "probability": probability, "log_likelihood": log_likelihood });
             (s.letter.to_string(), value)
         };
         Value::Object(self.scored.iter().map(entry).collect::<Map<_, _>>())

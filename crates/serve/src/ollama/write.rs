@@ -146,7 +146,8 @@ impl Common {
         wanted.check(&app)?;
         constrain(&app, &mut wanted, self.format).await?;
         let told = tagged(&name.name);
-        let story = Story { model: told, shape, logprobs: wanted.logprobs.is_some(), begun: Instant::now(), app };
+        let story =
+            Story { model: told, shape, logprobs: wanted.logprobs.is_some(), begun: Instant::now(), app };
         // A model is loaded, or sent away, by asking nothing of it.
         let Some(prompt) = prompt else {
             let unload = matches!(&self.keep_alive, Some(value) if value == 0 || value == "0");

@@ -125,7 +125,9 @@ pub(crate) async fn complete(State(app): State<App>, Json(request): Json<ChatReq
         logprobs: match (request.logprobs.unwrap_or(false), request.top_logprobs) {
             (true, top) => Some(top.unwrap_or(0)),
             (false, None | Some(0)) => None,
-            (false, Some(_)) => return Err(Refusal::field("top_logprobs", "expected logprobs: true with it")),
+            (false, Some(_)) => {
+                return Err(Refusal::field("top_logprobs", "expected logprobs: true with it"));
+            }
         },
         ..choosing.wanted(name.adapter)
     };

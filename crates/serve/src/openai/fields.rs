@@ -90,7 +90,9 @@ impl ResponseFormat {
             ("text", _) => return Ok(None),
             ("json_object", _) => None,
             ("json_schema", Some(NamedSchema { schema: Some(schema) })) => Some(schema),
-            ("json_schema", _) => return Err(Refusal::field("response_format", "expected json_schema.schema")),
+            ("json_schema", _) => {
+                return Err(Refusal::field("response_format", "expected json_schema.schema"));
+            }
             _ => return Err(Refusal::field("response_format", "expected text, json_object or json_schema")),
         };
         json_constraint(app, schema, "response_format").await.map(Some)
@@ -98,7 +100,11 @@ impl ResponseFormat {
 }
 
 /// Any JSON object, or one of a schema.
-pub(crate) async fn json_constraint(app: &App, schema: Option<Value>, field: &'static str) -> Outcome<Constraint> {
+pub(crate) async fn json_constraint(
+    app: &App,
+    schema: Option<Value>,
+    field: &'static str,
+) -> Outcome<Constraint> {
     let app = app.clone();
     beside(move || {
         let grammars = app.catalogue.grammars()?;

@@ -79,7 +79,9 @@ fn slow_headers_and_bodies_are_not_waited_for() {
     partial.write_all(b"POST /ask HTTP/1.1\r\nHost: loc").unwrap();
     let mut dribbling = connect(server.to);
     let dribble = std::thread::spawn(move || {
-        for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" {
+        for byte in
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        {
             if dribbling.write_all(&[*byte]).is_err() {
                 return true;
             }
@@ -111,7 +113,10 @@ fn what_is_too_large_is_refused_before_it_is_worked_on() {
     let large = "word ".repeat(300_000);
     let to = server.to;
 
-    let announced = format!("POST /ask HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", u64::MAX / 2);
+    let announced = format!(
+        "POST /ask HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        u64::MAX / 2
+    );
     assert_eq!(raw(to, announced.as_bytes()).status, 413, "announced");
     let mut chunked = b"POST /ask HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".to_vec();
     for _ in 0..20 {
@@ -180,15 +185,29 @@ fn what_is_too_large_is_refused_before_it_is_worked_on() {
         let response = post(to, path, &body);
         assert_eq!(response.status, 400, "{path} {body}: {}", response.body);
     }
-    assert_eq!(post(to, "/v1/completions", &json!({ "prompt": "a", "max_tokens": u64::MAX, "stop": ["."] })).status, 200);
+    assert_eq!(
+        post(to, "/v1/completions", &json!({ "prompt": "a", "max_tokens": u64::MAX, "stop": ["."] })).status,
+        200
+    );
 }
 
 #[test]
 fn malformed_json_is_refused_with_its_place_everywhere() {
     let server = scripted(settings(), Script::default());
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    for path in ["/ask", "/v1/chat/completions", "/v1/completions", "/api/generate", "/api/chat", "/api/show"] {
-        for body in ["{", "CANARY", "{\"prompt\": \"CANARY}", "[1, 2]", "{\"model\": 3}", "{\"a\": NaN}", "{\"a\": 1e999}", &deep, "\u{0}"] {
+    for path in ["/ask", "/v1/chat/completions", "/v1/completions", "/api/generate", "/api/chat", "/api/show"]
+    {
+        for body in [
+            "{",
+            "CANARY",
+            "{\"prompt\": \"CANARY}",
+            "[1, 2]",
+            "{\"model\": 3}",
+            "{\"a\": NaN}",
+            "{\"a\": 1e999}",
+            &deep,
+            "\u{0}",
+        ] {
             let response = raw(server.to, request("POST", path, &[], body).as_bytes());
             assert_eq!(response.status, 400, "{path} {body:.40}: {}", response.body);
             assert!(response.body.contains("line 1, column"), "{path} {body:.40}: {}", response.body);

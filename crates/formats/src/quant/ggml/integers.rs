@@ -60,8 +60,11 @@ impl BlockType {
             }
             BlockType::Q4_K | BlockType::Q5_K => {
                 minimum = half(&block[2..]);
-                let (fifth, codes) =
-                    if self == BlockType::Q5_K { (&block[16..48], &block[48..]) } else { (&[][..], &block[16..]) };
+                let (fifth, codes) = if self == BlockType::Q5_K {
+                    (&block[16..48], &block[48..])
+                } else {
+                    (&[][..], &block[16..])
+                };
                 for (sub, words) in words.iter_mut().enumerate() {
                     let (factor, lift) = super::k_quants::factor_and_lift(&block[4..16], sub);
                     (factors[sub], lifts[sub]) = ([factor; 2], lift);
