@@ -177,15 +177,44 @@ pub(crate) struct SamplingArgs {
     /// The likeliest so many tokens; 0: all.
     #[arg(long, default_value_t = 0)]
     pub(crate) top_k: usize,
+    /// Tokens with at least this share of the likeliest one's probability; 0: all.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_p: f32,
     /// Above 1: tokens that stand in the text become less likely.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) repetition_penalty: f32,
+    /// Above 0: tokens that were written become less likely.
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) presence_penalty: f32,
+    /// Above 0: tokens become less likely with each time that they were written.
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) frequency_penalty: f32,
     /// Seed of the choice.
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
     /// Tokens that an answer may have.
     #[arg(long, default_value_t = 256)]
     pub(crate) max_new_tokens: usize,
+    /// Ends the answer where this text comes; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    #[command(flatten)]
+    pub(crate) form: FormArgs,
+}
+
+/// What an answer must look like.
+#[derive(Debug, Clone, clap::Args)]
+#[group(multiple = false)]
+pub(crate) struct FormArgs {
+    /// The answer is one of these, such as `A,B,C,D`.
+    #[arg(long, value_name = "TEXTS", value_delimiter = ',')]
+    pub(crate) choices: Vec<String>,
+    /// The answer matches this regular expression.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) regex: Option<String>,
+    /// The answer is JSON that the schema in this file accepts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json_schema: Option<PathBuf>,
 }
 
 /// Arguments of `ask`.

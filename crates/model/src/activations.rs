@@ -76,6 +76,22 @@ struct AdapterActivations<Buf> {
     outputs: Buf,
 }
 
+/// What the adapters of one decoder work in, apart from the rest: decoders on one base take turns in the same
+/// activations.
+#[derive(Debug)]
+pub(crate) struct AdapterMemory<B: Backend> {
+    activations: AdapterActivations<B::Buffer>,
+    scratch: AdapterScratch<B::Buffer>,
+}
+
+impl<B: Backend> AdapterMemory<B> {
+    /// Memory for forward passes on batches of up to `capacity` tokens.
+    pub(crate) fn for_inference(decoder: &Decoder<B>, capacity: usize) -> Result<Self> {
+        let activations = Rooms { decoder, capacity }.adapters()?;
+        Ok(AdapterMemory { activations, scratch: decoder.adapter_scratch(capacity, false)? })
+    }
+}
+
 /// The memory that one layer works in.
 pub(crate) struct LayerMemory<'a, Buf> {
     /// Residual stream before the layer, `[T, H]`.
@@ -281,6 +297,13 @@ impl<B: Backend> Activations<B> {
     /// The decoder's output of the last forward, `[T, H]`.
     pub fn hidden(&self, tokens: usize) -> compute::View<'_, B::Buffer> {
         self.normed.view(0, tokens, self.normed.len() / self.capacity)
+    }
+
+    /// Puts the memory of another decoder's adapters in the place of that which is there, and the other way round; for
+    /// inference.
+    pub(crate) fn exchange(&mut self, memory: &mut AdapterMemory<B>) {
+        std::mem::swap(&mut self.of_adapters[0], &mut memory.activations);
+        std::mem::swap(&mut self.adapters, &mut memory.scratch);
     }
 
     /// The residual stream before the first layer.

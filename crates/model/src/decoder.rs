@@ -100,10 +100,17 @@ pub struct Decoder<B: Backend> {
     pub parameters: Parameters<B>,
 }
 
+/// Where a decoder's base comes from.
+enum Origin<'a, B: Backend> {
+    Source(&'a dyn TensorSource),
+    /// A decoder on the same device, whose frozen values are shared.
+    Base(&'a Decoder<B>),
+}
+
 /// Builds a decoder tensor by tensor, so that only one is in memory twice.
 pub(crate) struct Builder<'a, B: Backend> {
     pub(crate) backend: &'a B,
-    source: &'a dyn TensorSource,
+    origin: Origin<'a, B>,
     trainable: &'a Trainable,
     pub(crate) adapters: Adapters,
     pub(crate) layout: Layout,
@@ -114,22 +121,32 @@ pub(crate) struct Builder<'a, B: Backend> {
 
 impl<B: Backend> Builder<'_, B> {
     fn table(&mut self, name: &str, rows: usize, cols: usize) -> Result<Table<B>> {
-        if let Some(matrix) = self.frozen_quantized(name, rows, cols)? {
-            return Ok(Table { stored: Stored::Frozen(self.backend.quantized_weight(matrix)?), rows, cols });
+        let source = match self.origin {
+            Origin::Source(source) => source,
+            Origin::Base(base) => return base.shared(name),
+        };
+        if let Some(matrix) = self.frozen_quantized(source, name, (rows, cols))? {
+            let weight = self.backend.quantized_weight(matrix)?;
+            return Ok(Table { stored: Stored::Frozen(weight.into()), rows, cols });
         }
         let stored = match self.trainable {
             Trainable::Everything => {
-                let values = expect(self.source, name, &[rows, cols])?.to_f32();
+                let values = expect(source, name, &[rows, cols])?.to_f32();
                 Stored::Trained(self.layout.push(name.to_owned(), rows, cols, values))
             }
-            _ => Stored::Frozen(self.frozen(name, rows, cols)?),
+            _ => Stored::Frozen(self.frozen(source, name, (rows, cols))?.into()),
         };
         Ok(Table { stored, rows, cols })
     }
 
     /// A weight in its storage type, read straight to where it stays if the source can do that.
-    fn frozen(&self, name: &str, rows: usize, cols: usize) -> Result<B::Weight> {
-        let (backend, source) = (self.backend, self.source);
+    fn frozen(
+        &self,
+        source: &dyn TensorSource,
+        name: &str,
+        (rows, cols): (usize, usize),
+    ) -> Result<B::Weight> {
+        let backend = self.backend;
         if let Some((dtype, shape)) = source.info(name)? {
             expect_shape(source, name, &[rows, cols], &shape)?;
             return backend.weight_from(dtype, rows, cols, |into| source.read_into(name, into));
@@ -138,17 +155,26 @@ impl<B: Backend> Builder<'_, B> {
         Ok(backend.weight(tensor.dtype, rows, cols, &tensor.bytes)?)
     }
 
-    fn frozen_quantized(&self, name: &str, rows: usize, cols: usize) -> Result<Option<QuantizedMatrix>> {
-        let Some(matrix) = self.source.quantized(name)? else { return Ok(None) };
+    fn frozen_quantized(
+        &self,
+        source: &dyn TensorSource,
+        name: &str,
+        (rows, cols): (usize, usize),
+    ) -> Result<Option<QuantizedMatrix>> {
+        let Some(matrix) = source.quantized(name)? else { return Ok(None) };
         if *self.trainable == Trainable::Everything {
-            return Err(Error::Frozen { origin: self.source.origin(), tensor: name.to_owned() });
+            return Err(Error::Frozen { origin: source.origin(), tensor: name.to_owned() });
         }
-        expect_shape(self.source, name, &[rows, cols], &[matrix.rows(), matrix.cols()])?;
+        expect_shape(source, name, &[rows, cols], &[matrix.rows(), matrix.cols()])?;
         Ok(Some(matrix))
     }
 
     fn vector(&mut self, name: &str, cols: usize) -> Result<Vector> {
-        let values = expect(self.source, name, &[cols])?.to_f32();
+        let values = match self.origin {
+            Origin::Source(source) => expect(source, name, &[cols])?.to_f32(),
+            // All of them are read at once, when it is known where they lie.
+            Origin::Base(_) => vec![0.0; cols],
+        };
         let place = match self.trainable {
             Trainable::Everything => Place::Trained(self.layout.push_vector(name.to_owned(), values)),
             _ => {
@@ -203,9 +229,59 @@ impl<B: Backend> Decoder<B> {
         source: &dyn TensorSource,
         trainable: &Trainable,
     ) -> Result<Self> {
+        Self::build(backend, config, Origin::Source(source), trainable)
+    }
+
+    /// Another adapter on this decoder's base, which both share: only the adapter takes memory.
+    ///
+    /// # Errors
+    /// When the adapter does not fit, the base is trained itself, or the device has no room.
+    pub fn with_another(&self, config: LoraConfig, seed: u64) -> Result<Self> {
+        if matches!(self.embedding.stored, Stored::Trained(_)) {
+            return Err(Error::Adapter("the base is trained itself, so it cannot be shared".to_owned()));
+        }
+        let trainable = Trainable::Lora { config, seed };
+        Self::build(self.backend.clone(), self.config.clone(), Origin::Base(self), &trainable)
+    }
+
+    /// Whether two decoders have one base in memory.
+    pub fn shares_base(&self, other: &Self) -> bool {
+        match (&self.embedding.stored, &other.embedding.stored) {
+            (Stored::Frozen(own), Stored::Frozen(others)) => Arc::ptr_eq(own, others),
+            _ => std::ptr::eq(self, other),
+        }
+    }
+
+    /// The base's matrix of this name.
+    fn shared(&self, name: &str) -> Result<Table<B>> {
+        let modules = self.modules().map(|(l, _, module)| {
+            let matches = name
+                .strip_prefix("model.layers.")
+                .and_then(|rest| rest.split_once('.'))
+                .is_some_and(|(layer, path)| {
+                    layer.parse() == Ok(l) && path.strip_suffix(".weight") == Some(module.name)
+                });
+            (matches, &module.weight)
+        });
+        let ends =
+            [(name == EMBEDDING_WEIGHT, Some(&self.embedding)), (name == HEAD_WEIGHT, self.head.as_ref())];
+        let ends = ends.into_iter().filter_map(|(matches, table)| Some((matches, table?)));
+        let table = modules.chain(ends).find(|(matches, _)| *matches).map(|(_, table)| table);
+        match table {
+            Some(Table { stored: Stored::Frozen(weight), rows, cols }) => {
+                Ok(Table { stored: Stored::Frozen(weight.clone()), rows: *rows, cols: *cols })
+            }
+            _ => {
+                let origin = "the base in memory".to_owned();
+                Err(Error::MissingTensor { origin, tensor: name.to_owned() })
+            }
+        }
+    }
+
+    fn build(backend: Arc<B>, config: Config, origin: Origin<'_, B>, trainable: &Trainable) -> Result<Self> {
         let mut builder = Builder {
             backend: &*backend,
-            source,
+            origin,
             trainable,
             adapters: match trainable {
                 Trainable::Lora { config: lora, .. } => lora.resolve(&config)?,
@@ -218,7 +294,7 @@ impl<B: Backend> Decoder<B> {
         let (h, i, a, f) =
             (config.hidden_size, config.intermediate_size, config.attention(), &config.features);
         let names = NormNames::of(f.post_norms);
-        let embedding = builder.table("model.embed_tokens.weight", config.vocab_size, h)?;
+        let embedding = builder.table(EMBEDDING_WEIGHT, config.vocab_size, h)?;
         let mut ends = Ends::default();
         let shape = (config.vocab_size, h);
         if let Trainable::Lora { config: lora, seed } = trainable {
@@ -264,18 +340,21 @@ impl<B: Backend> Decoder<B> {
         let final_norm = builder.vector("model.norm.weight", h)?;
         let head = match config.tie_word_embeddings {
             true => None,
-            false => Some(builder.table("lm_head.weight", config.vocab_size, h)?),
+            false => Some(builder.table(HEAD_WEIGHT, config.vocab_size, h)?),
         };
         if let Trainable::Lora { config: lora, seed } = trainable {
             let wanted = (lora, *seed, builder.adapters.of(HEAD));
             let values = || stored_values(&*backend, head.as_ref().unwrap_or(&embedding));
             ends.head = head_end(&mut builder.layout, wanted, shape, values);
         }
-        let Builder { layout, vectors: values, squares: squared, .. } = builder;
-        let mut squares = backend.zeros("weight norms", squared.len())?;
-        backend.write(&mut squares, 0, &squared);
+        let Builder { layout, vectors: mut values, squares: squared, origin, .. } = builder;
+        if let Origin::Base(base) = origin {
+            backend.read(&base.vectors, 0, &mut values);
+        }
         let mut vectors = backend.zeros("norm gains and biases", values.len())?;
         backend.write(&mut vectors, 0, &values);
+        let mut squares = backend.zeros("weight norms", squared.len())?;
+        backend.write(&mut squares, 0, &squared);
         let positions = config.max_positions.min(MAX_TABLE_POSITIONS);
         let mut rope = backend.zeros("rotary table", positions * config.head_dim)?;
         backend.write(&mut rope, 0, &config.rope_table(positions));
@@ -374,6 +453,9 @@ fn stored_values<B: Backend>(backend: &B, table: &Table<B>) -> Vec<f32> {
         Stored::Trained(_) => unreachable!("beside an adapter the base is frozen"),
     }
 }
+
+const EMBEDDING_WEIGHT: &str = "model.embed_tokens.weight";
+const HEAD_WEIGHT: &str = "lm_head.weight";
 
 /// A longer table than anyone trains on here would only cost memory.
 const MAX_TABLE_POSITIONS: usize = 32_768;

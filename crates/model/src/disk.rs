@@ -8,7 +8,7 @@ use compute::{Backend, DType};
 use formats::gguf::AdapterFile;
 use formats::peft::{self, Part, Patterns, TargetModules, names_module};
 use formats::safetensors::{TensorShape, write_with};
-use formats::{AdapterConfig, Dtype, TensorBytes};
+use formats::{AdapterConfig, Dtype, SafetensorsFile, TensorBytes};
 
 use crate::gguf_adapter;
 use crate::lora::{InitLoraWeights, LoraConfig, PROJECTIONS, Trainable, module_paths};
@@ -68,8 +68,31 @@ impl<B: Backend> Decoder<B> {
         let config = lora_config(&settings, file.names(), Base::open(path)?.config())?;
         let trainable = Trainable::Lora { config, seed: 0 };
         let mut decoder = Decoder::load_as(backend, path, &trainable, quantize)?;
+        decoder.fill_from_peft(&file)?;
+        Ok(decoder)
+    }
+
+    /// The adapter in `adapter`, a folder or file as in [`Decoder::load_with_adapter`], on this decoder's base, which
+    /// both share.
+    ///
+    /// # Errors
+    /// As [`Decoder::with_another`]; also when the adapter cannot be read.
+    pub fn load_another(&self, adapter: &Path) -> Result<Self> {
+        if adapter.is_file() {
+            let file = AdapterFile::open(adapter)?;
+            let mut decoder = self.with_another(gguf_adapter::lora_config(&file, &self.config)?, 0)?;
+            decoder.fill_from_gguf(&file)?;
+            return Ok(decoder);
+        }
+        let (settings, file) = peft::read(adapter)?;
+        let mut decoder = self.with_another(lora_config(&settings, file.names(), &self.config)?, 0)?;
+        decoder.fill_from_peft(&file)?;
+        Ok(decoder)
+    }
+
+    fn fill_from_peft(&mut self, file: &SafetensorsFile) -> Result<()> {
         let mut used = 0;
-        for parameter in decoder.parameters.list.clone() {
+        for parameter in self.parameters.list.clone() {
             let name = peft_name(&parameter);
             let (_, shape) = file.info(&name)?;
             if shape != parameter.shape() {
@@ -78,24 +101,24 @@ impl<B: Backend> Decoder<B> {
                 return Err(Error::TensorShape { origin, tensor: name, expected, got });
             }
             let values = parameter.from_disk(file.f32(&name)?);
-            decoder.backend.write(&mut decoder.parameters.values, parameter.offset, &values);
+            self.backend.write(&mut self.parameters.values, parameter.offset, &values);
             used += 1;
         }
         for name in file.names() {
             // PEFT saves the base below the adapter of an embedding or head beside it.
             if let Some((module, Part::Base)) = peft::parse_tensor_name(name) {
-                decoder.check_base(module, &file.f32(name)?)?;
+                self.check_base(module, &file.f32(name)?)?;
                 used += 1;
             }
         }
         let stray = file.names().count() - used;
         if stray > 0 {
-            let path = adapter.display();
+            let path = file.path().display();
             return Err(Error::Adapter(format!(
                 "{path}: {stray} tensors belong to no projection of this model"
             )));
         }
-        Ok(decoder)
+        Ok(())
     }
 
     fn load_with_gguf_adapter(

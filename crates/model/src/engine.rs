@@ -18,9 +18,10 @@ use std::collections::VecDeque;
 
 use compute::Backend;
 
+use crate::activations::AdapterMemory;
 use crate::forward::{Context, Tokens};
 use crate::logits::Logits;
-use crate::{Activations, Cache, Decoder, Result, Tokenizer};
+use crate::{Activations, Cache, Decoder, Error, Result, Tokenizer};
 use blocks::BlockPool;
 use logprobs::Distribution;
 use sampler::Candidate;
@@ -39,6 +40,8 @@ pub use texts::Text;
 #[derive(Debug)]
 pub struct Engine<'m, B: Backend> {
     decoder: &'m Decoder<B>,
+    /// Those of [`AdapterId`] 2 and on.
+    adapters: Vec<Another<'m, B>>,
     tokenizer: Option<&'m Tokenizer>,
     settings: EngineSettings,
     activations: Activations<B>,
@@ -61,6 +64,13 @@ pub struct Engine<'m, B: Backend> {
     ended: Vec<(Ticket, FinishReason)>,
 }
 
+/// Another adapter on the base.
+#[derive(Debug)]
+struct Another<'m, B: Backend> {
+    decoder: &'m Decoder<B>,
+    memory: AdapterMemory<B>,
+}
+
 impl<'m, B: Backend> Engine<'m, B> {
     /// An engine without a tokenizer: its events have no text.
     ///
@@ -78,10 +88,11 @@ impl<'m, B: Backend> Engine<'m, B> {
         let vocabulary = decoder.config().vocab_size;
         Ok(Engine {
             decoder,
+            adapters: Vec::new(),
             tokenizer: None,
             settings,
             activations: Activations::for_inference(decoder, step_tokens)?,
-            logits: Logits::new(decoder, slots, decoder.end_ranks().0)?,
+            logits: Logits::new(decoder, slots)?,
             cache: Cache::paged(decoder, (slots, context), blocks)?,
             pool: BlockPool::new(blocks),
             next: 0,
@@ -104,6 +115,20 @@ impl<'m, B: Backend> Engine<'m, B> {
         self
     }
 
+    /// Takes in the adapter of a decoder that [shares](Decoder::with_another) the engine's base.
+    ///
+    /// # Errors
+    /// When it is on another base, or the device has no room.
+    pub fn add_adapter(&mut self, decoder: &'m Decoder<B>) -> Result<AdapterId> {
+        if !decoder.shares_base(self.decoder) {
+            return Err(Error::Adapter("it is not on the base that this engine writes with".to_owned()));
+        }
+        let memory = AdapterMemory::for_inference(decoder, self.settings.step_tokens)?;
+        self.logits.make_room(decoder, self.settings.slots)?;
+        self.adapters.push(Another { decoder, memory });
+        Ok(AdapterId(AdapterId::OWN.0 + self.adapters.len() as u32))
+    }
+
     /// What the engine takes on.
     pub fn settings(&self) -> &EngineSettings {
         &self.settings
@@ -115,7 +140,7 @@ impl<'m, B: Backend> Engine<'m, B> {
     /// When it cannot be taken, now or ever.
     pub fn submit(&mut self, mut request: Request) -> std::result::Result<Ticket, Refused> {
         self.check(&request)?;
-        if self.decoder.adapter().is_none() {
+        if request.adapter == AdapterId::OWN && self.decoder.adapter().is_none() {
             request.adapter = AdapterId::BASE;
         }
         let ticket = Ticket(self.next);
@@ -141,7 +166,7 @@ impl<'m, B: Backend> Engine<'m, B> {
         if let Some(&id) = request.prompt.iter().find(|id| **id as usize >= vocabulary) {
             return Err(Refused::UnknownToken { id, vocabulary });
         }
-        if request.adapter > AdapterId::OWN {
+        if request.adapter.0 > AdapterId::OWN.0 + self.adapters.len() as u32 {
             return Err(Refused::UnknownAdapter(request.adapter.0));
         }
         if let Some((name, got, expected)) = request.sampling.wrong() {
@@ -221,9 +246,17 @@ impl<'m, B: Backend> Engine<'m, B> {
         }
         let tokens = Tokens { ids, positions };
         let context = Context::Cached(sequences, &mut self.cache);
-        self.decoder.forward(tokens, context, &mut self.activations, adapter != AdapterId::BASE);
+        let mut another = adapter.0.checked_sub(2).map(|place| &mut self.adapters[place as usize]);
+        let decoder = another.as_ref().map_or(self.decoder, |another| another.decoder);
+        if let Some(another) = &mut another {
+            self.activations.exchange(&mut another.memory);
+        }
+        decoder.forward(tokens, context, &mut self.activations, adapter != AdapterId::BASE);
         if !last.is_empty() {
-            self.logits.project(self.decoder, &self.activations, (last, ids.len()));
+            self.logits.project(decoder, &self.activations, (last, ids.len()));
+        }
+        if let Some(another) = another {
+            self.activations.exchange(&mut another.memory);
         }
         for (sequence, &share) in self.running.iter_mut().zip(&self.shares) {
             if sequence.adapter == adapter {

@@ -17,14 +17,24 @@ pub(crate) struct Logits<B: Backend> {
 }
 
 impl<B: Backend> Logits<B> {
-    /// Room for `rows` rows, of adapters of the head of at most `rank`.
-    pub(crate) fn new(decoder: &Decoder<B>, rows: usize, rank: usize) -> Result<Self> {
+    /// Room for `rows` rows.
+    pub(crate) fn new(decoder: &Decoder<B>, rows: usize) -> Result<Self> {
+        let (rank, _) = decoder.end_ranks();
         let (h, v) = (decoder.config().hidden_size, decoder.config().vocab_size);
         Ok(Logits {
             hidden: decoder.backend().zeros("last hidden states", rows * h)?,
             low: decoder.backend().zeros("logits", rows * rank)?,
             values: decoder.backend().zeros("logits", rows * v)?,
         })
+    }
+
+    /// Room for as many rows of another adapter on the same base.
+    pub(crate) fn make_room(&mut self, decoder: &Decoder<B>, rows: usize) -> Result<()> {
+        let (rank, _) = decoder.end_ranks();
+        if self.low.len() < rows * rank {
+            self.low = decoder.backend().zeros("logits", rows * rank)?;
+        }
+        Ok(())
     }
 
     /// Projects `rows` of the last forward of `tokens` tokens.
@@ -74,8 +84,7 @@ impl<B: Backend> Decoder<B> {
         let tokens = Tokens { ids, positions: &positions };
         let segments = [compute::Segment::whole(0, ids.len())];
         self.forward(tokens, Context::Segments(&segments), &mut activations, adapter);
-        let (rank, _) = self.end_ranks();
-        let mut logits = Logits::new(self, 1, rank)?;
+        let mut logits = Logits::new(self, 1)?;
         logits.project(self, &activations, (&[ids.len() as u32 - 1], ids.len()));
         let mut out = vec![0.0; self.config().vocab_size];
         logits.read(self, (0, 0), &mut out);

@@ -1,5 +1,7 @@
 //! Linear layers that read the same input: q, k and v; gate and up; or one alone. Each carries its adapter.
 
+use std::sync::Arc;
+
 use compute::{Adapter, Backend, DeviceBuffer, Linear, LinearGroup, Matrix, Start, View, ViewMut};
 
 use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch, Anchor};
@@ -8,7 +10,8 @@ use crate::vector::Vector;
 /// A matrix of the model: frozen in its storage type, or trained.
 #[derive(Debug)]
 pub(crate) enum Stored<B: Backend> {
-    Frozen(B::Weight),
+    /// Decoders with other adapters on the same base share it.
+    Frozen(Arc<B::Weight>),
     /// First element among the trainable values.
     Trained(usize),
 }
@@ -24,7 +27,7 @@ pub(crate) struct Table<B: Backend> {
 impl<B: Backend> Table<B> {
     pub(crate) fn matrix<'a>(&'a self, values: &'a B::Buffer) -> Matrix<'a, B> {
         match &self.stored {
-            Stored::Frozen(weight) => Matrix::Weight(weight),
+            Stored::Frozen(weight) => Matrix::Weight(weight.as_ref()),
             Stored::Trained(offset) => Matrix::View(values.view(*offset, self.rows, self.cols)),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
 use formats::quant::{Bnb4Options, Bnb4Type};
+use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
 use model::{
     Activations, Checkpointing, Config, Context, Decoder, Family, Features, InitLoraWeights, Labels,
     LoraConfig, QuantizeOnLoad, RandomStart, StoredTensor, TensorSource, Tokens, Trainable, Training,
@@ -468,6 +469,40 @@ fn writing_token_by_token_gives_the_bits_of_the_whole_text() {
 }
 
 #[test]
+fn an_adapter_on_a_shared_base_has_the_bits_of_one_with_a_base_of_its_own() {
+    for (config, adapter) in every_adapter() {
+        let Trainable::Lora { config: lora, seed } = &adapter else { continue };
+        let own = decoder_of(&config, &adapter, 1);
+        let base = decoder_of(&config, &Trainable::Nothing, 1);
+        let mut shared = base.with_another(lora.clone(), *seed).unwrap();
+        assert!(shared.shares_base(&base) && !shared.shares_base(&own));
+        let mut values = vec![0.0; own.parameters.len()];
+        own.backend().read(&own.parameters.values, 0, &mut values);
+        own.backend().write(&mut shared.parameters.values, 0, &values);
+        let logits = |d: &Decoder<Cpu>, on| d.next_logits(&text(30, 1), on).unwrap();
+        let what = format!("{:?}, {adapter:?}", config.features.family);
+        assert_eq!(logits(&shared, true), logits(&own, true), "{what}");
+        assert_eq!(logits(&shared, false), logits(&base, true), "{what}");
+
+        let request = |adapter| {
+            let stop = Stop { max_tokens: 12, ..Stop::default() };
+            Request { adapter, logprobs: Some(5), ..Request::greedy(text(20, 2), stop) }
+        };
+        let mut engine = Engine::new(&base, EngineSettings::new(4, 64)).unwrap();
+        assert!(engine.add_adapter(&own).is_err(), "another base");
+        let plain = AdapterId::BASE;
+        let adapter = engine.add_adapter(&shared).unwrap();
+        let mixed = [adapter, plain, adapter, plain].map(request);
+        let mixed = engine.write(mixed, &mut |_, _| {}).unwrap();
+        let mut alone = Engine::new(&own, EngineSettings::new(1, 64)).unwrap();
+        let alone = alone.write([AdapterId::OWN, plain].map(request), &mut |_, _| {}).unwrap();
+        for (mixed, alone) in mixed.iter().zip(alone.iter().cycle()) {
+            assert_eq!((&mixed.ids, &mixed.logprobs), (&alone.ids, &alone.logprobs), "{what}");
+        }
+    }
+}
+
+#[test]
 fn every_family_and_every_adapter_survives_the_disk() {
     for (config, adapter) in every_adapter() {
         let dir = tempfile::tempdir().unwrap();
@@ -488,6 +523,8 @@ fn every_family_and_every_adapter_survives_the_disk() {
             _ => {
                 assert_eq!(logits(&tuned), logits(&loaded), "{:?}, {adapter:?}", config.features.family);
                 assert_eq!(tuned.adapter(), loaded.adapter());
+                let another = base.load_another(&dir.path().join("adapter")).unwrap();
+                assert_eq!(logits(&tuned), logits(&another), "{:?}, {adapter:?}", config.features.family);
             }
         }
         let full = Decoder::load(device, dir.path(), &Trainable::Everything).unwrap();

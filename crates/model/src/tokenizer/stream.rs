@@ -10,6 +10,9 @@ impl Tokenizer {
     }
 }
 
+/// Tokens that are held back at most. A character has four bytes: what goes on for longer is none.
+const MOST_HELD: usize = 8;
+
 /// Decodes ids one at a time; holds a character back until all its bytes are there.
 #[derive(Debug, Clone)]
 pub struct DecodeStream<'tokenizer> {
@@ -29,7 +32,8 @@ impl DecodeStream<'_> {
     pub fn push(&mut self, id: u32) -> Result<String> {
         self.ids.push(id);
         let text = self.held_back()?;
-        if text.is_empty() || text.ends_with(char::REPLACEMENT_CHARACTER) {
+        let incomplete = text.is_empty() || text.ends_with(char::REPLACEMENT_CHARACTER);
+        if incomplete && self.ids.len() - self.given < MOST_HELD {
             return Ok(String::new());
         }
         self.ids.drain(..self.given);
