@@ -252,10 +252,11 @@ pub(crate) struct ServeArgs {
     /// A run folder, a folder in Hugging Face layout, a GGUF file, or a name in the offline hub cache.
     #[arg(value_name = "RUN|DIR|FILE")]
     pub(crate) model: String,
-    /// An adapter on top of it: a folder as PEFT saves it, or a GGUF file.
-    #[arg(long, value_name = "DIR|FILE")]
-    pub(crate) adapter: Option<PathBuf>,
-    /// What clients call it [default: the name of the folder or file].
+    /// An adapter on top of it: a folder as PEFT saves it, or a GGUF file. Given several times, all are served on one
+    /// base.
+    #[arg(long = "adapter", value_name = "DIR|FILE")]
+    pub(crate) adapters: Vec<PathBuf>,
+    /// What clients call the first model [default: the name of the folder or file].
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Where to listen. Addresses that other machines can reach need an API key.

@@ -76,7 +76,11 @@ fn texts_and_keys_never_come_back_in_logs_errors_or_counters() {
     let answered = [
         server.send("POST", "/ask", &format!(r#"{{"question": "{question}", "max_tokens": 3}}"#)),
         server.send("GET", &format!("/ask?prompt={CANARY}&seed=1"), ""),
-        server.send("POST", "/api/generate", &format!(r#"{{"prompt": "{question}", "options": {{"num_predict": 3}}}}"#)),
+        server.send(
+            "POST",
+            "/api/generate",
+            &format!(r#"{{"prompt": "{question}", "options": {{"num_predict": 3}}}}"#),
+        ),
     ];
     assert!(answered.iter().all(|response| response.starts_with("HTTP/1.1 200")), "{answered:?}");
     for (path, body) in [
@@ -86,7 +90,10 @@ fn texts_and_keys_never_come_back_in_logs_errors_or_counters() {
         ("/ask", format!(r#"{{"question": "a", "options": {{"{CANARY}": "x", "B": "y"}}}}"#)),
         ("/ask", format!(r#"{{"question": "a", "options": "{CANARY}"}}"#)),
         ("/v1/chat/completions", format!(r#"{{"messages": [{{"role": "{CANARY}", "content": "a"}}]}}"#)),
-        ("/v1/chat/completions", format!(r#"{{"messages": [{{"role": "user", "content": {{"a": "{CANARY}"}}}}]}}"#)),
+        (
+            "/v1/chat/completions",
+            format!(r#"{{"messages": [{{"role": "user", "content": {{"a": "{CANARY}"}}}}]}}"#),
+        ),
         ("/v1/chat/completions", format!(r#"{{"messages": "{CANARY}"}}"#)),
         ("/v1/completions", format!(r#"{{"prompt": "{}"}}"#, CANARY.repeat(3000))),
         ("/v1/completions", format!(r#"{{"prompt": "a", "stop": "{}"}}"#, CANARY.repeat(10))),

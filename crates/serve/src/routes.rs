@@ -72,10 +72,39 @@ pub(crate) fn guarded(router: Router<App>, app: App) -> Router {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
+    use axum::body::Body;
+    use axum::extract::Request;
+    use model::engine::AdapterId;
+    use model::{ChatTemplate, Config, Tokenizer};
     use serde_json::Value;
+    use tower::ServiceExt;
 
     use super::*;
+    use crate::{Catalogue, Details, Name, Settings};
+
+    fn status(router: &Router, path: &str) -> u16 {
+        let request = Request::builder().uri(path).header("host", "localhost").body(Body::empty()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(router.clone().oneshot(request)).unwrap().status().as_u16()
+    }
+
+    #[test]
+    fn a_panic_in_a_handler_is_the_defect_of_one_request() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/base");
+        let text = (Tokenizer::from_dir(folder).unwrap(), ChatTemplate::from_dir(folder).unwrap());
+        let names = vec![Name { name: "shipped".to_owned(), adapter: AdapterId::BASE }];
+        let about = (Config::from_dir(folder.as_ref()).unwrap(), Details::default());
+        let catalogue = Arc::new(Catalogue::new(names, about, text, 512));
+        let (app, _jobs) = App::new(catalogue, Settings::new("127.0.0.1:0".parse().unwrap()));
+        let broken = get(|| async { [0u8; 0].first().copied().map(|_| ()).unwrap() });
+        let routes = Router::new().route("/broken", broken).route("/health", get(health::health));
+        let router = guarded(routes, app.clone());
+        assert_eq!(status(&router, "/broken"), 500);
+        assert_eq!(status(&router, "/health"), 200);
+        assert!(app.status.metrics.render(app.status.load(), false).contains("medtune_panics_total 1"));
+    }
 
     #[test]
     fn the_description_has_every_route_and_no_other() {

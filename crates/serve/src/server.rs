@@ -18,8 +18,10 @@ use crate::{Catalogue, Error, Settings, Writer, listener, routes};
 
 /// Threads for connections; the engine has its own.
 const THREADS: usize = 2;
+/// Threads for what takes time: tokenizing, compiling schemas.
+const ENCODERS: usize = 4;
 /// For so long `/health` tells that the engine has stopped before the server ends.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// For so long clients may take their error events when the time to end has come.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -68,6 +70,7 @@ impl Server {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(THREADS)
+            .max_blocking_threads(ENCODERS)
             .thread_name("http")
             .enable_all()
             .build()

@@ -74,7 +74,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             places: 160,
-            connections: 1024,
+            connections: 512,
             body: 1 << 20,
             messages: 256,
             prompts: 16,

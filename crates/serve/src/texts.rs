@@ -101,9 +101,9 @@ pub(crate) enum Prompt {
 
 impl Prompt {
     /// Its tokens. Takes time, so it runs beside the handlers.
-    pub(crate) async fn encode(self, app: &App) -> Outcome<Vec<u32>> {
+    pub(crate) async fn encode(self, app: &App, places: &Places) -> Outcome<Vec<u32>> {
         let app = app.clone();
-        beside(move || {
+        beside(places, move || {
             let catalogue = &app.catalogue;
             let limit = catalogue.context().saturating_sub(1);
             let bytes = match &self {
@@ -141,23 +141,38 @@ impl Prompt {
     }
 }
 
-/// Runs what takes time on a thread of its own; a panic there is this request's.
+/// The right to as many texts as were asked for, from before their prompts are looked at until the last has ended.
+pub(crate) type Places = Arc<OwnedSemaphorePermit>;
+
+/// Runs what takes time on a thread of its own, which keeps the places even when the client has gone. A panic there is
+/// this request's.
 pub(crate) async fn beside<T: Send + 'static>(
+    places: &Places,
     run: impl FnOnce() -> Outcome<T> + Send + 'static,
 ) -> Outcome<T> {
+    let places = places.clone();
+    let run = move || {
+        let done = run();
+        drop(places);
+        done
+    };
     tokio::task::spawn_blocking(run).await.unwrap_or_else(|_| Err(Refusal::defect()))
 }
 
 impl App {
     /// Begins the texts for some prompts: `wanted.choices` for each, numbered prompt by prompt.
-    pub(crate) async fn write(&self, prompts: Vec<Vec<u32>>, wanted: &Wanted) -> Outcome<Parts> {
+    pub(crate) async fn write(
+        &self,
+        prompts: Vec<Vec<u32>>,
+        wanted: &Wanted,
+        places: Places,
+    ) -> Outcome<Parts> {
         let requests: Vec<Request> = prompts
             .into_iter()
             .flat_map(|prompt| (0..wanted.choices).map(move |choice| (prompt.clone(), choice)))
             .map(|(prompt, choice)| wanted.request(self, prompt, choice))
             .collect();
         let texts = requests.len();
-        let places = self.places(texts)?;
         let (parts, receiver) = mpsc::channel(self.settings.limits.unread.max(2) * texts);
         self.send(Job::Write(WriteJob { requests, parts, places }))?;
         let mut parts = Parts { receiver, open: texts, app: self.clone() };
@@ -169,13 +184,17 @@ impl App {
     }
 
     /// How likely the model holds each option.
-    pub(crate) async fn read(&self, options: Options, adapter: AdapterId) -> Outcome<Vec<OptionScore>> {
+    pub(crate) async fn read(
+        &self,
+        options: Options,
+        adapter: AdapterId,
+        places: Places,
+    ) -> Outcome<Vec<OptionScore>> {
         let limit = self.catalogue.context();
         // The question once, and all its options.
         if options.tokens() > limit {
             return Err(Refusal::too_long(&format!("with its options {}", options.tokens()), limit));
         }
-        let places = self.places(1)?;
         let (scores, receiver) = oneshot::channel();
         self.send(Job::Read(ReadJob { options, adapter, scores, places }))?;
         let scores = receiver.await.map_err(|_| self.why_no_more())?;
@@ -185,14 +204,15 @@ impl App {
         })
     }
 
-    fn places(&self, count: usize) -> Outcome<OwnedSemaphorePermit> {
+    /// Places for so many texts, at once or not at all.
+    pub(crate) fn places(&self, count: usize) -> Outcome<Places> {
         if self.status.is_dead() {
             return Err(Refusal::no_engine());
         }
         if self.status.is_leaving() {
             return Err(Refusal::leaving());
         }
-        Arc::clone(&self.places).try_acquire_many_owned(count as u32).map_err(|_| {
+        Arc::clone(&self.places).try_acquire_many_owned(count as u32).map(Arc::new).map_err(|_| {
             self.status.metrics.overloaded.fetch_add(1, Ordering::Relaxed);
             Refusal::busy(1 + self.status.load().waiting as u64 / 16)
         })

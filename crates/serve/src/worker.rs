@@ -2,16 +2,16 @@
 //! into bounded channels, and a client that does not read loses its place.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::engine::{AdapterId, Event, FinishReason, Refused, Request, Ticket, TokenLogprob, Usage};
 use model::{OptionScore, Options};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::refusal::Refusal;
 use crate::status::Status;
+use crate::texts::Places;
 use crate::writer::Writer;
 
 /// Work for the engine.
@@ -30,7 +30,7 @@ pub(crate) struct WriteJob {
     /// Where their parts go.
     pub(crate) parts: mpsc::Sender<Part>,
     /// The places that they take.
-    pub(crate) places: OwnedSemaphorePermit,
+    pub(crate) places: Places,
 }
 
 /// Options to read for one client.
@@ -39,7 +39,7 @@ pub(crate) struct ReadJob {
     pub(crate) options: Options,
     pub(crate) adapter: AdapterId,
     pub(crate) scores: oneshot::Sender<model::Result<Vec<OptionScore>>>,
-    pub(crate) places: OwnedSemaphorePermit,
+    pub(crate) places: Places,
 }
 
 /// What a client hears of its texts, which are numbered from 0.
@@ -63,7 +63,7 @@ struct Live {
     parts: mpsc::Sender<Part>,
     text_number: usize,
     /// Freed when the last text of the client has ended.
-    _places: Arc<OwnedSemaphorePermit>,
+    _places: Places,
 }
 
 /// Drives a writer with the jobs that come, until there is nobody left to send any.
@@ -120,7 +120,6 @@ impl<'a, W: Writer> Worker<'a, W> {
     }
 
     fn begin(&mut self, job: WriteJob) {
-        let places = Arc::new(job.places);
         let mut tickets = Vec::with_capacity(job.requests.len());
         for request in job.requests {
             match self.writer.submit(request) {
@@ -135,7 +134,7 @@ impl<'a, W: Writer> Worker<'a, W> {
         }
         let _ = job.parts.try_send(Part::Taken);
         for (text_number, ticket) in tickets.into_iter().enumerate() {
-            let (parts, _places) = (job.parts.clone(), places.clone());
+            let (parts, _places) = (job.parts.clone(), job.places.clone());
             self.live.insert(ticket, Live { parts, text_number, _places });
         }
     }

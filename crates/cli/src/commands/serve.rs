@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::serve::{Catalogue, DecoderWriter, Details, Keys, Name, Server, Settings};
-use compute::KV_BLOCK;
-use model::Config;
-use model::engine::{AdapterId, Engine, EngineSettings};
+use compute::{Cpu, KV_BLOCK};
+use model::engine::{AdapterId, EngineSettings};
+use model::{Config, Decoder};
 
 use crate::args::ServeArgs;
 use crate::commands::inspect::storage;
 use crate::failure::{Failure, Outcome, io};
 use crate::output;
-use crate::pipeline::base::Model;
+use crate::pipeline::base::{Model, template};
+use crate::pipeline::quantization;
 use crate::recipe_file;
 
 /// The context without `--context`, where the model reads more.
@@ -28,17 +29,18 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome<()> {
     }));
     let settings = settings(args)?;
     let target = Target::find(args)?;
-    let model = Model::load(&target.base, target.adapter.as_deref())?;
-    let names = target.names(args.name.as_deref(), model.decoder.adapter().is_some());
+    let model = Model::load(&target.base, target.adapters.first().map(PathBuf::as_path))?;
     let engine = engine_settings(args, model.decoder.config(), model.decoder.positions())?;
     let details = details(&model)?;
+    let others = target.others(&model)?;
+    let names = target.names(args.name.as_deref());
     let Model { decoder, tokenizer, template, .. } = model;
     let about = (decoder.config().clone(), details);
     let catalogue = Arc::new(Catalogue::new(names, about, (tokenizer, template), engine.context));
     let shared = catalogue.clone();
     let server = Server::start(catalogue.clone(), settings, move |inbox| {
-        let engine = Engine::new(&decoder, engine)?.with_tokenizer(shared.tokenizer());
-        inbox.drive(DecoderWriter::new(engine, &decoder));
+        let decoders: Vec<Decoder<Cpu>> = [decoder].into_iter().chain(others).collect();
+        inbox.drive(DecoderWriter::new(&decoders, engine, shared.tokenizer())?);
         Ok(())
     })?;
     let names: Vec<&str> = catalogue.names().iter().map(|name| name.name.as_str()).collect();
@@ -69,9 +71,11 @@ fn settings(args: &ServeArgs) -> Outcome<Settings> {
 /// What to load.
 struct Target {
     base: String,
-    adapter: Option<PathBuf>,
-    /// Name of the model with its adapter, or alone.
+    adapters: Vec<PathBuf>,
+    /// Name of the model without an adapter.
     name: String,
+    /// Names of the adapters.
+    adapted: Vec<String>,
 }
 
 impl Target {
@@ -79,41 +83,73 @@ impl Target {
     fn find(args: &ServeArgs) -> Outcome<Self> {
         let place = Path::new(&args.model);
         let recipe = place.join("recipe.yaml");
-        if !recipe.is_file() {
-            let name = match &args.adapter {
-                None => last_part(&args.model),
-                // A run keeps it as `NAME/adapter`.
-                Some(adapter) if adapter.ends_with("adapter") => {
-                    last_part(&adapter.parent().unwrap_or(adapter).display().to_string())
-                }
-                Some(adapter) => last_part(&adapter.display().to_string()),
-            };
-            return Ok(Target { base: args.model.clone(), adapter: args.adapter.clone(), name });
-        }
-        let name = last_part(&args.model);
         let (adapter, full) = (place.join("adapter"), place.join("model"));
-        if full.is_dir() {
-            return Ok(Target { base: full.display().to_string(), adapter: args.adapter.clone(), name });
-        }
-        let recipe = recipe_file::load(&recipe, &[])?;
-        let (Some(base), true) = (recipe.base_model, adapter.is_dir() || args.adapter.is_some()) else {
-            return Err(Failure::input(format!("{}: the run has no model yet", place.display()))
-                .hint("go on with `medtune train RECIPE --resume`"));
+        let (base, name, own) = if !recipe.is_file() {
+            (args.model.clone(), last_part(&args.model), None)
+        } else if full.is_dir() {
+            (full.display().to_string(), last_part(&args.model), None)
+        } else {
+            let (Some(base), true) = (recipe_file::load(&recipe, &[])?.base_model, adapter.is_dir()) else {
+                return Err(Failure::input(format!("{}: the run has no model yet", place.display()))
+                    .hint("go on with `medtune train RECIPE --resume`"));
+            };
+            let name = last_part(&base);
+            (base, name, Some(adapter))
         };
-        Ok(Target { base, adapter: Some(args.adapter.clone().unwrap_or(adapter)), name })
+        let adapters: Vec<PathBuf> = own.into_iter().chain(args.adapters.iter().cloned()).collect();
+        let adapted = adapters.iter().map(|adapter| name_of(adapter)).collect();
+        Ok(Target { base, adapters, name, adapted })
     }
 
-    /// With an adapter, the base can be asked too, under its own name.
-    fn names(&self, given: Option<&str>, adapter: bool) -> Vec<Name> {
-        let name = given.unwrap_or(&self.name).to_owned();
-        if !adapter {
-            return vec![Name { name, adapter: AdapterId::BASE }];
+    /// The adapters after the first, on its base.
+    fn others(&self, model: &Model) -> Outcome<Vec<Decoder<Cpu>>> {
+        let Some((first, others)) = self.adapters.split_first() else { return Ok(Vec::new()) };
+        let quantization = quantization::read(first)?;
+        let load = |adapter: &PathBuf| {
+            let differs = |what: &str| {
+                let [first, other] = [first, adapter].map(|path| path.display());
+                Failure::input(format!("{other}: {what} than that of {first}"))
+                    .hint("start a server for each of them")
+            };
+            if quantization::read(adapter)? != quantization {
+                return Err(differs("it was trained on a base in other bits"));
+            }
+            if template(&model.base, Some(adapter))?.source() != model.template.source() {
+                return Err(differs("it was trained with another chat template"));
+            }
+            Ok(model.decoder.load_another(adapter)?)
+        };
+        others.iter().map(load).collect()
+    }
+
+    /// The first adapter, or the model if there is none, goes first. The base of adapters can be asked as well.
+    fn names(&self, given: Option<&str>) -> Vec<Name> {
+        let ids = [AdapterId::OWN].into_iter().chain((0..).map(AdapterId::another));
+        let mut names: Vec<Name> =
+            self.adapted.iter().cloned().zip(ids).map(|(name, adapter)| Name { name, adapter }).collect();
+        names.push(Name { name: self.name.clone(), adapter: AdapterId::BASE });
+        if let Some(given) = given {
+            names[0].name = given.to_owned();
         }
-        let mut base = last_part(&self.base);
-        if base == name {
-            base.push_str("-base");
+        for place in 1..names.len() {
+            while names[..place].iter().any(|other| other.name == names[place].name) {
+                names[place].name.push_str(if place + 1 == names.len() { "-base" } else { "-2" });
+            }
         }
-        vec![Name { name, adapter: AdapterId::OWN }, Name { name: base, adapter: AdapterId::BASE }]
+        names
+    }
+}
+
+/// What an adapter is called: a run keeps it as `NAME/adapter`.
+fn name_of(adapter: &Path) -> String {
+    let within = |name| adapter.file_name().is_some_and(|last| last == name);
+    let place = match within("adapter.gguf") || within("adapter") {
+        true => adapter.parent().unwrap_or(adapter),
+        false => adapter,
+    };
+    match place.file_name().is_some_and(|last| last == "adapter") && place != adapter {
+        true => name_of(place),
+        false => last_part(&place.display().to_string()),
     }
 }
 
@@ -175,13 +211,30 @@ mod tests {
     }
 
     #[test]
-    fn the_base_of_an_adapter_keeps_a_name_of_its_own() {
-        let target = |name: &str| Target { base: "models/base".into(), adapter: None, name: name.into() };
-        let names = |target: Target, adapter| -> Vec<String> {
-            target.names(None, adapter).into_iter().map(|name| name.name).collect()
+    fn an_adapter_is_called_as_its_run() {
+        for (path, name) in [
+            ("runs/mine/adapter", "mine"),
+            ("runs/mine/adapter/adapter.gguf", "mine"),
+            ("lora/cardiology", "cardiology"),
+            ("lora/cardiology.gguf", "cardiology"),
+        ] {
+            assert_eq!(name_of(Path::new(path)), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_model_has_a_name_of_its_own() {
+        let names = |adapted: &[&str], given| -> Vec<String> {
+            let adapted = adapted.iter().map(|name| name.to_string()).collect();
+            let target =
+                Target { base: "models/base".into(), adapters: Vec::new(), name: "base".into(), adapted };
+            target.names(given).into_iter().map(|name| name.name).collect()
         };
-        assert_eq!(names(target("mine"), true), ["mine", "base"]);
-        assert_eq!(names(target("base"), true), ["base", "base-base"]);
-        assert_eq!(names(target("base"), false), ["base"]);
+        assert_eq!(names(&[], None), ["base"]);
+        assert_eq!(names(&[], Some("clinic")), ["clinic"]);
+        assert_eq!(names(&["mine"], None), ["mine", "base"]);
+        assert_eq!(names(&["base"], None), ["base", "base-base"]);
+        assert_eq!(names(&["a", "a"], Some("b")), ["b", "a", "base"]);
+        assert_eq!(names(&["a", "a"], None), ["a", "a-2", "base"]);
     }
 }

@@ -38,6 +38,8 @@ pub(crate) async fn ask(State(app): State<App>, RawQuery(query): RawQuery) -> Ou
     wanted.sampling.seed = seed(given);
     // The name as it was asked for, which is what MedGPT tells.
     let model = model.filter(|model| !model.is_empty()).unwrap_or(name.name);
+    let places = app.places(1)?;
     let story = Story { model, shape: Shape::Generate, logprobs: false, begun, app };
-    story.write(Prompt::Conversation(vec![Message::user(prompt)]), &wanted, false).await
+    let prompt = Prompt::Conversation(vec![Message::user(prompt)]);
+    story.write((prompt, places), &wanted, false).await
 }

@@ -64,6 +64,7 @@ pub(crate) async fn ask(State(app): State<App>, Json(request): Json<AskRequest>)
     wanted.sampling.temperature = request.temperature.unwrap_or(wanted.sampling.temperature);
     wanted.sampling.top_p = request.top_p.unwrap_or(wanted.sampling.top_p);
     wanted.check(&app)?;
+    let places = app.places(1)?;
 
     let turns =
         |text: String| -> Vec<Message> { system.iter().cloned().chain([Message::user(text)]).collect() };
@@ -72,13 +73,13 @@ pub(crate) async fn ask(State(app): State<App>, Json(request): Json<AskRequest>)
         Some(options) => {
             let (messages, texts) = (turns(question.clone()), options.texts());
             let shared = app.clone();
-            let encoded = beside(move || {
+            let encoded = beside(&places, move || {
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
                 let (tokenizer, template) = (shared.catalogue.tokenizer(), shared.catalogue.template());
                 Ok(model::Options::encode(tokenizer, template, &messages, &texts)?)
             })
             .await?;
-            Some(options.choose(&app.read(encoded, name.adapter).await?))
+            Some(options.choose(&app.read(encoded, name.adapter, places.clone()).await?))
         }
     };
     let letters = options.as_ref().map_or_else(Vec::new, options::Options::letters);
@@ -90,8 +91,8 @@ pub(crate) async fn ask(State(app): State<App>, Json(request): Json<AskRequest>)
         None => question,
         Some(options) => format!("{question}\n\n{}", options.listed()),
     };
-    let prompt = Prompt::Conversation(turns(asked)).encode(&app).await?;
-    let parts = app.write(vec![prompt], &wanted).await?;
+    let prompt = Prompt::Conversation(turns(asked)).encode(&app, &places).await?;
+    let parts = app.write(vec![prompt], &wanted, places).await?;
     if request.stream.unwrap_or(false) {
         return Ok(tell(parts, story, Framing::Events, Style::Plain));
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::openai::{json_constraint, seed};
 use crate::refusal::{Outcome, Refusal};
-use crate::texts::Wanted;
+use crate::texts::{Places, Wanted};
 
 /// `options`: those that change the text. Options of the machine (`num_ctx`, `num_gpu`, `num_thread`, …) are the
 /// server's own business; a prompt that does not fit is refused whatever they say.
@@ -73,7 +73,11 @@ impl Options {
 }
 
 /// Sets the constraint that `format` means: nothing, `"json"`, or a schema.
-pub(super) async fn constrain(app: &App, wanted: &mut Wanted, format: Option<Value>) -> Outcome<()> {
+pub(super) async fn constrain(
+    about: (&App, &Places),
+    wanted: &mut Wanted,
+    format: Option<Value>,
+) -> Outcome<()> {
     let schema = match format {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::String(name)) if name.is_empty() => return Ok(()),
@@ -81,6 +85,6 @@ pub(super) async fn constrain(app: &App, wanted: &mut Wanted, format: Option<Val
         Some(schema @ Value::Object(_)) => Some(schema),
         Some(_) => return Err(Refusal::field("format", "expected \"json\" or a JSON schema")),
     };
-    wanted.constraint = Some(json_constraint(app, schema, "format").await?);
+    wanted.constraint = Some(json_constraint(about, schema, "format").await?);
     Ok(())
 }

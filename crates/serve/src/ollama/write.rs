@@ -16,7 +16,7 @@ use crate::json::{Json, reply};
 use crate::openai::{logprobs, refuse_present};
 use crate::refusal::{Outcome, Refusal, Style};
 use crate::stream::{Framing, Narrator, Sink, tell};
-use crate::texts::{Prompt, Token, Wanted, reason_name};
+use crate::texts::{Places, Prompt, Token, Wanted, reason_name};
 use crate::worker::Part;
 
 /// A prompt.
@@ -144,7 +144,8 @@ impl Common {
         let name = app.catalogue.find(self.model.as_deref())?.clone();
         let mut wanted = Wanted { logprobs: self.logprobs, ..self.options.wanted(name.adapter)? };
         wanted.check(&app)?;
-        constrain(&app, &mut wanted, self.format).await?;
+        let places = app.places(1)?;
+        constrain((&app, &places), &mut wanted, self.format).await?;
         let told = tagged(&name.name);
         let story =
             Story { model: told, shape, logprobs: wanted.logprobs.is_some(), begun: Instant::now(), app };
@@ -156,7 +157,7 @@ impl Common {
             document["done_reason"] = if unload { "unload" } else { "load" }.into();
             return Ok(reply(&document));
         };
-        story.write(prompt, &wanted, self.stream).await
+        story.write((prompt, places), &wanted, self.stream).await
     }
 }
 
@@ -171,9 +172,14 @@ pub(crate) struct Story {
 
 impl Story {
     /// Writes the text for a prompt.
-    pub(crate) async fn write(self, prompt: Prompt, wanted: &Wanted, stream: bool) -> Outcome<Response> {
-        let prompt = prompt.encode(&self.app).await?;
-        let parts = self.app.write(vec![prompt], wanted).await?;
+    pub(crate) async fn write(
+        self,
+        (prompt, places): (Prompt, Places),
+        wanted: &Wanted,
+        stream: bool,
+    ) -> Outcome<Response> {
+        let prompt = prompt.encode(&self.app, &places).await?;
+        let parts = self.app.write(vec![prompt], wanted, places).await?;
         if stream {
             return Ok(tell(parts, self, Framing::Lines, Style::Plain));
         }

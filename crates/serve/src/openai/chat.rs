@@ -132,11 +132,12 @@ pub(crate) async fn complete(State(app): State<App>, Json(request): Json<ChatReq
         ..choosing.wanted(name.adapter)
     };
     wanted.check(&app)?;
+    let places = app.places(wanted.choices)?;
     if let Some(format) = request.response_format {
-        wanted.constraint = format.constraint(&app).await?;
+        wanted.constraint = format.constraint(&app, &places).await?;
     }
-    let prompt = Prompt::Conversation(messages).encode(&app).await?;
-    let parts = app.write(vec![prompt], &wanted).await?;
+    let prompt = Prompt::Conversation(messages).encode(&app, &places).await?;
+    let parts = app.write(vec![prompt], &wanted, places).await?;
     let include_usage = request.stream_options.unwrap_or_default().include_usage;
     let mut story = Story {
         id: response_id("chatcmpl"),

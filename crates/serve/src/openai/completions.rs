@@ -102,12 +102,13 @@ pub(crate) async fn complete(
     if prompts.is_empty() || prompts.len() * choices > most {
         return Err(Refusal::field("prompt", format!("expected 1 to {most} texts in all")));
     }
+    let texts = prompts.len() * choices;
+    let places = app.places(texts)?;
     let mut encoded = Vec::with_capacity(prompts.len());
     for prompt in prompts {
-        encoded.push(prompt.encode(&app).await?);
+        encoded.push(prompt.encode(&app, &places).await?);
     }
-    let texts = encoded.len() * choices;
-    let parts = app.write(encoded, &wanted).await?;
+    let parts = app.write(encoded, &wanted, places).await?;
     let mut story = Story {
         id: response_id("cmpl"),
         created: now(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::refusal::{Outcome, Refusal};
-use crate::texts::{Wanted, beside};
+use crate::texts::{Places, Wanted, beside};
 
 /// One or several.
 #[derive(Debug, Clone, Deserialize)]
@@ -85,7 +85,7 @@ pub(crate) fn seed(given: Option<i64>) -> u64 {
 
 impl ResponseFormat {
     /// The constraint that it means.
-    pub(super) async fn constraint(self, app: &App) -> Outcome<Option<Constraint>> {
+    pub(super) async fn constraint(self, app: &App, places: &Places) -> Outcome<Option<Constraint>> {
         let schema = match (self.kind.as_str(), self.json_schema) {
             ("text", _) => return Ok(None),
             ("json_object", _) => None,
@@ -95,18 +95,18 @@ impl ResponseFormat {
             }
             _ => return Err(Refusal::field("response_format", "expected text, json_object or json_schema")),
         };
-        json_constraint(app, schema, "response_format").await.map(Some)
+        json_constraint((app, places), schema, "response_format").await.map(Some)
     }
 }
 
 /// Any JSON object, or one of a schema.
 pub(crate) async fn json_constraint(
-    app: &App,
+    (app, places): (&App, &Places),
     schema: Option<Value>,
     field: &'static str,
 ) -> Outcome<Constraint> {
     let app = app.clone();
-    beside(move || {
+    beside(places, move || {
         let grammars = app.catalogue.grammars()?;
         let compiled = match &schema {
             Some(schema) => grammars.json_schema(schema),

@@ -80,8 +80,7 @@ pub(crate) fn shipped(settings: Settings) -> Served {
     let catalogue = catalogue(&decoder, engine.context);
     let shared = catalogue.clone();
     let server = Server::start(catalogue, settings, move |inbox| {
-        let engine = Engine::new(&decoder, engine)?.with_tokenizer(shared.tokenizer());
-        inbox.drive(DecoderWriter::new(engine, &decoder));
+        inbox.drive(DecoderWriter::new(&[decoder], engine, shared.tokenizer())?);
         Ok(())
     });
     watch_over(server.unwrap(), Cancelled::default())
