@@ -1,15 +1,18 @@
 //! Bodies: read within limits, understood strictly, and never quoted.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::app::App;
 use crate::refusal::{Outcome, Refusal};
+
+/// Clients read what they hear only after they have sent all, so a body that is too large is heard out, and thrown away, up
+/// to so many times the limit.
+const HEARD_OUT: usize = 8;
 
 /// A body that is a JSON document of this type.
 #[derive(Debug)]
@@ -23,25 +26,37 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     }
 }
 
-async fn read(request: Request, app: &App) -> Outcome<Bytes> {
+async fn read(request: Request, app: &App) -> Outcome<Vec<u8>> {
     let limits = &app.settings.limits;
     let too_large = || {
         let message = format!("the body is larger than {} bytes", limits.body);
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     };
+    let most = limits.body.saturating_mul(HEARD_OUT);
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > limits.body as u64) {
+    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    let body = Limited::new(request.into_body(), limits.body).collect();
-    match tokio::time::timeout(limits.body_time, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => {
-            Err(Refusal::new(StatusCode::BAD_REQUEST, "body_incomplete", "the body did not come whole"))
+    let reading = async {
+        let (mut body, mut kept, mut total) = (request.into_body(), Vec::new(), 0usize);
+        while let Some(frame) = body.frame().await {
+            let incomplete = "the body did not come whole";
+            let frame =
+                frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "body_incomplete", incomplete))?;
+            let data = frame.data_ref().map_or(&[][..], |data| data);
+            total += data.len();
+            match total {
+                _ if total > most => break,
+                _ if total > limits.body => kept = Vec::new(),
+                _ => kept.extend_from_slice(data),
+            }
         }
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body came too slowly")),
-    }
+        if total > limits.body { Err(too_large()) } else { Ok(kept) }
+    };
+    let too_slow = "the body came too slowly";
+    tokio::time::timeout(limits.body_time, reading)
+        .await
+        .unwrap_or_else(|_| Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", too_slow)))
 }
 
 /// A document as a response.

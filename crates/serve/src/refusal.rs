@@ -56,10 +56,9 @@ impl Refusal {
         Refusal { field: Some(field), ..Self::new(StatusCode::BAD_REQUEST, "unsupported", message) }
     }
 
-    /// A prompt that leaves no room for an answer; `tokens` are those that it has, or has at least.
+    /// A prompt that leaves no room for an answer; `tokens` says how many it has.
     pub(crate) fn too_long(tokens: &str, limit: usize) -> Self {
-        let message =
-            format!("the prompt has {tokens} tokens, the model's context takes {limit} and an answer");
+        let message = format!("the prompt has {tokens}, the model's context takes {limit} and an answer");
         Self::new(StatusCode::BAD_REQUEST, "context_length_exceeded", message)
     }
 
@@ -137,7 +136,7 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::QueueFull { .. } => Refusal::busy(1),
-            Refused::PromptTooLong { tokens, limit } => Refusal::too_long(&tokens.to_string(), limit),
+            Refused::PromptTooLong { tokens, limit } => Refusal::too_long(&format!("{tokens} tokens"), limit),
             Refused::NoTokenizer | Refused::UnknownAdapter(_) => Refusal::defect(),
             other => Refusal::new(StatusCode::BAD_REQUEST, "invalid_value", other.to_string()),
         }

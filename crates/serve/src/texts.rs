@@ -114,7 +114,7 @@ impl Prompt {
             // So much text has more tokens whatever they are: no need to count them.
             let least = bytes / (2 * catalogue.longest_token());
             if least > limit {
-                return Err(Refusal::too_long(&format!("at least {least}"), limit));
+                return Err(Refusal::too_long(&format!("at least {least} tokens"), limit));
             }
             let ids = match self {
                 Prompt::Conversation(messages) => {
@@ -133,7 +133,7 @@ impl Prompt {
             };
             match ids.len() {
                 0 => Err(Refusal::field("prompt", "expected at least one token")),
-                tokens if tokens > limit => Err(Refusal::too_long(&tokens.to_string(), limit)),
+                tokens if tokens > limit => Err(Refusal::too_long(&format!("{tokens} tokens"), limit)),
                 _ => Ok(ids),
             }
         })
@@ -193,7 +193,7 @@ impl App {
         let limit = self.catalogue.context();
         // The question once, and all its options.
         if options.tokens() > limit {
-            return Err(Refusal::too_long(&format!("with its options {}", options.tokens()), limit));
+            return Err(Refusal::too_long(&format!("{} tokens with its options", options.tokens()), limit));
         }
         let (scores, receiver) = oneshot::channel();
         self.send(Job::Read(ReadJob { options, adapter, scores, places }))?;

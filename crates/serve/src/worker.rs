@@ -189,3 +189,12 @@ impl<'a, W: Writer> Worker<'a, W> {
         }
     }
 }
+
+/// A panic is known before the clients find their channels closed.
+impl<W> Drop for Worker<'_, W> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.status.died();
+        }
+    }
+}

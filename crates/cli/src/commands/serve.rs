@@ -132,8 +132,9 @@ impl Target {
             names[0].name = given.to_owned();
         }
         for place in 1..names.len() {
+            let more = if place + 1 == names.len() { "-base" } else { "-2" };
             while names[..place].iter().any(|other| other.name == names[place].name) {
-                names[place].name.push_str(if place + 1 == names.len() { "-base" } else { "-2" });
+                names[place].name.push_str(more);
             }
         }
         names

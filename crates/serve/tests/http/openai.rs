@@ -147,6 +147,7 @@ fn structured_answers_are_well_formed() {
         "additionalProperties": false,
     });
     let mut body = chat("Which vitamin prevents scurvy? A: A, B: B12, C: C");
+    body["max_tokens"] = 48.into();
     body["response_format"] =
         json!({ "type": "json_schema", "json_schema": { "name": "answer", "schema": schema } });
     let answer = post(server.to, "/v1/chat/completions", &body).json();

@@ -14,9 +14,13 @@ fn beyond_its_places_the_server_says_no_at_once_and_says_when_to_come_back() {
     settings.limits.places = 3;
     let server = scripted(settings, Script::default());
     let body = json!({ "prompt": "on", "options": { "num_predict": 500_000 } });
-    let mut taken: Vec<Streaming> =
-        (0..3).map(|_| Streaming::post(server.to, "/api/generate", &body)).collect();
-    taken[0].until("word");
+    let mut first = Streaming::post(server.to, "/api/generate", &body);
+    first.until("word");
+    let taken = [
+        first,
+        Streaming::post(server.to, "/api/generate", &body),
+        Streaming::post(server.to, "/api/generate", &body),
+    ];
     wait_for("all places to be taken", || {
         metric(server.to, "texts_running") + metric(server.to, "texts_waiting") == 3
     });
