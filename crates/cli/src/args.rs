@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Serve(ServeArgs),
     /// Write a base and its adapter as one model in 16 bits or more, and measure what that changed.
     Merge(MergeArgs),
+    /// Prove that what is served is what was trained: the same token ids, and how far logits and loss are apart.
+    Verify(VerifyArgs),
     /// Look inside: tokens and loss mask, template, split, model, logits.
     #[command(subcommand)]
     Inspect(Inspect),
@@ -280,9 +282,53 @@ pub(crate) struct ServeArgs {
     /// Memory for keys and values [default: what the slots need, at most a quarter of what is available].
     #[arg(long, value_name = "MIB")]
     pub(crate) kv_memory: Option<u64>,
+    /// Serve although `medtune verify` has found that this is not what was trained.
+    #[arg(long)]
+    pub(crate) allow_unverified: bool,
     /// A line on standard error for every request: method, route, status and time, never a text.
     #[arg(long)]
     pub(crate) access_log: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// What was trained: a run folder; or a model, with --adapter where it has one.
+    #[arg(value_name = "RUN|MODEL")]
+    pub(crate) model: String,
+    /// What it is served as: GGUF files and folders in Hugging Face layout. A run's adapter is merged in bf16 as well.
+    #[arg(value_name = "FORM")]
+    pub(crate) forms: Vec<PathBuf>,
+    /// The adapter of a model that is no run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Questions with answers to measure on; without it the run's held-out ones, else the shipped ones.
+    #[arg(long = "data", value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Measure on a seeded sample of so many questions; 0: all.
+    #[arg(long, default_value_t = 40)]
+    pub(crate) limit: usize,
+    /// The largest mean KL divergence from the trained model's distribution, in nats.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) max_kl: f64,
+    /// The largest rise of the loss (upper end of its interval), in nats a token.
+    #[arg(long, default_value_t = 0.05)]
+    pub(crate) max_loss: f64,
+    /// The report; without it verify.json in the run folder, or here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl VerifyArgs {
+    /// Where the report goes.
+    pub(crate) fn out(&self, model: &str) -> PathBuf {
+        let run = std::path::Path::new(model);
+        let folder = if track::RunFolder::holds_run(run) { run } else { std::path::Path::new(".") };
+        self.out.clone().unwrap_or_else(|| folder.join("verify.json"))
+    }
 }
 
 /// Arguments of `merge`.
@@ -401,6 +447,7 @@ pub(crate) enum Shape {
 }
 
 /// How `bench` stores the frozen weights of a random base.
+#[allow(non_camel_case_types, reason = "ggml's names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Storage {
     /// 32 bits.
@@ -409,6 +456,44 @@ pub(crate) enum Storage {
     F16,
     /// bfloat16.
     Bf16,
+    /// ggml's 8 bits in blocks of 32.
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// ggml's 5 bits in blocks of 32.
+    #[value(name = "q5_0")]
+    Q5_0,
+    /// ggml's 4 bits in blocks of 32.
+    #[value(name = "q4_0")]
+    Q4_0,
+}
+
+/// What `bench generate` measures.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchGenerate {
+    /// The shape of the model, with random weights.
+    #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
+    pub(crate) shape: Shape,
+    /// How the random weights are stored; in a quantized type all matrices are.
+    #[arg(long, value_enum, default_value_t = Storage::F32)]
+    pub(crate) base: Storage,
+    /// A model instead of a shape: a folder in Hugging Face layout, a name in the offline hub cache, or a GGUF file.
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["shape", "base"])]
+    pub(crate) model: Option<String>,
+    /// Multiply ggml blocks with activations in 8 bits.
+    #[arg(long)]
+    pub(crate) integer: bool,
+    /// Texts at once.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) batch: usize,
+    /// Tokens of the prompt.
+    #[arg(long, default_value_t = 512)]
+    pub(crate) prompt: usize,
+    /// Tokens that are written.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) tokens: usize,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to measure.
@@ -417,26 +502,7 @@ pub(crate) enum Bench {
     /// Training steps: tokens per second and peak memory.
     Train(BenchTrain),
     /// Reading a prompt and writing an answer: tokens per second.
-    Generate {
-        /// The shape of the model, with random weights.
-        #[arg(long, value_enum, default_value_t = Shape::Smollm2135m)]
-        shape: Shape,
-        /// How the weights are stored.
-        #[arg(long, value_enum, default_value_t = Storage::F32)]
-        base: Storage,
-        /// Texts at once.
-        #[arg(long, default_value_t = 1)]
-        batch: usize,
-        /// Tokens of the prompt.
-        #[arg(long, default_value_t = 512)]
-        prompt: usize,
-        /// Tokens that are written.
-        #[arg(long, default_value_t = 64)]
-        tokens: usize,
-        /// One JSON document on standard output.
-        #[arg(long)]
-        json: bool,
-    },
+    Generate(BenchGenerate),
     /// Loading a model's weights, beside a plain reading of their files.
     Load {
         /// A folder in Hugging Face layout, or a name in the offline hub cache.

@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use model::{ChatTemplate, Golden, Tokenizer};
+
 /// Stands for a patient's text; it must not come back from anywhere but the answer itself.
 const CANARY: &str = "xkcanaryqz";
 const KEY: &str = "key-canary-0123456789";
@@ -29,8 +31,12 @@ struct Running {
 
 impl Running {
     fn start(args: &[&str]) -> Self {
+        Self::start_with(&model(), args)
+    }
+
+    fn start_with(model: &str, args: &[&str]) -> Self {
         let mut process = medtune()
-            .args(["serve", &model(), "--bind", "127.0.0.1:0", "--slots", "2"])
+            .args(["serve", model, "--bind", "127.0.0.1:0", "--slots", "2"])
             .args(args)
             .env("MEDTUNE_API_KEY", KEY)
             .stderr(Stdio::piped())
@@ -160,4 +166,44 @@ fn a_second_server_is_refused_and_the_first_serves_on() {
     assert!(first.send("GET", "/v1/models", "").contains("\"first\""));
     std::thread::sleep(Duration::from_millis(10));
     assert_eq!(first.end().1, Some(0));
+}
+
+#[test]
+fn what_is_not_what_was_trained_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(format!("{}/{name}", model()), folder.path().join(name)).unwrap();
+    }
+    let place = folder.path().display().to_string();
+    let report = |passed: bool| {
+        let reasons = if passed { "" } else { "\"golden conversation 0: id 3\"" };
+        let text = format!(
+            r#"{{"passed": {passed}, "forms": [{{"name": "as trained", "passed": {passed}, "reasons": [{reasons}]}}]}}"#
+        );
+        std::fs::write(folder.path().join("verify.json"), text).unwrap();
+    };
+    report(false);
+    let output = medtune().args(["serve", &place, "--bind", "127.0.0.1:0"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("golden conversation 0") && said.contains("--allow-unverified"), "{said}");
+    let allowed = Running::start_with(&place, &["--allow-unverified"]);
+    assert_eq!(allowed.end().1, Some(0));
+    report(true);
+    assert_eq!(Running::start_with(&place, &[]).end().1, Some(0));
+
+    // A character of the template has changed since the ids were written down.
+    std::fs::remove_file(folder.path().join("verify.json")).unwrap();
+    let text = (Tokenizer::from_dir(&place).unwrap(), ChatTemplate::from_dir(&place).unwrap());
+    Golden::record(&text.0, &text.1).unwrap().write(folder.path()).unwrap();
+    assert_eq!(Running::start_with(&place, &[]).end().1, Some(0));
+    let settings = folder.path().join("tokenizer_config.json");
+    let before = std::fs::read_to_string(&settings).unwrap();
+    let after = before.replacen("<|im_start|>assistant", "<|im_start|> assistant", 1);
+    assert_ne!(before, after);
+    std::fs::write(&settings, after).unwrap();
+    let output = medtune().args(["serve", &place, "--bind", "127.0.0.1:0"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("golden conversation"), "{said}");
 }

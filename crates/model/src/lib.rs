@@ -15,6 +15,7 @@ pub mod engine;
 mod error;
 mod forward;
 mod gguf_adapter;
+mod golden;
 mod logits;
 mod lora;
 mod options;
@@ -43,6 +44,7 @@ pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encod
 pub use error::Error;
 pub use forward::{Context, Perturb, Tokens, Training};
 pub use gguf_adapter::GGUF_ADAPTER;
+pub use golden::{Difference, GOLDEN, Golden, GoldenConversation};
 pub use lora::{InitLoraWeights, LoraConfig, PROJECTIONS, Trainable};
 pub use options::{OptionScore, Options};
 pub use parameters::{FileLayout, Parameter, Parameters, read_range};

@@ -79,15 +79,30 @@ impl<B: Backend> Decoder<B> {
     /// # Panics
     /// When `ids` is empty, or longer than the decoder reads.
     pub fn next_logits(&self, ids: &[u32], adapter: bool) -> Result<Vec<f32>> {
+        let last = ids.len() as u32 - 1;
+        Ok(self.logits(ids, &[last], adapter)?.swap_remove(0))
+    }
+
+    /// Logits `[V]` of the token after each of the places `rows` of `ids`.
+    ///
+    /// # Errors
+    /// When the device has no room.
+    ///
+    /// # Panics
+    /// When `ids` is empty or longer than the decoder reads, or a place is beyond it.
+    pub fn logits(&self, ids: &[u32], rows: &[u32], adapter: bool) -> Result<Vec<Vec<f32>>> {
         let mut activations = Activations::for_inference(self, ids.len())?;
         let positions: Vec<u32> = (0..ids.len() as u32).collect();
         let tokens = Tokens { ids, positions: &positions };
         let segments = [compute::Segment::whole(0, ids.len())];
         self.forward(tokens, Context::Segments(&segments), &mut activations, adapter);
-        let mut logits = Logits::new(self, 1)?;
-        logits.project(self, &activations, (&[ids.len() as u32 - 1], ids.len()));
-        let mut out = vec![0.0; self.config().vocab_size];
-        logits.read(self, (0, 0), &mut out);
-        Ok(out)
+        let mut logits = Logits::new(self, rows.len())?;
+        logits.project(self, &activations, (rows, ids.len()));
+        let read = |row| {
+            let mut out = vec![0.0; self.config().vocab_size];
+            logits.read(self, (row, 0), &mut out);
+            out
+        };
+        Ok((0..rows.len()).map(read).collect())
     }
 }

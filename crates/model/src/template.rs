@@ -1,23 +1,27 @@
 //! Chat templates: a conversation as the text that a model was trained on.
 //!
 //! A template is somebody else's Jinja text. It is rendered as Hugging Face's transformers render it, within limits:
-//! 64 KiB of source, 200,000 steps, 1 MiB of output. It cannot read files or the environment.
+//! 64 KiB of source, 400,000 steps, 4 MiB for one value, 128 MiB for all of them, 1 MiB of output. It cannot read files or
+//! the environment.
 
+mod budget;
 mod builtin;
 mod clock;
+mod costly;
 mod filters;
+mod guarded;
 mod json;
 mod sort;
 
-use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use chat::Message;
 use formats::GgufFile;
+use minijinja::machinery::{self, CodeGenerator};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, ErrorKind};
+use minijinja::{AutoEscape, Environment, ErrorKind};
 use serde_json::Value;
 
 use crate::tokenizer::{CONFIG_FILE, SpecialTexts, read_limited, read_object};
@@ -25,13 +29,13 @@ use crate::{Error, Result};
 
 /// The longest template.
 const SOURCE_LIMIT: usize = 64 << 10;
-/// The most steps of one rendering.
-const FUEL: u64 = 200_000;
+/// The most steps of one rendering, those that count values among them.
+const FUEL: u64 = 400_000;
 /// The longest rendering.
 const OUTPUT_LIMIT: usize = 1 << 20;
 /// The template's own file, which goes before the one in the tokenizer's settings.
 const TEMPLATE_FILE: &str = "chat_template.jinja";
-/// The only template in an environment.
+/// What errors call the template.
 const NAME: &str = "chat_template";
 
 /// A compiled chat template.
@@ -39,6 +43,8 @@ const NAME: &str = "chat_template";
 pub struct ChatTemplate {
     origin: String,
     source: String,
+    /// The source as the engine takes it.
+    program: String,
     texts: SpecialTexts,
     /// What stands before every rendering, unless the template writes it.
     leading: Option<String>,
@@ -141,11 +147,10 @@ impl ChatTemplate {
             let reason = format!("{} bytes long, expected at most {SOURCE_LIMIT}", source.len());
             return Err(wrong(&origin, reason));
         }
-        let mut environment = environment();
-        environment
-            .add_template_owned(NAME, without_generation_marks(&source))
+        let program = without_generation_marks(&source);
+        machinery::parse(&program, NAME, trimming_syntax())
             .map_err(|reason| wrong(&origin, explain(&reason)))?;
-        Ok(ChatTemplate { origin, source, texts, leading: None, environment })
+        Ok(ChatTemplate { origin, source, program, texts, leading: None, environment: environment() })
     }
 
     /// The same template with `strftime_now` fixed to a moment, for templates that write the date.
@@ -193,11 +198,12 @@ impl ChatTemplate {
     ///
     /// [`Error::Template`] when the template refuses them, fails, or reaches a limit.
     pub fn render_context(&self, context: &Value) -> Result<String> {
-        let failed = |reason: minijinja::Error| wrong(&self.origin, explain(&reason));
-        let template = self.environment.get_template(NAME).map_err(failed)?;
-        let mut output = Limited(Vec::new());
-        template.render_captured_to(Serde(context), &mut output).map_err(failed)?;
-        String::from_utf8(output.0).map_err(|_| wrong(&self.origin, "its output is not UTF-8"))
+        let text = evaluate(&self.environment, &self.program, context)
+            .map_err(|reason| wrong(&self.origin, explain(&reason)))?;
+        if text.len() > OUTPUT_LIMIT {
+            return Err(wrong(&self.origin, format!("renders more than {OUTPUT_LIMIT} bytes")));
+        }
+        Ok(text)
     }
 
     /// The template's text for a file of its own: with the BOS that stands before every rendering, where the template
@@ -257,13 +263,31 @@ fn explain(error: &minijinja::Error) -> String {
     text
 }
 
+/// Runs the counted form of a template (see [`guarded`]).
+fn evaluate(
+    environment: &Environment<'_>,
+    source: &str,
+    context: &Value,
+) -> std::result::Result<String, minijinja::Error> {
+    let parsed = machinery::parse(source, NAME, trimming_syntax())?;
+    let mut generator = CodeGenerator::new(NAME, source);
+    generator.compile_stmt(&guarded::statement(&parsed));
+    let (instructions, blocks) = generator.finish();
+    let mut text = String::new();
+    let mut output = machinery::make_string_output(&mut text);
+    let root = minijinja::Value::from(Serde(context));
+    machinery::eval(environment, &instructions, root, &blocks, &mut output, AutoEscape::None)?;
+    Ok(text)
+}
+
 /// The engine with the settings and functions that transformers give their templates.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_syntax(trimming_syntax());
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.set_fuel(Some(FUEL));
+    environment.set_formatter(budget::emit);
+    environment.add_function(guarded::CHARGED, budget::charged);
+    environment.add_function(guarded::TOUCHED, budget::touched);
+    costly::replace_in(&mut environment);
     environment.add_filter("tojson", json::to_json);
     environment.add_filter("indent", filters::indent);
     environment.add_filter("default", filters::default);
@@ -317,21 +341,4 @@ fn without_generation_marks(source: &str) -> String {
         rest = after;
     }
     result + rest
-}
-
-/// Output that refuses to grow over its limit.
-struct Limited(Vec<u8>);
-
-impl io::Write for &mut Limited {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > OUTPUT_LIMIT {
-            return Err(io::Error::other(format!("renders more than {OUTPUT_LIMIT} bytes")));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

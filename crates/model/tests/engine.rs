@@ -42,8 +42,11 @@ fn request(number: u64, length: usize, max_tokens: usize) -> Request {
     }
 }
 
+/// Ids of a text, the bits of its log-probabilities and of the likeliest at each place, and why it ended.
+type Told = (Vec<u32>, Vec<(u32, Vec<(u32, u32)>)>, FinishReason);
+
 /// What a text is, without the time that it took.
-fn told(text: &Text) -> (Vec<u32>, Vec<(u32, Vec<(u32, u32)>)>, FinishReason) {
+fn told(text: &Text) -> Told {
     let logprobs = text.logprobs.iter().map(|logprob| {
         (logprob.logprob.to_bits(), logprob.top.iter().map(|(id, value)| (*id, value.to_bits())).collect())
     });

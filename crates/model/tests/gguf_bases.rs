@@ -10,6 +10,7 @@ use std::sync::Arc;
 use compute::{Cpu, Segment};
 use formats::quant::{BlockType, QuantizedMatrix};
 use gguf_writer::{Encoded, Model, write_tensors};
+use model::engine::{Engine, EngineSettings, Request, Stop};
 use model::{
     Activations, Base, Config, Context, Decoder, Family, Features, Labels, RandomStart, RopeScaling,
     StoredTensor, TensorSource, Tokens, Trainable,

@@ -151,6 +151,26 @@ fn json_is_written_as_python_writes_it() {
 }
 
 #[test]
+fn products_are_those_of_python() {
+    let written = |expression: &str| render(&format!("{{{{ {expression} }}}}"), &json!({}));
+    for (expression, wanted) in [
+        ("6 * 7", "42"),
+        ("-3 * true", "-3"),
+        ("2 * 0.5", "1.0"),
+        ("9223372036854775807 * 2", "18446744073709551614"),
+        ("'ab' * 2 ~ 3 * 'c'", "ababccc"),
+        ("'ab' * -1", ""),
+        ("([1, 2] * 2) | length", "4"),
+        ("2 * [1, 'a']", "[1, 'a', 1, 'a']"),
+    ] {
+        assert_eq!(written(expression).as_deref(), Ok(wanted), "{expression}");
+    }
+    for expression in ["'a' * 'b'", "'a' * 1.5", "{} * 2", "2 * none", "2**100 * 2**100"] {
+        written(expression).expect_err(expression);
+    }
+}
+
+#[test]
 fn generation_marks_are_no_obstacle() {
     let source =
         "{% for m in messages %}\n  {%- generation -%}\n {{ m.content }}\n{% endgeneration %}\n!{% endfor %}";

@@ -42,10 +42,10 @@ fn page(args: &MergeArgs, merged: &Merged) -> String {
     match &merged.quality {
         Some(q) => lines.push(format!(
             "Quality    loss {:.6} unmerged, {:.6} merged ({:+.6}) on {} tokens of {} answers\n           logits \
-             differ by {:.3e} on average, {:.3e} at most (largest logit {:.2}); the likeliest token is the same after \
-             {} of {} questions",
-            q.loss_unmerged,
-            q.loss_merged,
+             differ by {:.3e} on average, {:.3e} at most (largest logit {:.2}); the likeliest token is the same at \
+             {} of {} places",
+            q.loss_before,
+            q.loss_after,
             q.loss_difference,
             q.tokens,
             q.questions,
@@ -53,7 +53,7 @@ fn page(args: &MergeArgs, merged: &Merged) -> String {
             q.logits_max_difference,
             q.logits_largest,
             q.same_likeliest_token,
-            q.questions,
+            q.positions,
         )),
         None => lines.push("Quality    not measured: the model can be asked none of the questions".into()),
     }

@@ -13,6 +13,7 @@ mod pull;
 mod quickstart;
 mod serve;
 mod train;
+mod verify;
 
 use crate::args::{Args, Verb};
 use crate::failure::Outcome;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Chat(args) => chat::run(&args),
         Verb::Serve(args) => serve::run(&args),
         Verb::Merge(args) => merge::run(&args),
+        Verb::Verify(args) => verify::run(&args),
         Verb::Inspect(what) => inspect::run(&what),
         Verb::Bench(what) => bench::run(&what),
         Verb::Pull(args) => pull::run(&args),

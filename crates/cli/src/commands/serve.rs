@@ -1,5 +1,7 @@
 //! `medtune serve`: a model behind HTTP.
 
+mod verified;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +33,9 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome<()> {
     let target = Target::find(args)?;
     let model = Model::load(&target.base, target.adapters.first().map(PathBuf::as_path))?;
     let engine = engine_settings(args, model.decoder.config(), model.decoder.positions())?;
+    if !args.allow_unverified {
+        verified::check(&target, args, &model)?;
+    }
     let details = details(&model)?;
     let others = target.others(&model)?;
     let names = target.names(args.name.as_deref());

@@ -8,7 +8,7 @@ use compute::cpu::Precision;
 use dataset::Example;
 use formats::gguf::hugging_face_module;
 use formats::{Checkpoint, GgufFile};
-use model::{ChatTemplate, Config, Decoder, Features, RandomStart, Tokenizer, Trainable};
+use model::{ChatTemplate, Config, Decoder, Features, Golden, RandomStart, Tokenizer, Trainable};
 use train::{Adapter, NewModel, Recipe};
 
 use super::quantization;
@@ -63,7 +63,7 @@ pub(crate) fn device_with(threads: usize, bf16: bool) -> Outcome<Arc<Cpu>> {
 }
 
 /// The folder that a model's own files lie in: itself, or the one around a file.
-pub(super) fn folder_of(place: &Path) -> &Path {
+pub(crate) fn folder_of(place: &Path) -> &Path {
     if place.is_file() { place.parent().unwrap_or(Path::new(".")) } else { place }
 }
 
@@ -194,13 +194,19 @@ impl Model {
         Ok(Model { base, decoder, tokenizer, template })
     }
 
-    /// Writes vocabulary and template, so that the folder is of use by itself.
+    /// Writes vocabulary and template, so that the folder is of use by itself, and what they make of golden
+    /// conversations.
     pub(crate) fn save_text(&self, folder: &Path) -> Outcome<()> {
         match gguf_with(&self.base, "tokenizer.ggml.model")? {
             Some(_) => self.tokenizer.save(folder)?,
             None => copy_vocabulary(folder_of(&self.base), folder)?,
         }
-        Ok(formats::atomic::write_atomic(folder.join(TEMPLATE), self.template.standalone()?.as_bytes())?)
+        formats::atomic::write_atomic(folder.join(TEMPLATE), self.template.standalone()?.as_bytes())?;
+        match Golden::record(&self.tokenizer, &self.template) {
+            Ok(golden) => Ok(golden.write(folder)?),
+            // A template that takes none of them has nothing to be held to.
+            Err(_) => Ok(()),
+        }
     }
 
     /// A model of `shape` from random weights; its vocabulary is learned from `examples` and written to `folder`.

@@ -3,9 +3,11 @@
 pub(crate) mod base;
 pub(crate) mod data;
 pub(crate) mod evaluation;
+pub(crate) mod fidelity;
 pub(crate) mod merging;
 pub(crate) mod quantization;
 pub(crate) mod ranks;
 pub(crate) mod report;
 pub(crate) mod training;
+pub(crate) mod verification;
 pub(crate) mod writing;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use formats::quant::QuantizedMatrix;
 use half::{bf16, f16};
@@ -10,6 +10,7 @@ use half::{bf16, f16};
 use super::Threads;
 use super::embed;
 use super::gemm::{Elements, Operand};
+use super::integer::Panels;
 use super::pages;
 use crate::{DType, DeviceBuffer, Error, Matrix, Result, View, ViewMut};
 
@@ -88,6 +89,39 @@ enum Stored {
     /// The elements' bytes.
     Plain(DType, CpuBuffer),
     Quantized(QuantizedMatrix),
+    /// Repacked for products of integers.
+    Panels(Panels),
+}
+
+/// A matrix that is decoded a stretch of a row at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Quantized<'a> {
+    Stored(&'a QuantizedMatrix),
+    Panels(&'a Panels),
+}
+
+impl Quantized<'_> {
+    pub(super) fn rows(&self) -> usize {
+        match self {
+            Quantized::Stored(matrix) => matrix.rows(),
+            Quantized::Panels(panels) => panels.rows(),
+        }
+    }
+
+    pub(super) fn cols(&self) -> usize {
+        match self {
+            Quantized::Stored(matrix) => matrix.cols(),
+            Quantized::Panels(panels) => panels.cols(),
+        }
+    }
+
+    /// Decodes columns `cols` of row `row` into `out`.
+    pub(super) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
+        match self {
+            Quantized::Stored(matrix) => matrix.decode(row, cols, out),
+            Quantized::Panels(panels) => panels.decode(row, cols, out),
+        }
+    }
 }
 
 // The bytes of a checkpoint are little-endian and are taken as they are.
@@ -122,6 +156,18 @@ impl CpuWeight {
         CpuWeight { rows: matrix.rows(), cols: matrix.cols(), stored: Stored::Quantized(matrix) }
     }
 
+    pub(super) fn in_panels(panels: Panels) -> Self {
+        CpuWeight { rows: panels.rows(), cols: panels.cols(), stored: Stored::Panels(panels) }
+    }
+
+    /// The panels of a matrix that is multiplied as integers.
+    pub(super) fn panels(&self) -> Option<&Panels> {
+        match &self.stored {
+            Stored::Panels(panels) => Some(panels),
+            _ => None,
+        }
+    }
+
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.rows, self.cols)
     }
@@ -130,6 +176,7 @@ impl CpuWeight {
         match &self.stored {
             Stored::Plain(dtype, _) => dtype.bytes(self.rows * self.cols),
             Stored::Quantized(matrix) => matrix.bytes(),
+            Stored::Panels(panels) => panels.bytes(),
         }
     }
 
@@ -141,6 +188,13 @@ impl CpuWeight {
                 values
             }
             Stored::Quantized(matrix) => matrix.to_f32(),
+            Stored::Panels(panels) => {
+                let mut values = vec![0.0; self.rows * self.cols];
+                for (row, values) in values.chunks_exact_mut(self.cols).enumerate() {
+                    panels.decode(row, 0..self.cols, values);
+                }
+                values
+            }
         }
     }
 
@@ -154,7 +208,8 @@ impl CpuWeight {
             Stored::Plain(DType::Bf16, words) => {
                 Elements::Bf16(&bytemuck::cast_slice::<f32, bf16>(words)[..len])
             }
-            Stored::Quantized(matrix) => Elements::Quantized(matrix),
+            Stored::Quantized(matrix) => Elements::Quantized(Quantized::Stored(matrix)),
+            Stored::Panels(panels) => Elements::Quantized(Quantized::Panels(panels)),
         }
     }
 }
@@ -203,6 +258,11 @@ impl<'a> RowsMut<'a> {
     /// A flat range, an element a row.
     pub(super) fn flat(data: &'a mut [f32]) -> Self {
         RowsMut { rows: data.len(), data, cols: 1, stride: 1 }
+    }
+
+    /// The same rows for a while.
+    pub(super) fn reborrow(&mut self) -> RowsMut<'_> {
+        RowsMut { data: &mut *self.data, ..*self }
     }
 
     pub(super) fn row(&mut self, i: usize) -> &mut [f32] {

@@ -2,8 +2,9 @@
 
 use super::buffer::{Rows, RowsMut, Weights};
 use super::gemm::{Gemm, Init, Low, MAX_PARTS, Method, Operand, Part, Tail, gemm};
+use super::integer::{Activations, Output, product};
 use super::{Cpu, CpuBuffer, Threads};
-use crate::{Adapter, LinearGroup, Start};
+use crate::{Adapter, LinearGroup, Matrix, Start};
 
 /// Operands of [`forward`].
 pub(super) struct Forward<'a> {
@@ -43,6 +44,75 @@ pub(super) fn forward(threads: &Threads, method: Method, group: &LinearGroup<'_,
     });
     let (left, parts) = (x.operand(), &parts[..]);
     gemm(threads, method, Gemm { rows, depth, left, low, parts, c: y.data, stride: y.stride });
+}
+
+/// As [`forward`], for a group with layers in panels: a product for every layer and one for every adapter.
+pub(super) fn forward_of_integers(
+    cpu: &Cpu,
+    activations: &mut Activations,
+    group: &LinearGroup<'_, Cpu>,
+    f: Forward<'_>,
+) {
+    let Forward { mut y, mut t, x, start } = f;
+    let add = match start {
+        Start::Zero => false,
+        Start::Output => true,
+        Start::From(view) => {
+            let start = Rows::from(view);
+            assert_eq!((start.rows, start.cols), (y.rows, y.cols), "start as the output");
+            (0..y.rows).for_each(|i| y.row(i).copy_from_slice(start.row(i)));
+            true
+        }
+    };
+    activations.quantize(&cpu.threads, cpu.isa, Rows { ..x });
+    let mut column = 0;
+    for layer in group.layers {
+        let weight = Weights::from(layer.weight);
+        assert_eq!(weight.cols, x.cols, "weight [N, K]");
+        let from = column.min(y.data.len());
+        let data = &mut y.data[from..];
+        let mut own = RowsMut { data, rows: y.rows, cols: weight.rows, stride: y.stride };
+        match layer.weight {
+            Matrix::Weight(w) if w.panels().is_some() => {
+                let panels = w.panels().expect("asked above");
+                let output = Output { y: own.reborrow(), add };
+                product(&cpu.threads, cpu.isa, activations, panels, output);
+            }
+            _ => {
+                let init = if add { Init::Output } else { Init::Zero };
+                let part = Part::whole(weight.rows, weight.along_cols(), init);
+                single(cpu, own.reborrow(), x.operand(), (x.rows, x.cols), part);
+            }
+        }
+        if let (Some(t), Some(adapter)) = (&mut t, &layer.adapter) {
+            adapt(cpu, own, t, x, adapter);
+        }
+        column += weight.rows;
+    }
+    assert_eq!(y.cols, column, "output [T, Σ N]");
+}
+
+/// `t = scale · x Aᵀ` and `y += t Bᵀ`.
+fn adapt(cpu: &Cpu, y: RowsMut<'_>, t: &mut RowsMut<'_>, x: Rows<'_>, adapter: &Adapter<'_, Cpu>) {
+    let up = Weights::from(adapter.up);
+    let (rank, stride) = (up.cols, t.stride);
+    if let Some(part) = adapter.down_part(x.cols) {
+        let own = RowsMut { data: &mut *t.data, rows: t.rows, cols: t.cols, stride };
+        single(cpu, own, x.operand(), (x.rows, x.cols), part);
+    }
+    let low = Rows { data: &t.data[adapter.column..], rows: x.rows, cols: rank, stride };
+    let part = Part::whole(up.rows, up.along_cols(), Init::Output);
+    single(cpu, y, low.operand(), (x.rows, rank), part);
+}
+
+/// One product.
+fn single(cpu: &Cpu, y: RowsMut<'_>, left: Operand<'_>, (rows, depth): (usize, usize), part: Part<'_>) {
+    let parts = &[part];
+    gemm(
+        &cpu.threads,
+        cpu.method(),
+        Gemm { rows, depth, left, low: None, parts, c: y.data, stride: y.stride },
+    );
 }
 
 impl Adapter<'_, Cpu> {

@@ -43,7 +43,7 @@ pub(super) trait Arithmetic {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(super) mod x86 {
     // SAFETY of every block here: `dispatch` chooses these types in functions that enable their instructions, and
     // the references are to as many values as are read or written.
     #![allow(unsafe_code)]
@@ -53,7 +53,7 @@ mod x86 {
     use super::{Arithmetic, VECTOR};
 
     /// 32 registers of 16 values.
-    pub(super) struct Avx512;
+    pub(in crate::cpu) struct Avx512;
 
     impl Arithmetic for Avx512 {
         const TILE_ROWS: usize = 8;
@@ -97,7 +97,7 @@ mod x86 {
     }
 
     /// 16 registers of 8 values.
-    pub(super) struct Avx2;
+    pub(in crate::cpu) struct Avx2;
 
     impl Arithmetic for Avx2 {
         const TILE_ROWS: usize = 4;
@@ -145,7 +145,7 @@ mod x86 {
 }
 
 /// Fused only where every processor can: without the instruction, `f32::mul_add` is a call.
-struct Portable;
+pub(super) struct Portable;
 
 impl Arithmetic for Portable {
     const TILE_ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };

@@ -1,15 +1,19 @@
 //! What a text must look like: a JSON schema, a regular expression, or one of some texts. `llguidance` follows the
 //! grammar (an Earley parser over derivatives of regular expressions) and says which tokens may come next.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use llguidance::api::TopLevelGrammar;
+use llguidance::panic_utils::catch_unwind;
 use llguidance::toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 
 use crate::Tokenizer;
 
+/// Longer tokens do not come in a constrained text: the library's tree of them has no room for so long branches.
+const TOKEN_BYTES: usize = 512;
 /// Levels of a schema.
 const SCHEMA_DEPTH: usize = 32;
 /// Values in a schema.
@@ -55,20 +59,23 @@ impl Grammars {
         let Some(&end) = ends.first() else {
             return Err(ConstraintError::new("the vocabulary has no token that ends a text"));
         };
+        // A byte that is no text marks the special ones, so no grammar matches them.
         let special = |id: u32| {
             let name = tokenizer.id_to_token(id).unwrap_or_default();
             [&[TokTrie::SPECIAL_TOKEN_MARKER], name.as_bytes()].concat()
         };
-        // A byte that is no text marks the special ones, so no grammar matches them.
-        let words: Vec<Vec<u8>> = tokenizer
-            .token_bytes()
-            .into_iter()
-            .zip(0..)
-            .map(|(bytes, id)| bytes.filter(|_| !ends.contains(&id)).unwrap_or_else(|| special(id)))
-            .collect();
-        let trie = TokTrie::from(&TokRxInfo::new(words.len() as u32, end), &words).with_eos_tokens(ends);
-        let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
-        let mut factory = ParserFactory::new_simple(&environment).map_err(ConstraintError::new)?;
+        let word = |(bytes, id): (Option<Vec<u8>>, u32)| {
+            let bytes = bytes.filter(|_| !ends.contains(&id)).unwrap_or_else(|| special(id));
+            if bytes.len() > TOKEN_BYTES { Vec::new() } else { bytes }
+        };
+        let words: Vec<Vec<u8>> = tokenizer.token_bytes().into_iter().zip(0..).map(word).collect();
+        // The library gives up on a vocabulary that is too large for it.
+        let factory = catch_unwind(AssertUnwindSafe(|| {
+            let trie = TokTrie::from(&TokRxInfo::new(words.len() as u32, end), &words).with_eos_tokens(ends);
+            let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
+            ParserFactory::new_simple(&environment)
+        }));
+        let mut factory = factory.map_err(ConstraintError::new)?;
         factory.quiet();
         let limits = factory.limits_mut();
         limits.verbose_errors = false;

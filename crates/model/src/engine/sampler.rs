@@ -154,14 +154,21 @@ fn nucleus(candidates: &mut Vec<Candidate>, top_p: f32, highest: f32) {
 /// So many candidates are sorted first in search of the nucleus.
 const FIRST_SORTED: usize = 64;
 
+/// The lowest id of the largest logit. What is not a number is not chosen.
 fn argmax(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (i, &l) in logits.iter().enumerate() {
-        if l > logits[best] {
-            best = i;
+    // Lane by lane, which the compiler turns into vectors.
+    let mut lanes = [f32::NEG_INFINITY; 32];
+    let (whole, rest) = logits.as_chunks::<32>();
+    for chunk in whole {
+        for (lane, &logit) in lanes.iter_mut().zip(chunk) {
+            *lane = if logit > *lane { logit } else { *lane };
         }
     }
-    best as u32
+    let highest = lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+    let has = |chunk: &[f32; 32]| chunk.iter().fold(false, |found, &logit| found | (logit == highest));
+    let first = whole.iter().position(has).unwrap_or(whole.len()) * 32;
+    let within = logits[first..].iter().position(|&logit| logit == highest);
+    within.map_or(0, |within| (first + within) as u32)
 }
 
 #[cfg(test)]
@@ -182,6 +189,20 @@ mod tests {
     fn greedy_takes_the_lowest_id_of_a_tie() {
         let mut sampler = Sampler::new(&Sampling::default(), 0, &[]);
         assert_eq!(choose(&mut sampler, &[0.5, 2.0, 2.0, -1.0]), 1);
+    }
+
+    #[test]
+    fn the_largest_logit_is_found_wherever_it_is() {
+        for length in [1, 31, 32, 33, 200] {
+            for place in 0..length {
+                let mut logits: Vec<f32> = (0..length).map(|i| -((i % 7) as f32) - 1.0).collect();
+                logits[place] = -0.5;
+                logits[length - 1] = -0.5;
+                assert_eq!(argmax(&logits), place as u32);
+            }
+        }
+        assert_eq!(argmax(&[f32::NAN, 1.0, f32::NAN]), 1);
+        assert_eq!(argmax(&[f32::NEG_INFINITY; 40]), 0);
     }
 
     #[test]

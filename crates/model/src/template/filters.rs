@@ -1,16 +1,16 @@
 //! Filters that the engine has in another form than Python's jinja2.
 
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Error, Value};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args};
+use minijinja::{Error, State, Value};
+
+use super::budget::charge_text;
+use super::costly::charge_replace;
 
 /// `indent(width=4, first=False, blank=False)`; a final line break stays.
-pub(super) fn indent(
-    text: &str,
-    width: Option<Value>,
-    first: Option<bool>,
-    blank: Option<bool>,
-    options: Kwargs,
-) -> Result<String, Error> {
+pub(super) fn indent(state: &mut State, text: &str, arguments: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    type Arguments = (Option<Value>, Option<bool>, Option<bool>, Kwargs);
+    let arguments = arguments.into_values();
+    let (width, first, blank, options): Arguments = from_args(&arguments)?;
     let width = match width {
         Some(width) => Some(width),
         None => options.get("width")?,
@@ -26,6 +26,8 @@ pub(super) fn indent(
     };
     let (first, blank) = (or_option(first, "first")?, or_option(blank, "blank")?);
     options.assert_all_used()?;
+    let lines = text.split('\n').count() as u64;
+    charge_text(state, lines.saturating_mul(indentation.len() as u64))?;
     let mut result = String::with_capacity(text.len());
     for (number, line) in text.split('\n').enumerate() {
         if number > 0 {
@@ -60,17 +62,18 @@ pub(super) fn default(
 
 /// `replace(old, new, count=None)`.
 pub(super) fn replace(
+    state: &mut State,
     text: &str,
-    old: &str,
-    new: &str,
-    count: Option<usize>,
-    options: Kwargs,
+    arguments: Rest<ValueOrKwargs>,
 ) -> Result<String, Error> {
+    let arguments = arguments.into_values();
+    let (old, new, count, options): (&str, &str, Option<usize>, Kwargs) = from_args(&arguments)?;
     let count = match count {
         Some(count) => Some(count),
         None => options.get::<Option<usize>>("count")?,
     };
     options.assert_all_used()?;
+    charge_replace(state, text, old, new, count.unwrap_or(usize::MAX))?;
     Ok(match count {
         Some(count) => text.replacen(old, new, count),
         None => text.replace(old, new),

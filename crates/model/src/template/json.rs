@@ -1,13 +1,16 @@
 //! The filter `tojson` as transformers define it: Python's `json.dumps` without escaping for HTML.
 
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::budget::{VALUE_LIMIT, charge_text};
 
 /// How deep values may be nested.
 const DEPTH_LIMIT: usize = 64;
 
 /// `json.dumps(value, ensure_ascii=, indent=, separators=, sort_keys=)`.
 pub(super) fn to_json(
+    state: &mut State,
     value: &Value,
     ensure_ascii: Option<bool>,
     indent: Option<Value>,
@@ -30,6 +33,7 @@ pub(super) fn to_json(
     options.assert_all_used()?;
     let mut writer = Writer { output: String::new(), indent, separators, ensure_ascii, sort_keys };
     writer.value(value, 0)?;
+    charge_text(state, writer.output.len() as u64)?;
     Ok(writer.output)
 }
 
@@ -70,8 +74,8 @@ impl Writer {
                 }
                 self.container('{', '}', &keys, depth, |writer, key| {
                     writer.key(key)?;
-                    let separator = writer.separators.1.clone();
-                    writer.output.push_str(&separator);
+                    writer.expect_room(writer.separators.1.len())?;
+                    writer.output.push_str(&writer.separators.1);
                     writer.value(&value.get_item(key)?, depth + 1)
                 })?;
             }
@@ -96,24 +100,35 @@ impl Writer {
         self.output.push(open);
         for (number, item) in items.iter().enumerate() {
             if number > 0 {
-                let separator = self.separators.0.clone();
-                self.output.push_str(&separator);
+                self.expect_room(self.separators.0.len())?;
+                self.output.push_str(&self.separators.0);
             }
-            self.new_line(depth + 1);
+            self.new_line(depth + 1)?;
             write(self, item)?;
         }
         if !items.is_empty() {
-            self.new_line(depth);
+            self.new_line(depth)?;
         }
         self.output.push(close);
         Ok(())
     }
 
-    fn new_line(&mut self, depth: usize) {
+    fn new_line(&mut self, depth: usize) -> Result<(), Error> {
         if let Some(indent) = &self.indent {
+            self.expect_room(indent.len() * depth)?;
             self.output.push('\n');
-            self.output.push_str(&indent.repeat(depth));
+            (0..depth).for_each(|_| self.output.push_str(indent));
         }
+        Ok(())
+    }
+
+    /// Separators and indentation may be any text, so the limit is kept before they are written.
+    fn expect_room(&self, more: usize) -> Result<(), Error> {
+        if (self.output.len() + more) as u64 > VALUE_LIMIT {
+            let reason = format!("makes JSON of more than {} MiB", VALUE_LIMIT >> 20);
+            return Err(Error::new(ErrorKind::InvalidOperation, reason));
+        }
+        Ok(())
     }
 
     fn key(&mut self, key: &Value) -> Result<(), Error> {

@@ -2,18 +2,21 @@
 
 use std::cmp::Ordering;
 
-use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args};
+use minijinja::{Error, ErrorKind, State, Value};
+
+use super::budget::charge;
 
 /// `sort(reverse=False, case_sensitive=False, attribute=None)`, stable in both directions. Truth values are numbers;
 /// unlike things cannot be compared.
 pub(super) fn sort(
+    state: &mut State,
     values: &Value,
-    reverse: Option<bool>,
-    case_sensitive: Option<bool>,
-    attribute: Option<Value>,
-    options: Kwargs,
+    arguments: Rest<ValueOrKwargs>,
 ) -> Result<Vec<Value>, Error> {
+    type Arguments = (Option<bool>, Option<bool>, Option<Value>, Kwargs);
+    let arguments = arguments.into_values();
+    let (reverse, case_sensitive, attribute, options): Arguments = from_args(&arguments)?;
     let reverse = reverse.or(options.get("reverse")?).unwrap_or(false);
     let case_sensitive = case_sensitive.or(options.get("case_sensitive")?).unwrap_or(false);
     let attribute = attribute.or(options.get("attribute")?).filter(|attribute| !attribute.is_none());
@@ -22,6 +25,7 @@ pub(super) fn sort(
     let paths: Vec<&str> = attribute.split(',').collect();
     let mut keyed: Vec<(Vec<Key>, Value)> = Vec::new();
     for value in values.try_iter()? {
+        charge(state, (attribute.len() + paths.len() * size_of::<Key>()) as u64)?;
         let keys: Vec<Key> =
             paths.iter().map(|path| Key::of(&value, path, case_sensitive)).collect::<Result<_, _>>()?;
         if let Some((first, _)) = keyed.first() {

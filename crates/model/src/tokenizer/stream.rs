@@ -10,8 +10,8 @@ impl Tokenizer {
     }
 }
 
-/// Tokens that are held back at most. A character has four bytes: what goes on for longer is none.
-const MOST_HELD: usize = 8;
+/// Tokens that are held back at most: what is not a character by then never becomes one.
+const MOST_HELD: usize = 32;
 
 /// Decodes ids one at a time; holds a character back until all its bytes are there.
 #[derive(Debug, Clone)]

@@ -1,7 +1,9 @@
 //! `medtune bench generate`: reading prompts and continuing them.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use compute::Cpu;
 use model::engine::{Engine, EngineSettings, Request, Stop};
 use model::{Decoder, Trainable};
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use track::memory;
 
 use super::storage::RandomBase;
 use super::{about, milliseconds, rate, shape_name, texts};
-use crate::args::{Shape, Storage};
+use crate::args::BenchGenerate;
 use crate::failure::Outcome;
 use crate::known_models;
 use crate::pipeline::base;
@@ -18,15 +20,11 @@ use crate::pipeline::base;
 const WRITINGS: usize = 3;
 
 /// Measures reading `batch` prompts and continuing them by `tokens` tokens each.
-pub(super) fn measure(
-    (shape, storage): (Shape, Storage),
-    batch: usize,
-    prompt: usize,
-    tokens: usize,
-) -> Outcome<Value> {
-    let config = known_models::measured(shape, prompt + tokens);
-    let start = RandomBase::new(&config, storage);
-    let decoder = Decoder::new(base::device(), config, &start, &Trainable::Nothing)?;
+pub(super) fn measure(what: &BenchGenerate) -> Outcome<Value> {
+    let &BenchGenerate { batch, prompt, tokens, .. } = what;
+    let clock = Instant::now();
+    let decoder = decoder(what)?;
+    let load_seconds = clock.elapsed().as_secs_f64();
     let mut engine = Engine::new(&decoder, EngineSettings::new(batch, prompt + tokens))?;
     let (mut reading, mut writing) = (Vec::new(), Vec::new());
     for round in 0..=WRITINGS {
@@ -56,7 +54,11 @@ pub(super) fn measure(
             writing.push(first.map_or(0.0, |first| first.elapsed().as_secs_f64()));
         }
     }
-    let mut report = about(("shape", &shape_name(shape)), &decoder);
+    let shape = shape_name(what.shape);
+    let of = what.model.as_ref().map_or(("shape", shape.as_str()), |model| ("model", model));
+    let mut report = about(of, &decoder);
+    report["load_seconds"] = load_seconds.into();
+    report["integer_products"] = what.integer.into();
     report["batch"] = batch.into();
     report["prompt"] = prompt.into();
     report["tokens"] = tokens.into();
@@ -66,4 +68,16 @@ pub(super) fn measure(
     report["decode_tokens_per_second"] = rate(batch * (tokens - 1), &writing);
     report["peak_rss_bytes"] = json!(memory::peak());
     Ok(report)
+}
+
+fn decoder(what: &BenchGenerate) -> Outcome<Decoder<Cpu>> {
+    let cpu = Cpu::new(base::threads());
+    let device = Arc::new(if what.integer { cpu.with_integer_products() } else { cpu });
+    if let Some(name) = &what.model {
+        let place = formats::hub::resolve(name)?;
+        return Ok(Decoder::load_as(device, &place, &Trainable::Nothing, None)?);
+    }
+    let config = known_models::measured(what.shape, what.prompt + what.tokens);
+    let stored = RandomBase::new(&config, what.base);
+    Ok(Decoder::new(device, config, &stored, &Trainable::Nothing)?)
 }

@@ -27,9 +27,9 @@ pub(crate) fn run(what: &Bench) -> Outcome<()> {
             check(&[("--batch", what.batch, 1), ("--length", what.length, 2), ("--steps", what.steps, 1)])?;
             show(train::measure(what)?, what.json)
         }
-        &Bench::Generate { shape, base, batch, prompt, tokens, json } => {
-            check(&[("--batch", batch, 1), ("--prompt", prompt, 1), ("--tokens", tokens, 2)])?;
-            show(generate::measure((shape, base), batch, prompt, tokens)?, json)
+        Bench::Generate(what) => {
+            check(&[("--batch", what.batch, 1), ("--prompt", what.prompt, 1), ("--tokens", what.tokens, 2)])?;
+            show(generate::measure(what)?, what.json)
         }
         Bench::Load { model, quantize, rounds, json } => {
             check(&[("--rounds", *rounds, 1)])?;

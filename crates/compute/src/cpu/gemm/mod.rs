@@ -29,13 +29,13 @@ mod tests;
 mod thin;
 mod tile;
 
-use formats::quant::QuantizedMatrix;
 use half::{bf16, f16};
 
 use self::blocking::{Depth, Grid};
 use self::kernels::Kernels;
 use self::output::Target;
 use self::stretch::{LowSide, Product};
+use super::buffer::Quantized;
 use super::{Isa, Precision, Threads};
 
 /// Stored elements of an operand, decoded to f32 in the packing step.
@@ -45,7 +45,7 @@ pub(crate) enum Elements<'a> {
     F16(&'a [f16]),
     Bf16(&'a [bf16]),
     /// A whole matrix; strides and offsets are those of its values, row after row.
-    Quantized(&'a QuantizedMatrix),
+    Quantized(Quantized<'a>),
 }
 
 impl Elements<'_> {

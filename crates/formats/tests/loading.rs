@@ -1,7 +1,8 @@
-//! Loading a large checkpoint costs what reading its file costs, in time and in memory.
+//! Loading a checkpoint costs what reading its file costs, in time and in memory.
 //!
-//! `cargo test --release -p formats --test large_files -- --ignored --nocapture`; `MEDTUNE_LARGE_FILE_MB` sets the
-//! size (2048), `TMPDIR` the place.
+//! The file here is small, so that this runs everywhere, and other work on the machine is allowed for.
+//! `MEDTUNE_LARGE_FILE_MB=2048 cargo test --release -p formats --test loading -- --nocapture` measures one of a real
+//! model's size on a machine of one's own, and holds it to a fifth; `TMPDIR` sets the place.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,10 +17,9 @@ const MIB: usize = 1 << 20;
 const SHAPE: [usize; 2] = [4096, 4096];
 
 #[test]
-#[ignore = "writes and reads gigabytes"]
 fn a_checkpoint_loads_as_fast_as_its_file_is_read() {
-    let megabytes =
-        std::env::var("MEDTUNE_LARGE_FILE_MB").map_or(2048, |text| text.parse().expect("a number"));
+    let given = std::env::var("MEDTUNE_LARGE_FILE_MB").ok().map(|text| text.parse().expect("a number"));
+    let (megabytes, most) = given.map_or((256, 4.0), |megabytes: usize| (megabytes, 1.2));
     let bytes: Vec<u8> = (0..SHAPE[0] * SHAPE[1] * 2).map(|i| (i * 31) as u8).collect();
     let names: Vec<String> =
         (0..megabytes * MIB / bytes.len()).map(|i| format!("layer.{i}.weight")).collect();
@@ -54,7 +54,7 @@ fn a_checkpoint_loads_as_fast_as_its_file_is_read() {
     println!(
         "{length} bytes: {loading:.2?} against {reading:.2?}: {time:.2} of the time, {size:.3} of the size"
     );
-    assert!(time < 1.2, "{time:.2} times as long as reading the file");
+    assert!(time < most, "{time:.2} times as long as reading the file");
     assert!(size < 1.1, "{size:.3} times as much memory as the file is long");
 }
 

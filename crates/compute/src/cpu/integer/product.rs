@@ -1,0 +1,172 @@
+//! The product itself: tiles of a few rows of activations by the 16 rows of a panel.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use formats::quant::BlockType;
+use formats::quant::ggml::SUB_BLOCK;
+
+use super::super::buffer::{RowsMut, Shared};
+use super::super::math::VECTOR;
+use super::super::{Isa, Threads};
+use super::activations::{Activations, Row};
+use super::format::{Codes, Format, Shape, with_format};
+use super::lanes::{Lanes, Work, run};
+use super::panels::{Panel, Panels};
+
+/// Rows of activations that share the codes of a panel as they are unpacked.
+const TILE: usize = 8;
+/// Tasks that a thread should get, so that none waits long for another.
+const TASKS_OF_THREAD: usize = 8;
+
+/// Where a product goes.
+pub(in crate::cpu) struct Output<'a> {
+    /// `[T, N]`.
+    pub(in crate::cpu) y: RowsMut<'a>,
+    /// What is there already is added to.
+    pub(in crate::cpu) add: bool,
+}
+
+/// `y = x Wᵀ` or `y += x Wᵀ`.
+pub(in crate::cpu) fn product(
+    threads: &Threads,
+    isa: Isa,
+    x: &Activations,
+    weight: &Panels,
+    Output { y, add }: Output<'_>,
+) {
+    assert_eq!((y.rows, y.cols), (x.rows(), weight.rows()), "output [T, N]");
+    assert_eq!(weight.cols(), x.blocks() * SUB_BLOCK, "weight [N, K]");
+    let panels = weight.rows().div_ceil(VECTOR);
+    let of_task = panels.div_ceil(threads.count() * TASKS_OF_THREAD).max(1);
+    let (cols, stride, shared) = (y.cols, y.stride, Shared::new(y.data));
+    threads.run(panels.div_ceil(of_task), |task| {
+        let panels = task * of_task..panels.min((task + 1) * of_task);
+        let target = Target { shared: &shared, cols, stride, add };
+        with_format!(weight.kind(), F => run(isa, Columns::<F> { x, weight, panels, target, format: PhantomData }),
+            else unreachable!("panels hold integers"));
+    });
+}
+
+/// Some panels of a product.
+struct Columns<'a, F> {
+    x: &'a Activations,
+    weight: &'a Panels,
+    panels: Range<usize>,
+    target: Target<'a>,
+    format: PhantomData<F>,
+}
+
+impl<F: Format> Work for Columns<'_, F> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        for p in self.panels {
+            let panel = self.weight.panel(p);
+            let mut first = 0;
+            while first < self.x.rows() {
+                let left = self.x.rows() - first;
+                macro_rules! tile {
+                    ($rows:literal) => {{
+                        let sums = sums::<L, F, $rows>(panel, std::array::from_fn(|r| self.x.row(first + r)));
+                        self.target.write::<L, $rows>(first, p, sums);
+                        first += $rows;
+                    }};
+                }
+                match left {
+                    TILE.. => tile!(8),
+                    4.. => tile!(4),
+                    2.. => tile!(2),
+                    _ => tile!(1),
+                }
+            }
+        }
+    }
+}
+
+/// The sums of `ROWS` rows with the 16 rows of a panel.
+#[inline(always)]
+fn sums<L: Lanes, F: Format, const ROWS: usize>(
+    panel: Panel<'_>,
+    rows: [Row<'_>; ROWS],
+) -> [L::Vector; ROWS] {
+    let shape = const { Shape::of::<F>() };
+    let mut sums = [L::splat(0.0); ROWS];
+    let blocks = rows[0].scales.len();
+    let rows = rows.map(|row| Row {
+        words: &row.words[..blocks],
+        scales: &row.scales[..blocks],
+        sums: &row.sums[..blocks],
+    });
+    let heads = panel.scales.chunks_exact(shape.chunk + shape.blocks * shape.block);
+    let bodies = panel.codes.chunks_exact(shape.blocks * shape.codes);
+    for (chunk, (head, body)) in heads.zip(bodies).enumerate() {
+        let head_halves = head.as_chunks::<{ 2 * VECTOR }>().0;
+        let scale = L::halves(&head_halves[0]);
+        let minimum = if F::MINIMA { L::halves(&head_halves[1]) } else { scale };
+        for (sub, codes) in body.chunks_exact(shape.codes).enumerate() {
+            let b = chunk * shape.blocks + sub;
+            let own = head[shape.chunk + sub * shape.block..][..shape.block].as_chunks::<VECTOR>().0;
+            for group in 0..F::GROUPS {
+                let mut dots: [L::Ints; ROWS] = std::array::from_fn(|r| {
+                    let [first, second] = rows[r].sums[b];
+                    let sum = match (F::GROUPS, group) {
+                        (1, _) => first + second,
+                        (_, 0) => first,
+                        _ => second,
+                    };
+                    L::ints(if F::OFFSET == 0 { 0 } else { -F::OFFSET * sum })
+                });
+                let quads = 8 / F::GROUPS;
+                for q in group * quads..(group + 1) * quads {
+                    let bytes = <F::Codes as Codes>::quad::<L>(codes, q);
+                    for r in 0..ROWS {
+                        dots[r] = L::dot(dots[r], bytes, rows[r].words[b][q]);
+                    }
+                }
+                let scale = match (F::FACTORS, F::GROUPS) {
+                    (false, _) => scale,
+                    (true, 1) => L::mul_lanes(scale, L::unsigned(&own[0])),
+                    (true, _) => L::mul_lanes(scale, L::signed(&own[group])),
+                };
+                for r in 0..ROWS {
+                    let scale = L::mul_lanes(scale, L::splat(rows[r].scales[b]));
+                    sums[r] = L::mul_add_lanes(L::to_floats(dots[r]), scale, sums[r]);
+                }
+            }
+            if F::MINIMA {
+                let minimum = if F::FACTORS { L::mul_lanes(minimum, L::unsigned(&own[1])) } else { minimum };
+                for r in 0..ROWS {
+                    let sum = (rows[r].sums[b][0] + rows[r].sums[b][1]) as f32;
+                    sums[r] = L::mul_add_lanes(minimum, L::splat(-rows[r].scales[b] * sum), sums[r]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// The output, whose columns tasks share.
+struct Target<'a> {
+    shared: &'a Shared<'a>,
+    cols: usize,
+    stride: usize,
+    add: bool,
+}
+
+impl Target<'_> {
+    #[inline(always)]
+    fn write<L: Lanes, const ROWS: usize>(&self, first: usize, panel: usize, sums: [L::Vector; ROWS]) {
+        let column = panel * VECTOR;
+        let width = VECTOR.min(self.cols - column);
+        for (r, sums) in sums.into_iter().enumerate() {
+            // SAFETY: a panel is one task's, and this the only reference to its columns of the row.
+            #[allow(unsafe_code)]
+            let to = unsafe { self.shared.range((first + r) * self.stride + column, width) };
+            let mut values = [0.0; VECTOR];
+            L::store(&mut values, sums);
+            for (to, value) in to.iter_mut().zip(values) {
+                *to = if self.add { *to + value } else { value };
+            }
+        }
+    }
+}
