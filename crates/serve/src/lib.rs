@@ -22,6 +22,7 @@ mod refusal;
 mod routes;
 mod server;
 mod settings;
+mod signals;
 mod status;
 mod stream;
 mod texts;

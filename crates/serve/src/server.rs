@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::signals::Signals;
 use crate::worker::{Job, Worker};
 use crate::{Catalogue, Error, Settings, Writer, listener, routes};
 
@@ -125,18 +125,14 @@ impl Server {
     /// # Errors
     /// When the engine has stopped by itself.
     pub fn run(self) -> Result<(), Error> {
-        let (mut interrupt, mut terminate) = {
+        let mut signals = {
             let _entered = self.runtime.enter();
-            let watch = |kind| signal(kind).map_err(Error::Start);
-            (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?)
+            Signals::watch().map_err(Error::Start)?
         };
         let (first, wanted) = watch::channel(false);
         self.runtime.spawn(async move {
             loop {
-                let status = match select(pin!(interrupt.recv()), pin!(terminate.recv())).await {
-                    Either::Left(_) => 130,
-                    Either::Right(_) => 143,
-                };
+                let status = signals.next().await;
                 if first.send_replace(true) {
                     std::process::exit(status);
                 }

@@ -25,6 +25,8 @@ pub(crate) struct Wanted {
     pub(crate) constraint: Option<Constraint>,
     /// Texts for each prompt.
     pub(crate) choices: usize,
+    /// The client reads tokens as they come.
+    pub(crate) streamed: bool,
 }
 
 impl Wanted {
@@ -38,6 +40,7 @@ impl Wanted {
             logprobs: None,
             constraint: None,
             choices: 1,
+            streamed: false,
         }
     }
 
@@ -173,7 +176,12 @@ impl App {
             .map(|(prompt, choice)| wanted.request(self, prompt, choice))
             .collect();
         let texts = requests.len();
-        let (parts, receiver) = mpsc::channel(self.settings.limits.unread.max(2) * texts);
+        // A text that is collected here is as long as it may be; one that is passed on waits for its reader.
+        let events = match wanted.streamed {
+            true => self.settings.limits.unread.max(2),
+            false => self.catalogue.context() + 2,
+        };
+        let (parts, receiver) = mpsc::channel(events * texts);
         self.send(Job::Write(WriteJob { requests, parts, places }))?;
         let mut parts = Parts { receiver, open: texts, app: self.clone() };
         match parts.next().await? {

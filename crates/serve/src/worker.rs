@@ -1,7 +1,7 @@
 //! The thread that owns the engine. Nobody waits for it with a lock, and it waits for nobody: what it has to say goes
 //! into bounded channels, and a client that does not read loses its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 
 use model::engine::{AdapterId, Event, FinishReason, Refused, Request, Ticket, TokenLogprob, Usage};
@@ -73,12 +73,12 @@ pub(crate) struct Worker<'a, W> {
     status: &'a Status,
     live: HashMap<Ticket, Live>,
     /// Options are read between steps, one question at a time.
-    reads: std::collections::VecDeque<ReadJob>,
+    reads: VecDeque<ReadJob>,
 }
 
 impl<'a, W: Writer> Worker<'a, W> {
     pub(crate) fn new(writer: W, jobs: mpsc::Receiver<Job>, status: &'a Status) -> Self {
-        Worker { writer, jobs, status, live: HashMap::new(), reads: Default::default() }
+        Worker { writer, jobs, status, live: HashMap::new(), reads: VecDeque::new() }
     }
 
     /// Works until [`Job::Stop`], or until nobody is left to send a job.

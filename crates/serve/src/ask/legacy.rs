@@ -41,5 +41,5 @@ pub(crate) async fn ask(State(app): State<App>, RawQuery(query): RawQuery) -> Ou
     let places = app.places(1)?;
     let story = Story { model, shape: Shape::Generate, logprobs: false, begun, app };
     let prompt = Prompt::Conversation(vec![Message::user(prompt)]);
-    story.write((prompt, places), &wanted, false).await
+    story.write((prompt, places), &wanted).await
 }

@@ -59,7 +59,11 @@ pub(crate) async fn ask(State(app): State<App>, Json(request): Json<AskRequest>)
     }
     let system: Vec<Message> =
         request.system.map(|text| Message::new(Role::System, text)).into_iter().collect();
-    let mut wanted = Wanted { max_tokens: request.max_tokens, ..Wanted::greedy(name.adapter) };
+    let mut wanted = Wanted {
+        max_tokens: request.max_tokens,
+        streamed: request.stream.unwrap_or(false),
+        ..Wanted::greedy(name.adapter)
+    };
     wanted.sampling.seed = seed(request.seed);
     wanted.sampling.temperature = request.temperature.unwrap_or(wanted.sampling.temperature);
     wanted.sampling.top_p = request.top_p.unwrap_or(wanted.sampling.top_p);
@@ -93,7 +97,7 @@ pub(crate) async fn ask(State(app): State<App>, Json(request): Json<AskRequest>)
     };
     let prompt = Prompt::Conversation(turns(asked)).encode(&app, &places).await?;
     let parts = app.write(vec![prompt], &wanted, places).await?;
-    if request.stream.unwrap_or(false) {
+    if wanted.streamed {
         return Ok(tell(parts, story, Framing::Events, Style::Plain));
     }
     let written = parts.collect().await?.pop().ok_or_else(Refusal::defect)?;

@@ -142,7 +142,8 @@ struct Common {
 impl Common {
     async fn answer(self, app: App, prompt: Option<Prompt>, shape: Shape) -> Outcome<Response> {
         let name = app.catalogue.find(self.model.as_deref())?.clone();
-        let mut wanted = Wanted { logprobs: self.logprobs, ..self.options.wanted(name.adapter)? };
+        let mut wanted =
+            Wanted { logprobs: self.logprobs, streamed: self.stream, ..self.options.wanted(name.adapter)? };
         wanted.check(&app)?;
         let places = app.places(1)?;
         constrain((&app, &places), &mut wanted, self.format).await?;
@@ -157,7 +158,7 @@ impl Common {
             document["done_reason"] = if unload { "unload" } else { "load" }.into();
             return Ok(reply(&document));
         };
-        story.write((prompt, places), &wanted, self.stream).await
+        story.write((prompt, places), &wanted).await
     }
 }
 
@@ -176,11 +177,10 @@ impl Story {
         self,
         (prompt, places): (Prompt, Places),
         wanted: &Wanted,
-        stream: bool,
     ) -> Outcome<Response> {
         let prompt = prompt.encode(&self.app, &places).await?;
         let parts = self.app.write(vec![prompt], wanted, places).await?;
-        if stream {
+        if wanted.streamed {
             return Ok(tell(parts, self, Framing::Lines, Style::Plain));
         }
         let written = parts.collect().await?.pop().ok_or_else(Refusal::defect)?;

@@ -122,6 +122,7 @@ pub(crate) async fn complete(State(app): State<App>, Json(request): Json<ChatReq
         max_tokens: max_tokens(request.max_tokens, request.max_completion_tokens)?,
         stop: request.stop.map_or_else(Vec::new, OneOrMany::into_vec),
         choices: request.n.unwrap_or(1),
+        streamed: request.stream.unwrap_or(false),
         logprobs: match (request.logprobs.unwrap_or(false), request.top_logprobs) {
             (true, top) => Some(top.unwrap_or(0)),
             (false, None | Some(0)) => None,
@@ -149,7 +150,7 @@ pub(crate) async fn complete(State(app): State<App>, Json(request): Json<ChatReq
         total: Total::default(),
         app: app.clone(),
     };
-    if request.stream.unwrap_or(false) {
+    if wanted.streamed {
         return Ok(tell(parts, story, Framing::Events, Style::OpenAi));
     }
     let written = parts.collect().await?;

@@ -93,6 +93,7 @@ pub(crate) async fn complete(
         max_tokens: max_tokens(None, Some(request.max_tokens.unwrap_or(MAX_TOKENS)))?,
         stop: request.stop.map_or_else(Vec::new, OneOrMany::into_vec),
         choices,
+        streamed: request.stream.unwrap_or(false),
         logprobs: request.logprobs,
         ..choosing.wanted(name.adapter)
     };
@@ -119,7 +120,7 @@ pub(crate) async fn complete(
         offsets: vec![0; texts],
         app: app.clone(),
     };
-    if request.stream.unwrap_or(false) {
+    if wanted.streamed {
         return Ok(tell(parts, story, Framing::Events, Style::OpenAi));
     }
     let written = parts.collect().await?;

@@ -65,3 +65,51 @@ fn many_clients_at_once_all_get_an_answer_or_a_no() {
     assert!(count(200) >= 40);
     wait_for("nothing to be left", || metric(to, "texts_running") == 0);
 }
+
+/// Memory of this process, server and clients together.
+#[cfg(target_os = "linux")]
+fn resident_mib() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096 >> 20
+}
+
+/// `cargo test -p serve --release --test http -- --ignored soak --nocapture`; `SOAK_SECONDS` is 60 otherwise.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes a minute"]
+fn soak_two_hundred_streaming_clients_leave_no_trace() {
+    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    let script = Script { slots: 32, pace: Duration::from_micros(200), ..Script::default() };
+    let server = scripted(settings(), script);
+    let to = server.to;
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(seconds);
+    let clients: Vec<_> = (0..200)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let (mut written, mut refused) = (0u64, 0u64);
+                while Instant::now() < end {
+                    let body = json!({ "prompt": "again", "stream": true, "max_tokens": 40 });
+                    let response = post(to, "/v1/completions", &body);
+                    match response.status {
+                        200 => assert!(response.body.ends_with("data: [DONE]\n\n"), "{}", response.body),
+                        503 => std::thread::sleep(Duration::from_millis(100)),
+                        other => panic!("{other}: {}", response.body),
+                    }
+                    if response.status == 200 { written += 1 } else { refused += 1 }
+                }
+                (written, refused)
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(seconds / 4));
+    let early = resident_mib();
+    let counts: Vec<(u64, u64)> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    let late = resident_mib();
+    let (written, refused) = counts.iter().fold((0, 0), |(w, r), c| (w + c.0, r + c.1));
+    println!("{written} texts, {refused} refused, {early} MiB after a quarter, {late} MiB at the end");
+    println!("{:.0} tokens/s", (40 * written) as f64 / begun.elapsed().as_secs_f64());
+    assert!(late <= early + 16, "{early} MiB grew to {late} MiB");
+    wait_for("nothing to be left", || metric(to, "texts_running") == 0);
+    assert_eq!(metric(to, "slow_readers_total"), 0);
+}
