@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -30,6 +31,8 @@ pub(crate) enum Verb {
     Ask(AskArgs),
     /// Talk to a model.
     Chat(ChatArgs),
+    /// Serve a model over HTTP: a page, /ask, and the APIs of OpenAI and Ollama.
+    Serve(ServeArgs),
     /// Write a base and its adapter as one model in 16 bits or more, and measure what that changed.
     Merge(MergeArgs),
     /// Prove that what is served is what was trained: the same token ids, and how far logits and loss are apart.
@@ -246,6 +249,48 @@ pub(crate) struct ChatArgs {
     pub(crate) system: Option<String>,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// A run folder, a folder in Hugging Face layout, a GGUF file, or a name in the offline hub cache.
+    #[arg(value_name = "RUN|DIR|FILE")]
+    pub(crate) model: String,
+    /// An adapter on top of it: a folder as PEFT saves it, or a GGUF file. Given several times, all are served on one
+    /// base.
+    #[arg(long = "adapter", value_name = "DIR|FILE")]
+    pub(crate) adapters: Vec<PathBuf>,
+    /// What clients call the first model [default: the name of the folder or file].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Where to listen. Addresses that other machines can reach need an API key.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    pub(crate) bind: SocketAddr,
+    /// API keys, one a line. Without it a key may stand in the environment, as MEDTUNE_API_KEY.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// A name besides `localhost` under which clients reach the server; may be given several times.
+    #[arg(long = "allowed-host", value_name = "NAME")]
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Tokens of a prompt with its answer [default: what the model reads, at most 8192].
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(16..))]
+    pub(crate) context: Option<u32>,
+    /// Texts that are written at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) slots: u16,
+    /// Texts that may wait; more are refused with 503.
+    #[arg(long, value_name = "COUNT", default_value_t = 128)]
+    pub(crate) queue: u16,
+    /// Memory for keys and values [default: what the slots need, at most a quarter of what is available].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) kv_memory: Option<u64>,
+    /// Serve although `medtune verify` has found that this is not what was trained.
+    #[arg(long)]
+    pub(crate) allow_unverified: bool,
+    /// A line on standard error for every request: method, route, status and time, never a text.
+    #[arg(long)]
+    pub(crate) access_log: bool,
 }
 
 /// Limits of `verify`: a quantization to four bits of a small model passes, one that erases a tune does not.

@@ -208,6 +208,20 @@ fn is_write_failure(error: &(dyn std::error::Error + 'static)) -> bool {
         .any(|error| kinds.contains(&error.kind()))
 }
 
+impl From<serve::Error> for Failure {
+    fn from(error: serve::Error) -> Self {
+        let text = chain(&error);
+        match error {
+            serve::Error::Engine(error) => error.into(),
+            serve::Error::EngineDied | serve::Error::Start(_) => Failure::unexpected(text),
+            serve::Error::Open { .. } => Failure::input(text)
+                .hint("set one with --api-key-file FILE or MEDTUNE_API_KEY, or listen on 127.0.0.1"),
+            serve::Error::Key { .. } => Failure::input(text).hint("`openssl rand -hex 32` makes a good one"),
+            serve::Error::Bind { .. } => Failure::input(text).hint("name another address with --bind"),
+        }
+    }
+}
+
 impl From<compute::Error> for Failure {
     fn from(error: compute::Error) -> Self {
         Failure::unexpected(chain(&error)).hint("use smaller batches (micro_batch_tokens) or a smaller model")

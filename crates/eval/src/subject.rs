@@ -1,12 +1,12 @@
 //! A model under examination: held-out questions and multiple-choice items in, one outcome per item out.
 
 use chat::{Message, Role};
-use compute::{Backend, Segment};
+use compute::Backend;
 use dataset::{Batch, ChoiceItem, Example, Sample};
 use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
 use model::{
-    Activations, ChatTemplate, Context, Decoder, Labels, Tokenizer, Tokens, TrainOn, encode_conversation,
-    encode_prompt,
+    Activations, ChatTemplate, Context, Decoder, Labels, Options, Tokenizer, Tokens, TrainOn,
+    encode_conversation, encode_prompt,
 };
 
 use crate::comparison::{Choice, Outcome, TokenLoss};
@@ -202,24 +202,18 @@ impl<B: Backend> Subject<'_, B> {
         let mut activations: Option<Activations<B>> = None;
         for item in items {
             let options = self.encode_options(item)?;
-            let (batch, owners) = shared_question(&options);
-            if activations.as_ref().is_none_or(|a| a.capacity() < batch.ids.len()) {
+            if activations.as_ref().is_none_or(|a| a.capacity() < options.tokens()) {
                 // What there was is freed first.
                 drop(activations.take());
-                activations = Some(Activations::for_inference(self.decoder, choice_capacity(&batch))?);
+                activations = Some(Activations::for_inference(self.decoder, choice_capacity(&options))?);
             }
             let Some(room) = activations.as_mut() else { continue };
-            let judged = self.judge(&batch, room);
-            let mut scores = vec![0.0f64; options.len()];
-            for (&owner, &log_prob) in owners.iter().zip(&judged.log_probs) {
-                scores[owner] += f64::from(log_prob);
-            }
+            let scores = options.read(self.decoder, room, self.adapter);
             let picked = item
                 .options
-                .iter()
+                .keys()
                 .zip(&scores)
-                .map(|((letter, text), score)| (letter, score / option_text(text).len().max(1) as f64))
-                .max_by(|a, b| a.1.total_cmp(&b.1))
+                .max_by(|a, b| a.1.per_byte().total_cmp(&b.1.per_byte()))
                 .map(|(letter, _)| letter.clone());
             outcomes.push(Outcome {
                 id: item.id.clone(),
@@ -233,21 +227,22 @@ impl<B: Backend> Subject<'_, B> {
     }
 
     /// The question with each option as its answer.
-    fn encode_options(&self, item: &ChoiceItem) -> Result<Vec<Sample>> {
+    fn encode_options(&self, item: &ChoiceItem) -> Result<Options> {
         let question = match &item.context {
             Some(context) => format!("{context}\n\n{}", item.question),
             None => item.question.clone(),
         };
-        let encode = |text: &serde_json::Value| -> Result<Sample> {
-            let messages = [Message::user(question.as_str()), Message::assistant(option_text(text))];
-            let mut sample = self.encode(&item.id, &messages)?;
-            // How surely a model stops says nothing about the option.
-            if let Some(last) = sample.learned.iter_mut().rev().find(|l| **l) {
-                *last = false;
-            }
-            Ok(sample)
-        };
-        item.options.values().map(encode).collect()
+        let texts: Vec<&str> = item.options.values().map(|text| text.as_str().unwrap_or_default()).collect();
+        let options = Options::encode(self.tokenizer, self.template, &[Message::user(question)], &texts)
+            .map_err(|source| Error::Item { id: item.id.clone(), source: Box::new(source) })?;
+        match options.longest() > self.decoder.positions() {
+            true => Err(Error::TooLong {
+                id: item.id.clone(),
+                tokens: options.longest(),
+                limit: self.decoder.positions(),
+            }),
+            false => Ok(options),
+        }
     }
 }
 
@@ -258,64 +253,6 @@ fn engine_settings(prompts: &[Vec<u32>], wanted: Wanted) -> EngineSettings {
 }
 
 /// Tokens that there is room for when an item is examined that has no room yet.
-fn choice_capacity(batch: &Batch) -> usize {
-    batch.ids.len().next_power_of_two()
-}
-
-fn option_text(value: &serde_json::Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// One batch in which the tokens that all options have in common are a prefix segment. Also says, for each label,
-/// whose it is.
-fn shared_question(options: &[Sample]) -> (Batch, Vec<usize>) {
-    let first = options.first().map_or(&[][..], |o| &o.ids);
-    let common =
-        (0..first.len()).take_while(|&i| options.iter().all(|o| o.ids.get(i) == Some(&first[i]))).count();
-    // The last common token stands in every option: it predicts the first token that differs.
-    let labelled = options.iter().filter_map(|o| o.learned.iter().position(|l| *l)).min().unwrap_or(common);
-    let shared = common.min(labelled).saturating_sub(1);
-    let mut batch = Batch::default();
-    let mut owners = Vec::new();
-    if shared > 0 {
-        batch.segments.push(Segment::whole(0, shared));
-        batch.ids.extend(&first[..shared]);
-        batch.positions.extend(0..shared as u32);
-    }
-    for (owner, option) in options.iter().enumerate() {
-        let start = batch.ids.len();
-        let prefix = (shared > 0).then_some(0);
-        batch.segments.push(Segment { start, len: option.ids.len() - shared, prefix });
-        batch.ids.extend(&option.ids[shared..]);
-        batch.positions.extend(shared as u32..option.ids.len() as u32);
-        for i in shared + 1..option.ids.len() {
-            if option.learned[i] {
-                batch.rows.push((start + i - shared - 1) as u32);
-                batch.labels.push(option.ids[i]);
-                owners.push(owner);
-            }
-        }
-    }
-    (batch, owners)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn option(ids: &[u32], first_label: usize) -> Sample {
-        let learned = (0..ids.len()).map(|i| i >= first_label).collect();
-        Sample { id: "item".into(), ids: ids.to_vec(), learned }
-    }
-
-    #[test]
-    fn options_share_their_question_and_keep_their_labels() {
-        let options = [option(&[1, 2, 3, 7, 8], 3), option(&[1, 2, 3, 7, 9, 4], 3)];
-        let (batch, owners) = shared_question(&options);
-        assert_eq!(batch.ids, [1, 2, 3, 7, 8, 3, 7, 9, 4]);
-        assert_eq!(batch.positions, [0, 1, 2, 3, 4, 2, 3, 4, 5]);
-        assert_eq!(batch.segments[2], Segment { start: 5, len: 4, prefix: Some(0) });
-        assert_eq!((batch.rows, batch.labels), (vec![2, 3, 5, 6, 7], vec![7, 8, 7, 9, 4]));
-        assert_eq!(owners, [0, 0, 1, 1, 1]);
-    }
+fn choice_capacity(options: &Options) -> usize {
+    options.tokens().next_power_of_two()
 }

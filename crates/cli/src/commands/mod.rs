@@ -12,6 +12,7 @@ mod merge;
 mod prepare;
 mod pull;
 mod quickstart;
+mod serve;
 mod train;
 mod verify;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Compare(args) => compare::run(&args),
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),
+        Verb::Serve(args) => serve::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Export(args) => export::run(&args),

@@ -63,7 +63,7 @@ pub(crate) fn device_with(threads: usize, bf16: bool) -> Outcome<Arc<Cpu>> {
 }
 
 /// The folder that a model's own files lie in: itself, or the one around a file.
-pub(super) fn folder_of(place: &Path) -> &Path {
+pub(crate) fn folder_of(place: &Path) -> &Path {
     if place.is_file() { place.parent().unwrap_or(Path::new(".")) } else { place }
 }
 

@@ -5,7 +5,7 @@ use dataset::{ChoiceItem, Example};
 use model::ActivationPlan;
 use model::engine::Engine;
 
-use super::{BATCH_TOKENS, Subject, Wanted, choice_capacity, engine_settings, option_text, shared_question};
+use super::{BATCH_TOKENS, Subject, Wanted, choice_capacity, engine_settings};
 use crate::Result;
 
 /// Bytes on the device that the parts of an examination take beside the model, one after the other.
@@ -69,12 +69,12 @@ impl<B: Backend> Subject<'_, B> {
     fn choice_bytes(&self, items: &[ChoiceItem]) -> Result<u64> {
         let mut items: Vec<&ChoiceItem> = items.iter().collect();
         items.sort_by_cached_key(|item| {
-            let options = item.options.values().map(|text| option_text(text).len()).sum::<usize>();
+            let options = item.options.values().filter_map(|text| text.as_str()).map(str::len).sum::<usize>();
             std::cmp::Reverse(item.question.len() + item.context.as_ref().map_or(0, String::len) + options)
         });
         let sizes = items.iter().take(LONGEST_ITEMS).map(|item| {
-            let (batch, _) = shared_question(&self.encode_options(item)?);
-            Ok((choice_capacity(&batch), batch.labels.len()))
+            let options = self.encode_options(item)?;
+            Ok((choice_capacity(&options), options.labels()))
         });
         Ok(self.forward_bytes(sizes.collect::<Result<Vec<_>>>()?.into_iter()))
     }

@@ -52,6 +52,11 @@ impl AdapterId {
     pub const BASE: AdapterId = AdapterId(0);
     /// The adapter that the decoder was built with; the base, where it was built without.
     pub const OWN: AdapterId = AdapterId(1);
+
+    /// The adapter that was taken in as number `n`, from 0, by [`super::Engine::add_adapter`].
+    pub fn another(n: u32) -> Self {
+        AdapterId(AdapterId::OWN.0.saturating_add(1).saturating_add(n))
+    }
 }
 
 /// What ends a text.

@@ -8,6 +8,8 @@ mod tokens;
 
 use std::path::Path;
 
+pub(crate) use model::storage;
+
 use ::model::{ChatTemplate, Tokenizer};
 use chat::Message;
 

@@ -1,5 +1,6 @@
 //! A model's shape and tensors, read from the headers of its files alone.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use ::model::Config;
 use formats::{Checkpoint, GgufFile};
 use serde_json::{Map, Value, json};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome, io};
 use crate::output;
 
 /// A tensor as its file describes it.
@@ -86,6 +87,27 @@ fn stored(checkpoint: &Checkpoint, name: &str) -> Outcome<Stored> {
     let parameters = shape.iter().product();
     let bytes = (parameters as u64 * dtype.bitsize() as u64).div_ceil(8);
     Ok(Stored { name: name.to_owned(), dtype: dtype.to_string(), shape: shape.to_vec(), parameters, bytes })
+}
+
+/// Architecture, container and most frequent type of the weights of a base, by bytes.
+pub(crate) fn storage(place: &Path) -> Outcome<[String; 3]> {
+    let (architecture, container, tensors) = if place.is_file() {
+        let file = GgufFile::open(place)?;
+        let architecture = file.get::<&str>("general.architecture")?.map(str::to_owned);
+        (architecture, "gguf", of_gguf(place)?.1)
+    } else {
+        let path = place.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(io(&path))?;
+        let config: Value = serde_json::from_str(&text)
+            .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+        (config["model_type"].as_str().map(str::to_owned), "safetensors", of_folder(place)?.1)
+    };
+    let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
+    for tensor in &tensors {
+        *bytes.entry(&tensor.dtype).or_default() += tensor.bytes;
+    }
+    let dtype = bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map_or("", |(dtype, _)| dtype);
+    Ok([architecture.unwrap_or_default(), container.to_owned(), dtype.to_owned()])
 }
 
 /// The shape under the keys of `config.json`.
