@@ -80,17 +80,22 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-macro_rules! from_input {
-    ($($error:ty),*) => {$(
-        impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Failure::input(chain(&error))
-            }
-        }
-    )*};
+impl From<dataset::Error> for Failure {
+    fn from(error: dataset::Error) -> Self {
+        Failure::input(chain(&error))
+    }
 }
 
-from_input!(dataset::Error, eval::Error);
+impl From<eval::Error> for Failure {
+    fn from(error: eval::Error) -> Self {
+        let failure = Failure::input(chain(&error));
+        match error {
+            eval::Error::NotFinite { .. } => failure
+                .hint("the weights hold values that are no numbers: look at the base model, and at skipped.jsonl of its run"),
+            _ => failure,
+        }
+    }
+}
 
 impl From<model::Error> for Failure {
     fn from(error: model::Error) -> Self {
