@@ -91,7 +91,8 @@ fn a_run_is_held_against_its_exports_and_their_modelfile() {
     run(&["export", text(&folder), "--to", "ollama", "--quant", "q8_0"], 0);
     let document = run_json(&["verify", text(&folder), "--json"]);
     let forms = document["forms"].as_array().unwrap();
-    assert_eq!(forms.len(), 3, "{document}");
+    assert_eq!(forms.len(), 4, "{document}");
+    assert!(forms[3]["name"].as_str().unwrap().ends_with("--fast"), "{document}");
     assert!(forms[2]["name"].as_str().unwrap().ends_with("run-Q8_0.gguf"), "{document}");
 
     let modelfile = folder.join("export/ollama/Modelfile");

@@ -12,7 +12,7 @@ use crate::pipeline::base::Model;
 use crate::pipeline::writing::Writer;
 
 pub(crate) fn run(args: &AskArgs) -> Outcome<()> {
-    let model = Model::load(&args.model.model, args.model.adapter.as_deref())?;
+    let model = Model::of(&args.model)?;
     let mut messages: Vec<Message> =
         args.system.iter().map(|s| Message::new(Role::System, s.as_str())).collect();
     messages.push(Message::user(args.question.as_str()));

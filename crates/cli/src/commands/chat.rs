@@ -11,7 +11,7 @@ use crate::pipeline::base::Model;
 use crate::pipeline::writing::Writer;
 
 pub(crate) fn run(args: &ChatArgs) -> Outcome<()> {
-    let model = Model::load(&args.model.model, args.model.adapter.as_deref())?;
+    let model = Model::of(&args.model)?;
     let mut writer = Writer::new(&model, &args.sampling)?;
     let start: Vec<Message> = args.system.iter().map(|s| Message::new(Role::System, s.as_str())).collect();
     let mut messages = start.clone();

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;
     }
-    let model = Model::load(&args.model.model, args.model.adapter.as_deref())?;
+    let model = Model::of(&args.model)?;
     let settings = Evaluation {
         max_examples: args.limit,
         max_answers: args.answers,

@@ -14,7 +14,7 @@ use crate::args::ServeArgs;
 use crate::commands::inspect::storage;
 use crate::failure::{Failure, Outcome, io};
 use crate::output;
-use crate::pipeline::base::{Model, template};
+use crate::pipeline::base::{Model, template, writing_device};
 use crate::pipeline::quantization;
 use crate::recipe_file;
 
@@ -31,7 +31,8 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome<()> {
     }));
     let settings = settings(args)?;
     let target = Target::find(args)?;
-    let model = Model::load(&target.base, target.adapters.first().map(PathBuf::as_path))?;
+    let first = target.adapters.first().map(PathBuf::as_path);
+    let model = Model::load_on(writing_device(args.fast), &target.base, first)?;
     let engine = engine_settings(args, model.decoder.config(), model.decoder.positions())?;
     if !args.allow_unverified {
         verified::check(&target, args, &model)?;

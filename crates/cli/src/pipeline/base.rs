@@ -12,6 +12,7 @@ use model::{ChatTemplate, Config, Decoder, Features, Golden, RandomStart, Tokeni
 use train::{Adapter, NewModel, Recipe};
 
 use super::quantization;
+use crate::args::ModelArgs;
 use crate::failure::{Failure, Outcome, io, no_room};
 use crate::output;
 
@@ -47,6 +48,12 @@ pub(crate) fn threads() -> usize {
 /// The device: all cores, or `MEDTUNE_THREADS`.
 pub(crate) fn device() -> Arc<Cpu> {
     Arc::new(Cpu::new(threads()))
+}
+
+/// The device for writing texts; `fast` multiplies ggml blocks as integers.
+pub(crate) fn writing_device(fast: bool) -> Arc<Cpu> {
+    let cpu = Cpu::new(threads());
+    Arc::new(if fast { cpu.with_integer_products() } else { cpu })
 }
 
 /// The device with `threads`, multiplying in bf16 if asked to.
@@ -108,10 +115,10 @@ fn copy_vocabulary(from: &Path, to: &Path) -> Outcome<()> {
 }
 
 /// The decoder of a base, with its adapter where one is named, on the bits that the adapter was trained on.
-pub(crate) fn decoder(base: &Path, adapter: Option<&Path>) -> Outcome<Decoder<Cpu>> {
+pub(crate) fn decoder(device: Arc<Cpu>, base: &Path, adapter: Option<&Path>) -> Outcome<Decoder<Cpu>> {
     Ok(match adapter {
-        Some(adapter) => Decoder::load_with_adapter(device(), base, adapter, quantization::read(adapter)?)?,
-        None => Decoder::load(device(), base, &Trainable::Nothing)?,
+        Some(adapter) => Decoder::load_with_adapter(device, base, adapter, quantization::read(adapter)?)?,
+        None => Decoder::load(device, base, &Trainable::Nothing)?,
     })
 }
 
@@ -175,8 +182,18 @@ fn refuse_too_large(recipe: &Recipe, base: &Path) -> Outcome<()> {
 impl Model {
     /// Loads a base and, where one is named, its adapter.
     pub(crate) fn load(name: &str, adapter: Option<&Path>) -> Outcome<Self> {
+        Self::load_on(device(), name, adapter)
+    }
+
+    /// The model that `args` name.
+    pub(crate) fn of(args: &ModelArgs) -> Outcome<Self> {
+        Self::load_on(writing_device(args.fast), &args.model, args.adapter.as_deref())
+    }
+
+    /// As [`Model::load`].
+    pub(crate) fn load_on(device: Arc<Cpu>, name: &str, adapter: Option<&Path>) -> Outcome<Self> {
         let base = formats::hub::resolve(name)?;
-        let decoder = decoder(&base, adapter)?;
+        let decoder = decoder(device, &base, adapter)?;
         let (template, tokenizer) = (template(&base, adapter)?, tokenizer(&base)?);
         Ok(Model { base, decoder, tokenizer, template })
     }

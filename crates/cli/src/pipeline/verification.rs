@@ -9,7 +9,7 @@ use model::{Base, ChatTemplate, Difference, GGUF_ADAPTER, Golden, Tokenizer};
 use serde::Serialize;
 use track::RunFolder;
 
-use super::base::Model;
+use super::base::{Model, writing_device};
 use super::fidelity::{Fidelity, Measured, sample};
 use super::{merging, ollama};
 use crate::args::VerifyArgs;
@@ -130,10 +130,14 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome<Verification> {
     // Two models at once would take twice the memory.
     drop(model);
     if let Some(merged) = &merged {
-        forms.push(check.file("merged, in bf16".into(), &merged.0)?);
+        forms.push(check.file("merged, in bf16".into(), &merged.0, false)?);
     }
     for path in &all_forms(args)? {
-        forms.push(check.file(path.display().to_string(), path)?);
+        let name = path.display().to_string();
+        forms.push(check.file(name.clone(), path, false)?);
+        if path.is_file() && Base::open(path)?.is_quantized() {
+            forms.push(check.file(format!("{name}, --fast"), path, true)?);
+        }
     }
     Ok(Verification {
         passed: forms.iter().all(|form| form.passed),
@@ -222,9 +226,9 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// A folder or file.
-    fn file(&self, name: String, path: &Path) -> Outcome<Form> {
-        let model = Model::load(&path.to_string_lossy(), None)?;
+    /// A folder or file; with `fast` as `--fast` serves it.
+    fn file(&self, name: String, path: &Path, fast: bool) -> Outcome<Form> {
+        let model = Model::load_on(writing_device(fast), &path.to_string_lossy(), None)?;
         let fidelity = match self.examples {
             [] => None,
             examples => Some(self.before.compare(&Measured::of(&model, examples)?)?),

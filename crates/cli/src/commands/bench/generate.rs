@@ -1,6 +1,5 @@
 //! `medtune bench generate`: reading prompts and continuing them.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use compute::Cpu;
@@ -58,7 +57,7 @@ pub(super) fn measure(what: &BenchGenerate) -> Outcome<Value> {
     let of = what.model.as_ref().map_or(("shape", shape.as_str()), |model| ("model", model));
     let mut report = about(of, &decoder);
     report["load_seconds"] = load_seconds.into();
-    report["integer_products"] = what.integer.into();
+    report["integer_products"] = what.fast.into();
     report["batch"] = batch.into();
     report["prompt"] = prompt.into();
     report["tokens"] = tokens.into();
@@ -71,8 +70,7 @@ pub(super) fn measure(what: &BenchGenerate) -> Outcome<Value> {
 }
 
 fn decoder(what: &BenchGenerate) -> Outcome<Decoder<Cpu>> {
-    let cpu = Cpu::new(base::threads());
-    let device = Arc::new(if what.integer { cpu.with_integer_products() } else { cpu });
+    let device = base::writing_device(what.fast);
     if let Some(name) = &what.model {
         let place = formats::hub::resolve(name)?;
         return Ok(Decoder::load_as(device, &place, &Trainable::Nothing, None)?);
