@@ -152,7 +152,9 @@ impl Common {
             Story { model: told, shape, logprobs: wanted.logprobs.is_some(), begun: Instant::now(), app };
         // A model is loaded, or sent away, by asking nothing of it.
         let Some(prompt) = prompt else {
-            let unload = matches!(&self.keep_alive, Some(value) if value == 0 || value == "0");
+            // Python's client makes it 0.0.
+            let now = |value: &Value| value.as_f64() == Some(0.0) || value == "0";
+            let unload = self.keep_alive.as_ref().is_some_and(now);
             let mut document = story.document("");
             document["done"] = true.into();
             document["done_reason"] = if unload { "unload" } else { "load" }.into();

@@ -48,9 +48,11 @@ fn an_empty_prompt_loads_or_unloads_what_is_there_anyway() {
     let server = shipped(settings());
     let load = post(server.to, "/api/generate", &json!({ "model": "shipped" })).json();
     assert_eq!((&load["done_reason"], &load["response"]), (&"load".into(), &"".into()));
-    let unload =
-        post(server.to, "/api/chat", &json!({ "model": "shipped", "messages": [], "keep_alive": 0 })).json();
-    assert_eq!((&unload["done_reason"], &unload["done"]), (&"unload".into(), &true.into()));
+    for zero in [json!(0), json!(0.0), json!("0")] {
+        let body = json!({ "model": "shipped", "messages": [], "keep_alive": zero });
+        let unload = post(server.to, "/api/chat", &body).json();
+        assert_eq!((&unload["done_reason"], &unload["done"]), (&"unload".into(), &true.into()), "{zero}");
+    }
 }
 
 #[test]

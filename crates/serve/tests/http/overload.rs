@@ -70,7 +70,7 @@ fn many_clients_at_once_all_get_an_answer_or_a_no() {
 #[cfg(target_os = "linux")]
 fn resident_mib() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    (pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096) >> 20
+    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096 / (1 << 20)
 }
 
 /// `cargo test -p serve --release --test http -- --ignored soak --nocapture`; `SOAK_SECONDS` is 60 otherwise.
