@@ -120,15 +120,16 @@ impl Server {
     }
 
     /// Serves until SIGINT or SIGTERM, or until the engine stops. Texts that are being written then get time to end;
-    /// a second signal ends the program at once.
+    /// a second signal ends the program at once. `ready` is called when signals are heard.
     ///
     /// # Errors
     /// When the engine has stopped by itself.
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(self, ready: impl FnOnce()) -> Result<(), Error> {
         let mut signals = {
             let _entered = self.runtime.enter();
             Signals::watch().map_err(Error::Start)?
         };
+        ready();
         let (first, wanted) = watch::channel(false);
         self.runtime.spawn(async move {
             loop {

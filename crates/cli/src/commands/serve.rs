@@ -50,14 +50,13 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome<()> {
         Ok(())
     })?;
     let names: Vec<&str> = catalogue.names().iter().map(|name| name.name.as_str()).collect();
-    eprintln!(
-        "{} on http://{} (context {}, {} texts at once); Ctrl-C ends it",
-        names.join(", "),
-        server.address(),
-        engine.context,
-        engine.slots
-    );
-    Ok(server.run()?)
+    let names = names.join(", ");
+    let (address, context, slots) = (server.address(), engine.context, engine.slots);
+    // Whoever waits for this line may send a signal at once.
+    let ready = || {
+        eprintln!("{names} on http://{address} (context {context}, {slots} texts at once); Ctrl-C ends it")
+    };
+    Ok(server.run(ready)?)
 }
 
 fn settings(args: &ServeArgs) -> Outcome<Settings> {
