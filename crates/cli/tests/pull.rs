@@ -20,30 +20,45 @@ fn a_missing_model_is_not_downloaded_but_the_verb_is_named() {
     assert!(error.contains("medtune pull org/missing`"), "{error}");
 }
 
-/// What is linked into the default build, as cargo sees it.
-#[test]
-fn the_default_build_has_no_network_code() {
+/// `cargo tree` of the default build.
+fn cargo_tree(arguments: &[&str]) -> String {
     let output = std::process::Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--edges",
-            "normal",
-            "--package",
-            "medtune",
-            "--prefix",
-            "none",
-            "--locked",
-            "--offline",
-        ])
+        .args(["tree", "--package", "medtune", "--locked", "--offline"])
+        .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    let tree = String::from_utf8(output.stdout).unwrap();
-    assert!(tree.starts_with("medtune "), "{}", String::from_utf8_lossy(&output.stderr));
-    for network in ["ureq", "hyper", "reqwest", "rustls", "ring", "tokio", "native-tls", "openssl", "curl"] {
-        let found = tree.lines().find(|line| line.split(' ').next() == Some(network));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What is linked into the default build, as cargo sees it: it can be called (`serve`), and calls nobody.
+#[test]
+fn the_default_build_has_no_code_that_calls_out() {
+    let tree = cargo_tree(&["--edges", "normal", "--prefix", "none"]);
+    assert!(tree.starts_with("medtune "), "{tree}");
+    let clients = [
+        "ureq",
+        "reqwest",
+        "isahc",
+        "awc",
+        "hyper-rustls",
+        "hyper-tls",
+        "rustls",
+        "ring",
+        "native-tls",
+        "openssl",
+        "curl",
+    ];
+    for client in clients {
+        let found = tree.lines().find(|line| line.split(' ').next() == Some(client));
         assert_eq!(found, None);
     }
+    let features = cargo_tree(&["--edges", "features,normal", "--invert", "hyper"]);
+    assert!(
+        features.contains("hyper feature \"server\"") && !features.contains("hyper feature \"client\""),
+        "{features}"
+    );
 }
 
 #[cfg(feature = "hub")]
