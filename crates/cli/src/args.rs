@@ -424,6 +424,9 @@ pub(crate) struct ExportArgs {
     /// The folder to write; without it `export/` in the run, or a folder named after the model.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Merge into the decoded weights of a base in four or eight bits.
+    #[arg(long)]
+    pub(crate) allow_quantized_base: bool,
     /// Do not check whether what was written is what was trained (`medtune verify`).
     #[arg(long)]
     pub(crate) no_verify: bool,

@@ -241,6 +241,9 @@ fn merging_into_a_quantized_base_needs_the_flag_and_tells_the_loss_of_quality() 
     for (folder, base, adapter) in quantized_bases() {
         let (out, rows) = (folder.path().join("merged"), folder.path().join("rows.csv"));
         let arguments = ["merge", "--model", text(&base), "--adapter", text(&adapter), "--out", text(&out)];
+        let export =
+            ["export", text(&base), "--adapter", text(&adapter), "--to", "safetensors", "--out", text(&out)];
+        assert!(refused(&export).contains("quantized base"));
         let error = refused(&arguments);
         assert!(error.contains("quantized base") && error.contains("--allow-quantized-base"), "{error}");
         assert!(!out.exists(), "nothing is written");

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::base::{Model, folder_of, threads};
 use super::evaluation::write_json;
-use super::merging::refuse_to_replace;
+use super::merging::{self, refuse_to_replace};
 use super::verification::{Verification, verify};
 use super::{importance, ollama};
 use crate::args::{ExportArgs, Quant, Target, VerifyArgs};
@@ -97,6 +97,11 @@ pub(crate) fn export(args: &ExportArgs) -> Outcome<Exported> {
     if args.to == Target::Peft && source.adapter.is_none() {
         return Err(Failure::input(format!("{} has no adapter", args.source))
             .hint("`--to safetensors` or `--to gguf` writes all of the model"));
+    }
+    if let (Some(adapter), false) = (&source.adapter, args.to == Target::Peft || args.allow_quantized_base)
+        && merging::is_quantized(&source.base, adapter)?
+    {
+        return Err(merging::refused_for_quantized(&source.base));
     }
     let model = Model::load(&source.base, source.adapter.as_deref())?;
     let staged = staging(&out)?;

@@ -29,14 +29,9 @@ pub(crate) struct Merged {
 
 /// Merges, writes and measures.
 pub(crate) fn merge(args: &MergeArgs) -> Outcome<Merged> {
-    let base = formats::hub::resolve(&args.model)?;
-    let base_quantized = quantization::read(&args.adapter)?.is_some() || Base::open(&base)?.is_quantized();
+    let base_quantized = is_quantized(&args.model, &args.adapter)?;
     if base_quantized && !args.allow_quantized_base {
-        return Err(Failure::input(format!(
-            "{} is a quantized base: the merged weights would be its decoded ones with the adapter rounded into them",
-            base.display()
-        ))
-        .hint("use the adapter unmerged, or merge with --allow-quantized-base and read the loss of quality"));
+        return Err(refused_for_quantized(&args.model));
     }
     refuse_to_replace(&args.out)?;
     let examples = examples(&args.data)?;
@@ -64,6 +59,19 @@ pub(crate) fn merge(args: &MergeArgs) -> Outcome<Merged> {
         quality: (!chosen.is_empty()).then(|| before.compare(&after)).transpose()?,
         left_out: left_out.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// Whether an adapter was trained on a base in the bits of a quantization.
+pub(crate) fn is_quantized(base: &str, adapter: &Path) -> Outcome<bool> {
+    let base = formats::hub::resolve(base)?;
+    Ok(quantization::read(adapter)?.is_some() || Base::open(&base)?.is_quantized())
+}
+
+pub(crate) fn refused_for_quantized(base: &str) -> Failure {
+    Failure::input(format!(
+        "{base} is a quantized base: the merged weights would be its decoded ones with the adapter rounded into them"
+    ))
+    .hint("use the adapter unmerged, or merge with --allow-quantized-base and read the loss of quality")
 }
 
 /// A folder with something in it is somebody's.

@@ -123,8 +123,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome<Verification> {
     let (tokenizer, template) = (&tokenizer, &template);
     let check = Check { golden: &golden, tokenizer, template, examples: &chosen, before, limits };
     let mut forms = vec![check.form("as trained".into(), &model, None)];
-    let merged = match reference.adapter {
-        Some(_) if !args.no_merged && !is_quantized(&reference)? => Some(merge(args, &model)?),
+    let merged = match &reference.adapter {
+        Some(adapter) if !args.no_merged && !merging::is_quantized(&reference.base, adapter)? => {
+            Some(merge(args, &model)?)
+        }
         _ => None,
     };
     // Two models at once would take twice the memory.
@@ -192,14 +194,6 @@ fn examples(args: &VerifyArgs) -> Outcome<Vec<Example>> {
 fn vocabulary(reference: &Reference) -> Outcome<(Tokenizer, ChatTemplate)> {
     let base = formats::hub::resolve(&reference.base)?;
     Ok((super::base::tokenizer(&base)?, super::base::template(&base, reference.adapter.as_deref())?))
-}
-
-fn is_quantized(reference: &Reference) -> Outcome<bool> {
-    let trained_quantized = match &reference.adapter {
-        Some(adapter) => super::quantization::read(adapter)?.is_some(),
-        None => false,
-    };
-    Ok(trained_quantized || Base::open(&formats::hub::resolve(&reference.base)?)?.is_quantized())
 }
 
 /// The adapter in its base, in a folder beside the report.
