@@ -73,12 +73,13 @@ fn resident_mib() -> u64 {
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096 / (1 << 20)
 }
 
-/// `cargo test -p serve --release --test http -- --ignored soak --nocapture`; `SOAK_SECONDS` is 60 otherwise.
+/// For three seconds among the other tests; alone and for longer, memory is held as well:
+/// `SOAK_SECONDS=60 cargo test -p serve --release --test http -- soak --nocapture`.
 #[cfg(target_os = "linux")]
 #[test]
-#[ignore = "takes a minute"]
 fn soak_two_hundred_streaming_clients_leave_no_trace() {
-    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    let alone: Option<u64> = std::env::var("SOAK_SECONDS").ok().and_then(|s| s.parse().ok());
+    let seconds = alone.unwrap_or(3);
     let script = Script { slots: 32, pace: Duration::from_micros(200), ..Script::default() };
     let server = scripted(settings(), script);
     let to = server.to;
@@ -102,14 +103,15 @@ fn soak_two_hundred_streaming_clients_leave_no_trace() {
             })
         })
         .collect();
-    std::thread::sleep(Duration::from_secs(seconds / 4));
+    std::thread::sleep(Duration::from_secs(seconds) / 4);
     let early = resident_mib();
     let counts: Vec<(u64, u64)> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     let late = resident_mib();
     let (written, refused) = counts.iter().fold((0, 0), |(w, r), c| (w + c.0, r + c.1));
     println!("{written} texts, {refused} refused, {early} MiB after a quarter, {late} MiB at the end");
     println!("{:.0} tokens/s", (40 * written) as f64 / begun.elapsed().as_secs_f64());
-    assert!(late <= early + 16, "{early} MiB grew to {late} MiB");
+    assert!(written > 0);
+    assert!(alone.is_none() || late <= early + 16, "{early} MiB grew to {late} MiB");
     wait_for("nothing to be left", || metric(to, "texts_running") == 0);
     assert_eq!(metric(to, "slow_readers_total"), 0);
 }
