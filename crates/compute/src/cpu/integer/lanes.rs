@@ -27,6 +27,9 @@ pub(super) trait Lanes: Arithmetic {
     fn dot(sum: Self::Ints, bytes: Self::Bytes, codes: i32) -> Self::Ints;
     fn to_floats(x: Self::Ints) -> Self::Vector;
 
+    /// Asks for a line of memory that will be read soon; any address will do.
+    fn prefetch(_line: *const u8) {}
+
     fn halves(from: &[u8; 2 * VECTOR]) -> Self::Vector;
     fn unsigned(from: &[u8; VECTOR]) -> Self::Vector;
     fn signed(from: &[u8; VECTOR]) -> Self::Vector;
@@ -133,6 +136,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn prefetch(line: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+        }
+
+        #[inline(always)]
         fn halves(from: &[u8; 2 * VECTOR]) -> __m512 {
             unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
         }
@@ -222,6 +230,11 @@ mod x86 {
         #[inline(always)]
         fn to_floats(x: [__m256i; 2]) -> [__m256; 2] {
             x.map(|x| unsafe { _mm256_cvtepi32_ps(x) })
+        }
+
+        #[inline(always)]
+        fn prefetch(line: *const u8) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
         }
 
         #[inline(always)]

@@ -16,6 +16,11 @@ use super::panels::{Panel, Panels};
 
 /// Rows of activations that share the codes of a panel as they are unpacked.
 const TILE: usize = 8;
+/// Bytes between the codes that are multiplied and those that are asked for, where so few rows share them that memory
+/// is what takes the time: a panel is followed by the next.
+const AHEAD: usize = 2048;
+/// The most rows for which codes are asked for ahead.
+const FEW: usize = 2;
 /// Tasks that a thread should get, so that none waits long for another.
 const TASKS_OF_THREAD: usize = 8;
 
@@ -106,6 +111,11 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(
         for (sub, codes) in body.chunks_exact(shape.codes).enumerate() {
             let b = chunk * shape.blocks + sub;
             let own = head[shape.chunk + sub * shape.block..][..shape.block].as_chunks::<VECTOR>().0;
+            if ROWS <= FEW {
+                for line in (0..shape.codes).step_by(64) {
+                    L::prefetch(codes.as_ptr().wrapping_add(AHEAD + line));
+                }
+            }
             for group in 0..F::GROUPS {
                 let mut dots: [L::Ints; ROWS] = std::array::from_fn(|r| {
                     let [first, second] = rows[r].sums[b];
