@@ -128,11 +128,6 @@ impl Golden {
         let missing = differs.then_some(Difference { conversation: 0, what: "number", at: 0, expected, got });
         missing.or_else(|| pairs.into_iter().find_map(|(i, (own, other))| own.difference(other, i)))
     }
-
-    /// The texts of the conversations, for a template that only renders.
-    pub fn texts(&self) -> impl Iterator<Item = (&[Message], &str)> {
-        self.conversations.iter().map(|c| (&c.messages[..], &c.text[..]))
-    }
 }
 
 impl GoldenConversation {

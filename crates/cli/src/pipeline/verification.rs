@@ -119,18 +119,18 @@ pub(crate) fn verify(args: &VerifyArgs) -> Outcome<Verification> {
     let (chosen, left_out) = model.subject(true).readable(&sample(examples(args)?, args.limit));
     let limits = Limits { kl_mean: args.max_kl, loss: args.max_loss };
     let before = Measured::of(&model, &chosen)?;
-    let (tokenizer, template) = vocabulary(&reference)?;
-    let (tokenizer, template) = (&tokenizer, &template);
-    let check = Check { golden: &golden, tokenizer, template, examples: &chosen, before, limits };
-    let mut forms = vec![check.form("as trained".into(), &model, None)];
     let merged = match &reference.adapter {
         Some(adapter) if !args.no_merged && !merging::is_quantized(&reference.base, adapter)? => {
             Some(merge(args, &model)?)
         }
         _ => None,
     };
+    let Model { decoder, tokenizer, template, .. } = model;
     // Two models at once would take twice the memory.
-    drop(model);
+    drop(decoder);
+    let (tokenizer, template) = (&tokenizer, &template);
+    let check = Check { golden: &golden, tokenizer, template, examples: &chosen, before, limits };
+    let mut forms = vec![check.form("as trained".into(), (tokenizer, template), None)];
     if let Some(merged) = &merged {
         forms.push(check.file("merged, in bf16".into(), &merged.0, false)?);
     }
@@ -190,12 +190,6 @@ fn examples(args: &VerifyArgs) -> Outcome<Vec<Example>> {
     merging::examples(&args.data)
 }
 
-/// Vocabulary and template of what was trained, which outlive its weights.
-fn vocabulary(reference: &Reference) -> Outcome<(Tokenizer, ChatTemplate)> {
-    let base = formats::hub::resolve(&reference.base)?;
-    Ok((super::base::tokenizer(&base)?, super::base::template(&base, reference.adapter.as_deref())?))
-}
-
 /// The adapter in its base, in a folder beside the report.
 fn merge(args: &VerifyArgs, model: &Model) -> Outcome<Temporary> {
     let beside = args.out(&args.model);
@@ -227,7 +221,7 @@ impl Check<'_> {
             [] => None,
             examples => Some(self.before.compare(&Measured::of(&model, examples)?)?),
         };
-        let mut form = self.form(name, &model, fidelity);
+        let mut form = self.form(name, (&model.tokenizer, &model.template), fidelity);
         if let Some(difference) = self.modelfile(path)? {
             form.reasons.push(difference);
             form.passed = false;
@@ -252,8 +246,13 @@ impl Check<'_> {
         }
     }
 
-    fn form(&self, name: String, model: &Model, fidelity: Option<Fidelity>) -> Form {
-        let golden_differences = self.golden.check(&model.tokenizer, &model.template);
+    fn form(
+        &self,
+        name: String,
+        (tokenizer, template): (&Tokenizer, &ChatTemplate),
+        fidelity: Option<Fidelity>,
+    ) -> Form {
+        let golden_differences = self.golden.check(tokenizer, template);
         let mut reasons = Vec::new();
         if let Some(first) = golden_differences.first() {
             let Difference { conversation, what, at, expected, got } = first;
