@@ -12,6 +12,7 @@ use super::embed;
 use super::gemm::{Elements, Operand};
 use super::integer::Panels;
 use super::pages;
+use super::slabs::{Part, Slabs};
 use crate::{DType, DeviceBuffer, Error, Matrix, Result, View, ViewMut};
 
 /// A cache line, and the width of an AVX-512 register.
@@ -20,9 +21,26 @@ const ALIGNMENT: usize = 64;
 /// f32 values that start on a cache line.
 #[derive(Default)]
 pub struct CpuBuffer {
-    storage: Box<[f32]>,
+    storage: Storage,
     start: usize,
     len: usize,
+}
+
+enum Storage {
+    Own(Box<[f32]>),
+    Part(Part),
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Storage::Own(Box::default())
+    }
+}
+
+impl From<Part> for CpuBuffer {
+    fn from(part: Part) -> Self {
+        CpuBuffer { start: 0, len: part.len(), storage: Storage::Part(part) }
+    }
 }
 
 impl CpuBuffer {
@@ -35,7 +53,7 @@ impl CpuBuffer {
         let mut storage: Box<[f32]> = bytemuck::try_zeroed_slice_box(total).map_err(|()| out_of_memory())?;
         pages::prefer_large(&mut storage);
         let start = storage.as_ptr().align_offset(ALIGNMENT);
-        Ok(CpuBuffer { storage, start, len })
+        Ok(CpuBuffer { storage: Storage::Own(storage), start, len })
     }
 
     /// Scratch of at least `len` elements; what they hold is left over from earlier uses.
@@ -54,13 +72,19 @@ impl Deref for CpuBuffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.storage[self.start..self.start + self.len]
+        match &self.storage {
+            Storage::Own(storage) => &storage[self.start..self.start + self.len],
+            Storage::Part(part) => part,
+        }
     }
 }
 
 impl DerefMut for CpuBuffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.storage[self.start..self.start + self.len]
+        match &mut self.storage {
+            Storage::Own(storage) => &mut storage[self.start..self.start + self.len],
+            Storage::Part(part) => part,
+        }
     }
 }
 
@@ -128,8 +152,8 @@ impl Quantized<'_> {
 const _: () = assert!(cfg!(target_endian = "little"));
 
 impl CpuWeight {
-    pub(super) fn new(dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<Self> {
-        Self::read(dtype, rows, cols, |to| {
+    pub(super) fn new(slabs: &Slabs, dtype: DType, [rows, cols]: [usize; 2], bytes: &[u8]) -> Result<Self> {
+        Self::read(slabs, dtype, [rows, cols], |to| {
             if bytes.len() != to.len() {
                 let (expected, got) = (to.len(), bytes.len());
                 return Err(Error::WeightSize { rows, cols, dtype, expected, got });
@@ -141,13 +165,13 @@ impl CpuWeight {
 
     /// A weight whose bytes `read` writes.
     pub(super) fn read<E: From<Error>>(
+        slabs: &Slabs,
         dtype: DType,
-        rows: usize,
-        cols: usize,
+        [rows, cols]: [usize; 2],
         read: impl FnOnce(&mut [u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<Self, E> {
         let bytes = dtype.bytes(rows * cols);
-        let mut words = CpuBuffer::zeros("a weight", bytes.div_ceil(size_of::<f32>()))?;
+        let mut words = slabs.zeros("a weight", bytes.div_ceil(size_of::<f32>()))?;
         read(&mut bytemuck::cast_slice_mut::<f32, u8>(&mut words)[..bytes])?;
         Ok(CpuWeight { rows, cols, stored: Stored::Plain(dtype, words) })
     }

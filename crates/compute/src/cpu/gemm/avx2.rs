@@ -91,6 +91,11 @@ impl Simd<8> for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch_far<T>(line: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn transpose(r: [__m256; 8]) -> [__m256; 8] {
         unsafe {
             // 4 x 4 blocks inside their 128-bit lanes, then the lanes, as with AVX-512.

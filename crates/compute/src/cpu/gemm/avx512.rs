@@ -90,6 +90,11 @@ impl Simd<16> for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch_far<T>(line: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn transpose(r: [__m512; 16]) -> [__m512; 16] {
         unsafe {
             // 4 x 4 blocks are transposed inside their 128-bit lanes first: lane `l` of `u[4 i + c]` holds rows

@@ -105,4 +105,9 @@ impl Simd<16> for Avx512Bf16 {
     fn prefetch<T>(line: *const T) {
         Avx512::prefetch(line);
     }
+
+    #[inline(always)]
+    fn prefetch_far<T>(line: *const T) {
+        Avx512::prefetch_far(line);
+    }
 }

@@ -95,6 +95,9 @@ impl Simd<8> for Plain {
     fn prefetch<T>(_line: *const T) {}
 
     #[inline(always)]
+    fn prefetch_far<T>(_line: *const T) {}
+
+    #[inline(always)]
     unsafe fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
         std::array::from_fn(|j| std::array::from_fn(|i| rows[i][j]))
     }

@@ -32,6 +32,8 @@ pub(super) trait Simd<const L: usize> {
     unsafe fn fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Asks for the cache line of an address, which need not be valid.
     fn prefetch<T>(line: *const T);
+    /// The same into the second level only, for what is needed later: of those a core can await more.
+    fn prefetch_far<T>(line: *const T);
     /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
     unsafe fn transpose(rows: [Self::Vector; L]) -> [Self::Vector; L];
 }

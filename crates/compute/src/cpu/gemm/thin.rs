@@ -6,9 +6,6 @@ use super::simd::{Simd, Stored};
 use super::tile::Tile;
 use super::{Elements, Operand};
 
-/// Cache lines between what is read and what is asked for, in each row of the right side.
-const LINES_AHEAD: usize = 4;
-
 /// A tile of one vector of columns, whose right side is read where it is stored, with contiguous depth.
 #[derive(Debug)]
 pub(super) struct Thin<'a> {
@@ -85,9 +82,10 @@ impl Thin<'_> {
         unsafe {
             let mut acc = *sums;
             for p in (0..whole).step_by(step) {
+                // Memory is what takes the time: the same place in the rows of the next tile.
                 for k in 0..L {
                     let line = right.as_ptr().wrapping_add(k * stride + p);
-                    S::prefetch(line.wrapping_byte_add(64 * LINES_AHEAD));
+                    S::prefetch_far(line.wrapping_add(L * stride));
                 }
                 let square = square::<S, T, L>(right, stride, cols, p);
                 for (k, lanes) in square.iter().enumerate() {

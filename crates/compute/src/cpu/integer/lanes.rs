@@ -27,7 +27,7 @@ pub(super) trait Lanes: Arithmetic {
     fn dot(sum: Self::Ints, bytes: Self::Bytes, codes: i32) -> Self::Ints;
     fn to_floats(x: Self::Ints) -> Self::Vector;
 
-    /// Asks for a line of memory that will be read soon; any address will do.
+    /// Asks the second level of the cache for a line that will be read later; any address will do.
     fn prefetch(_line: *const u8) {}
 
     fn halves(from: &[u8; 2 * VECTOR]) -> Self::Vector;
@@ -137,7 +137,7 @@ mod x86 {
 
         #[inline(always)]
         fn prefetch(line: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
         }
 
         #[inline(always)]
@@ -234,7 +234,7 @@ mod x86 {
 
         #[inline(always)]
         fn prefetch(line: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
         }
 
         #[inline(always)]

@@ -8,6 +8,7 @@ use formats::quant::ggml::{BlockMatrix, IntegerBlock, SUB_BLOCK};
 use super::super::Threads;
 use super::super::buffer::{CpuBuffer, Shared};
 use super::super::math::VECTOR;
+use super::super::slabs::Slabs;
 use super::format::{Shape, shape};
 use super::lanes::QUAD;
 use crate::Result;
@@ -44,12 +45,12 @@ impl Panels {
     ///
     /// # Panics
     /// For another type.
-    pub(in crate::cpu) fn new(threads: &Threads, matrix: &BlockMatrix) -> Result<Self> {
+    pub(in crate::cpu) fn new(threads: &Threads, slabs: &Slabs, matrix: &BlockMatrix) -> Result<Self> {
         let kind = matrix.kind();
         let shape = shape(kind).expect("a type of integers");
         let (rows, cols) = (matrix.rows(), matrix.cols());
         let (panels, bytes) = (rows.div_ceil(VECTOR), shape.panel(cols / SUB_BLOCK));
-        let mut words = CpuBuffer::zeros("a weight", panels * bytes / size_of::<f32>())?;
+        let mut words = slabs.zeros("a weight", panels * bytes / size_of::<f32>())?;
         let shared = Shared::new(&mut words);
         threads.run(panels, |p| {
             let words = bytes / size_of::<f32>();

@@ -18,11 +18,13 @@ use super::panels::{Panel, Panels};
 const TILE: usize = 8;
 /// Bytes between the codes that are multiplied and those that are asked for, where so few rows share them that memory
 /// is what takes the time: a panel is followed by the next.
-const AHEAD: usize = 2048;
+const AHEAD: usize = 4096;
 /// The most rows for which codes are asked for ahead.
 const FEW: usize = 2;
 /// Tasks that a thread should get, so that none waits long for another.
 const TASKS_OF_THREAD: usize = 8;
+/// The same for few rows: a stretch of memory per task that is long beside what is asked for ahead of it.
+const TASKS_OF_THREAD_FEW: usize = 4;
 
 /// Where a product goes.
 pub(in crate::cpu) struct Output<'a> {
@@ -43,7 +45,8 @@ pub(in crate::cpu) fn product(
     assert_eq!((y.rows, y.cols), (x.rows(), weight.rows()), "output [T, N]");
     assert_eq!(weight.cols(), x.blocks() * SUB_BLOCK, "weight [N, K]");
     let panels = weight.rows().div_ceil(VECTOR);
-    let of_task = panels.div_ceil(threads.count() * TASKS_OF_THREAD).max(1);
+    let of_thread = if x.rows() <= FEW { TASKS_OF_THREAD_FEW } else { TASKS_OF_THREAD };
+    let of_task = panels.div_ceil(threads.count() * of_thread).max(1);
     let (cols, stride, shared) = (y.cols, y.stride, Shared::new(y.data));
     threads.run(panels.div_ceil(of_task), |task| {
         let panels = task * of_task..panels.min((task + 1) * of_task);
@@ -102,6 +105,11 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(
         scales: &row.scales[..blocks],
         sums: &row.sums[..blocks],
     });
+    if ROWS <= FEW {
+        for line in (0..panel.scales.len()).step_by(64) {
+            L::prefetch(panel.scales.as_ptr().wrapping_add(AHEAD + line));
+        }
+    }
     let heads = panel.scales.chunks_exact(shape.chunk + shape.blocks * shape.block);
     let bodies = panel.codes.chunks_exact(shape.blocks * shape.codes);
     for (chunk, (head, body)) in heads.zip(bodies).enumerate() {

@@ -4,6 +4,7 @@ use formats::quant::BlockType;
 use formats::quant::ggml::BlockMatrix;
 
 use super::super::buffer::{Rows, RowsMut};
+use super::super::slabs::Slabs;
 use super::super::{Isa, Threads};
 use super::{Activations, Output, Panels, product};
 
@@ -56,7 +57,7 @@ fn multiply(
     add: bool,
 ) {
     let threads = Threads::new(threads);
-    let panels = Panels::new(&threads, matrix).unwrap();
+    let panels = Panels::new(&threads, &Slabs::default(), matrix).unwrap();
     let (k, n) = (matrix.cols(), matrix.rows());
     let mut activations = Activations::default();
     activations.quantize(&threads, isa, Rows { data: x, rows, cols: k, stride: k });
@@ -78,7 +79,7 @@ fn rounded(x: &[f32]) -> Vec<f32> {
 fn panels_hold_the_values_of_the_blocks() {
     for kind in KINDS {
         let matrix = blocks(kind, 37, 512);
-        let panels = Panels::new(&Threads::new(2), &matrix).unwrap();
+        let panels = Panels::new(&Threads::new(2), &Slabs::default(), &matrix).unwrap();
         let (mut ours, mut theirs) = (vec![0.0; 500], vec![0.0; 500]);
         for row in 0..37 {
             panels.decode(row, 7..507, &mut ours);
