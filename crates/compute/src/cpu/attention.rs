@@ -330,6 +330,11 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
     let end = queries.position + queries.tokens;
     for start in queries.blocks() {
         let len = KEYS.min(end - start);
+        if let (Source::Cache(cache), true) = (&source, count <= NARROW) {
+            // So few queries wait for memory most of the time.
+            let next = start + KEYS;
+            cache.prefetch::<A>(next.min(end), end.saturating_sub(next).min(KEYS));
+        }
         let panels = source.panels((start, len), (&mut *keys, &mut *values), width);
         for group in 0..groups {
             let first = group * R;

@@ -6,7 +6,7 @@ use super::attention::{
     Attend, KEYS, PANELS, Panels, Queries, Source, scratch_len, task_tokens, with_scratch,
 };
 use super::buffer::Shared;
-use super::math::dispatch;
+use super::math::{Arithmetic, dispatch};
 use super::tile::{PANEL, pack_column, pack_row};
 use super::{Isa, Threads};
 use crate::{AttentionShape, BlockTables, KV_BLOCK};
@@ -39,6 +39,18 @@ pub(super) struct CachedHead<'a> {
 }
 
 impl<'a> CachedHead<'a> {
+    /// Asks for the block of [`KEYS`] of which the `len` tokens from `start` on are there.
+    #[inline(always)]
+    pub(super) fn prefetch<A: Arithmetic>(&self, start: usize, len: usize) {
+        const LINE: usize = 64 / size_of::<f32>();
+        let panels = self.panels(start, len);
+        for panel in panels.keys.into_iter().chain(panels.values) {
+            for line in panel.chunks(LINE) {
+                A::prefetch_far(line.as_ptr());
+            }
+        }
+    }
+
     /// The block of [`KEYS`] of which the `len` tokens from `start` on are there.
     #[inline(always)]
     pub(super) fn panels(&self, start: usize, len: usize) -> Panels<'a> {

@@ -40,6 +40,9 @@ pub(super) trait Arithmetic {
 
     /// `a * b` in every lane.
     fn mul_lanes(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// Asks the second level of the cache for a line that will be read later; any address will do.
+    fn prefetch_far<T>(_line: *const T) {}
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -94,6 +97,11 @@ pub(super) mod x86 {
             // SAFETY: see above.
             unsafe { _mm512_mul_ps(a, b) }
         }
+
+        #[inline(always)]
+        fn prefetch_far<T>(line: *const T) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+        }
     }
 
     /// 16 registers of 8 values.
@@ -140,6 +148,11 @@ pub(super) mod x86 {
         fn mul_lanes(a: [__m256; 2], b: [__m256; 2]) -> [__m256; 2] {
             // SAFETY: see above.
             unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        fn prefetch_far<T>(line: *const T) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
         }
     }
 }

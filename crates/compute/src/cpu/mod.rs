@@ -57,7 +57,7 @@ pub struct Cpu {
     threads: Threads,
     isa: Isa,
     precision: Precision,
-    weights: slabs::Slabs,
+    slabs: slabs::Slabs,
     loss: Mutex<loss::Scratch>,
     /// What products of integers round their left sides into; none: there are no such products.
     activations: Option<Mutex<integer::Activations>>,
@@ -75,7 +75,7 @@ impl Cpu {
             threads: Threads::new(threads),
             isa: isa.min(Isa::available()),
             precision: Precision::F32,
-            weights: slabs::Slabs::default(),
+            slabs: slabs::Slabs::default(),
             loss: Mutex::default(),
             activations: None,
         }
@@ -123,7 +123,7 @@ impl Backend for Cpu {
     }
 
     fn zeros(&self, what: &'static str, len: usize) -> Result<CpuBuffer> {
-        CpuBuffer::zeros(what, len)
+        self.slabs.zeros(what, len)
     }
 
     fn write(&self, buffer: &mut CpuBuffer, offset: usize, values: &[f32]) {
@@ -135,7 +135,7 @@ impl Backend for Cpu {
     }
 
     fn weight(&self, dtype: DType, rows: usize, cols: usize, bytes: &[u8]) -> Result<CpuWeight> {
-        CpuWeight::new(&self.weights, dtype, [rows, cols], bytes)
+        CpuWeight::new(&self.slabs, dtype, [rows, cols], bytes)
     }
 
     fn weight_from<E: From<crate::Error>>(
@@ -145,7 +145,7 @@ impl Backend for Cpu {
         cols: usize,
         read: impl FnOnce(&mut [u8]) -> std::result::Result<(), E>,
     ) -> std::result::Result<CpuWeight, E> {
-        CpuWeight::read(&self.weights, dtype, [rows, cols], read)
+        CpuWeight::read(&self.slabs, dtype, [rows, cols], read)
     }
 
     fn quantized_weight(&self, matrix: QuantizedMatrix) -> Result<CpuWeight> {
@@ -153,7 +153,7 @@ impl Backend for Cpu {
             QuantizedMatrix::Blocks(blocks)
                 if self.activations.is_some() && integer::Panels::takes(blocks.kind()) =>
             {
-                Ok(CpuWeight::in_panels(integer::Panels::new(&self.threads, &self.weights, blocks)?))
+                Ok(CpuWeight::in_panels(integer::Panels::new(&self.threads, &self.slabs, blocks)?))
             }
             _ => Ok(CpuWeight::quantized(matrix)),
         }

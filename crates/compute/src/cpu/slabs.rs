@@ -1,6 +1,6 @@
-//! Weights side by side in large pages. Most matrices of a small model are shorter than a large page or a few of them
-//! long, so that alone they would lie in small pages, which a processor reads at half the speed: its prefetcher stops at
-//! the end of each, and finding the next one takes a walk through tables.
+//! Buffers side by side in large pages. Most matrices of a small model, and what its layers keep, are shorter than a
+//! large page or a few of them long, so that alone they would lie in small pages, which a processor reads at half the
+//! speed: its prefetcher stops at the end of each, and finding the next one takes a walk through tables.
 
 // Parts of a slab are borrowed mutably by one buffer each, which no safe type lets them be beside each other.
 #![allow(unsafe_code)]
@@ -16,12 +16,15 @@ use crate::{Error, Result};
 
 /// Elements of a slab: 32 MiB, of which only pages that are written take memory.
 const SLAB: usize = (32 << 20) / size_of::<f32>();
+/// Elements of the shortest and of the longest buffer that lies in a slab. A slab lives as long as any of its parts, so
+/// what is small must not keep it; what is long fills large pages of its own.
+const SHARED: std::ops::RangeInclusive<usize> = (64 << 10) / size_of::<f32>()..=SLAB / 4;
 /// Elements of a large page.
 const PAGE: usize = (2 << 20) / size_of::<f32>();
 /// Elements of a cache line.
 const LINE: usize = 64 / size_of::<f32>();
 
-/// Where weights get their memory.
+/// Where buffers get their memory.
 #[derive(Debug, Default)]
 pub(super) struct Slabs {
     current: Mutex<Option<Rest>>,
@@ -40,10 +43,10 @@ impl Slabs {
     /// # Errors
     /// When there is no memory.
     pub(super) fn zeros(&self, what: &'static str, len: usize) -> Result<CpuBuffer> {
-        let taken = len.next_multiple_of(LINE);
-        if taken > SLAB / 4 {
+        if !SHARED.contains(&len) {
             return CpuBuffer::zeros(what, len);
         }
+        let taken = len.next_multiple_of(LINE);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = match current.take() {
             Some(rest) if rest.from + taken <= SLAB => rest,
@@ -139,7 +142,8 @@ mod tests {
     #[test]
     fn buffers_of_a_slab_are_zeros_on_cache_lines_that_do_not_overlap() {
         let slabs = Slabs::default();
-        let lengths = [1, 15, 16, 17, 1000, SLAB / 4, SLAB / 4, SLAB / 4, SLAB / 4, SLAB / 4 + 1, 0, 3];
+        let (few, many) = SHARED.into_inner();
+        let lengths = [few, 1, few + 15, few + 16, few - 1, many, many, many, many, many + 1, 0, few + 1];
         let mut buffers: Vec<_> = lengths.iter().map(|&len| slabs.zeros("a weight", len).unwrap()).collect();
         for (index, buffer) in buffers.iter_mut().enumerate() {
             assert_eq!(buffer.as_ptr().align_offset(64), 0);

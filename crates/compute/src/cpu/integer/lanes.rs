@@ -27,9 +27,6 @@ pub(super) trait Lanes: Arithmetic {
     fn dot(sum: Self::Ints, bytes: Self::Bytes, codes: i32) -> Self::Ints;
     fn to_floats(x: Self::Ints) -> Self::Vector;
 
-    /// Asks the second level of the cache for a line that will be read later; any address will do.
-    fn prefetch(_line: *const u8) {}
-
     fn halves(from: &[u8; 2 * VECTOR]) -> Self::Vector;
     fn unsigned(from: &[u8; VECTOR]) -> Self::Vector;
     fn signed(from: &[u8; VECTOR]) -> Self::Vector;
@@ -136,11 +133,6 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn prefetch(line: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
-        }
-
-        #[inline(always)]
         fn halves(from: &[u8; 2 * VECTOR]) -> __m512 {
             unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
         }
@@ -230,11 +222,6 @@ mod x86 {
         #[inline(always)]
         fn to_floats(x: [__m256i; 2]) -> [__m256; 2] {
             x.map(|x| unsafe { _mm256_cvtepi32_ps(x) })
-        }
-
-        #[inline(always)]
-        fn prefetch(line: *const u8) {
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
         }
 
         #[inline(always)]

@@ -107,7 +107,7 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(
     });
     if ROWS <= FEW {
         for line in (0..panel.scales.len()).step_by(64) {
-            L::prefetch(panel.scales.as_ptr().wrapping_add(AHEAD + line));
+            L::prefetch_far(panel.scales.as_ptr().wrapping_add(AHEAD + line));
         }
     }
     let heads = panel.scales.chunks_exact(shape.chunk + shape.blocks * shape.block);
@@ -121,7 +121,7 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(
             let own = head[shape.chunk + sub * shape.block..][..shape.block].as_chunks::<VECTOR>().0;
             if ROWS <= FEW {
                 for line in (0..shape.codes).step_by(64) {
-                    L::prefetch(codes.as_ptr().wrapping_add(AHEAD + line));
+                    L::prefetch_far(codes.as_ptr().wrapping_add(AHEAD + line));
                 }
             }
             for group in 0..F::GROUPS {
