@@ -9,7 +9,13 @@ use common::oracle;
 use corpus::{ArticleReader, Document, Kind, Reader};
 
 const ARTICLES: [&str; 7] = [
-    "PMC4521097", "mdpi_04-00932", "plos_pone.0115884", "trials_15_1_511", "trials_16_1_1", "trials_16_1_2", "trials_16_1_50",
+    "PMC4521097",
+    "mdpi_04-00932",
+    "plos_pone.0115884",
+    "trials_15_1_511",
+    "trials_16_1_1",
+    "trials_16_1_2",
+    "trials_16_1_50",
 ];
 
 fn articles() -> Vec<(&'static str, String, Document)> {
@@ -33,7 +39,10 @@ fn words(text: &str) -> BTreeMap<String, usize> {
 
 fn everything(document: &Document) -> String {
     let blocks = document.blocks.iter().map(|block| block.text.as_str());
-    blocks.chain(document.removed.iter().map(|removed| removed.block.text.as_str())).collect::<Vec<_>>().join("\n")
+    blocks
+        .chain(document.removed.iter().map(|removed| removed.block.text.as_str()))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -65,7 +74,9 @@ fn every_section_has_its_heading_at_its_level() {
                 let of = |name: &str| section.children().find(|part| part.tag_name().name() == name);
                 let title = of("title").or_else(|| of("st"))?;
                 let text = |node: roxmltree::Node<'_, '_>| {
-                    node.descendants().filter_map(|part| part.text().filter(|_| part.is_text())).collect::<String>()
+                    node.descendants()
+                        .filter_map(|part| part.text().filter(|_| part.is_text()))
+                        .collect::<String>()
                 };
                 let label = of("label").map(text).unwrap_or_default();
                 let depth = section.ancestors().filter(|up| up.tag_name().name() == "sec").count() as u8;
@@ -83,9 +94,17 @@ fn every_section_has_its_heading_at_its_level() {
             .collect();
         let mut rest = found.iter();
         for heading in &truth {
-            assert!(rest.any(|found| found == heading), "{name}: {heading:?} is missing or out of order in {found:?}");
+            assert!(
+                rest.any(|found| found == heading),
+                "{name}: {heading:?} is missing or out of order in {found:?}"
+            );
         }
-        eprintln!("{name}: {} of {} section headings, {} headings in all", truth.len(), truth.len(), found.len());
+        eprintln!(
+            "{name}: {} of {} section headings, {} headings in all",
+            truth.len(),
+            truth.len(),
+            found.len()
+        );
         assert_eq!(found[0].0, 1, "{name} begins with its title");
     }
 }
@@ -105,8 +124,12 @@ fn every_cell_of_every_table_is_in_one_place() {
             .map(|cell| squeezed(&text(cell)))
             .filter(|cell| !cell.is_empty())
             .collect();
-        let tables: Vec<&str> =
-            document.blocks.iter().filter(|block| block.kind == Kind::Table).map(|block| block.text.as_str()).collect();
+        let tables: Vec<&str> = document
+            .blocks
+            .iter()
+            .filter(|block| block.kind == Kind::Table)
+            .map(|block| block.text.as_str())
+            .collect();
         let mut found: BTreeMap<String, usize> = BTreeMap::new();
         for cell in tables.iter().flat_map(|table| table.split(['|', '\n'])).map(squeezed) {
             *found.entry(cell).or_default() += 1;
@@ -118,7 +141,12 @@ fn every_cell_of_every_table_is_in_one_place() {
                 _ => missing.push(cell),
             }
         }
-        eprintln!("{name}: {} tables, {} of {} cells", tables.len(), cells.len() - missing.len(), cells.len());
+        eprintln!(
+            "{name}: {} tables, {} of {} cells",
+            tables.len(),
+            cells.len() - missing.len(),
+            cells.len()
+        );
         assert!(missing.is_empty(), "{name}: {missing:?}");
     }
 }

@@ -10,7 +10,13 @@ use corpus::{CorpusError, Kind};
 use tempfile::{TempDir, tempdir};
 
 fn options(workers: usize, phi: Mode) -> Options {
-    Options { isolation: Isolation::InProcess, limits: Limits::default(), workers, phi, languages: "eng".into() }
+    Options {
+        isolation: Isolation::InProcess,
+        limits: Limits::default(),
+        workers,
+        phi,
+        languages: "eng".into(),
+    }
 }
 
 fn read(inputs: &[&Path], out: &Path, options: &Options) -> Report {
@@ -74,7 +80,10 @@ fn a_folder_becomes_a_corpus_and_what_is_broken_is_reported() {
     assert_eq!(of("asthma").removed, BTreeMap::from([("page furniture".to_owned(), 1)]));
     assert!(of("wrong").warnings[0].contains("its name says PDF, its content is HTML"));
     let broken = of("broken").failure.as_ref().unwrap();
-    assert!(broken.cause == Cause::File && broken.error.contains("not a readable journal article"), "{broken:?}");
+    assert!(
+        broken.cause == Cause::File && broken.error.contains("not a readable journal article"),
+        "{broken:?}"
+    );
     assert!(of("empty").failure.as_ref().unwrap().error.contains("an empty file"));
     // The same content twice is one document, known by both names.
     let notes = of("copy");
@@ -82,7 +91,8 @@ fn a_folder_becomes_a_corpus_and_what_is_broken_is_reported() {
     assert_eq!(notes.phi.values().sum::<usize>(), 2);
 
     let blocks: Vec<BlockRow> = rows(&out.path().join("blocks.jsonl"));
-    let of_gout: Vec<&BlockRow> = blocks.iter().filter(|row| Some(&row.document) == gout.id.as_ref()).collect();
+    let of_gout: Vec<&BlockRow> =
+        blocks.iter().filter(|row| Some(&row.document) == gout.id.as_ref()).collect();
     assert_eq!((of_gout[1].block, of_gout[1].content.text.as_str()), (1, "It hurts at night."));
     assert_eq!(of_gout[0].content.kind, Kind::Heading { level: 1 });
 }
@@ -167,9 +177,11 @@ fn a_document_that_the_gate_refuses_is_not_in_the_corpus_and_the_others_are() {
 #[test]
 fn nothing_to_read_and_a_folder_of_someone_else_are_errors() {
     let (folder, out) = (tempdir().unwrap(), tempdir().unwrap());
-    let error = ingest(&[folder.path().into()], out.path(), &options(1, Mode::Report), &mut |_| {}).unwrap_err();
+    let error =
+        ingest(&[folder.path().into()], out.path(), &options(1, Mode::Report), &mut |_| {}).unwrap_err();
     assert!(matches!(error, CorpusError::Nothing { .. }));
     fs::write(folder.path().join("thesis.txt"), "My thesis.").unwrap();
-    let error = ingest(&[folder.path().into()], folder.path(), &options(1, Mode::Report), &mut |_| {}).unwrap_err();
+    let error =
+        ingest(&[folder.path().into()], folder.path(), &options(1, Mode::Report), &mut |_| {}).unwrap_err();
     assert!(matches!(error, CorpusError::NoCorpus { .. }), "{error}");
 }

@@ -42,7 +42,9 @@ fn measure(name: &str, notes: &[Note]) -> (Counts, BTreeMap<Class, Counts>) {
         let findings = gate.check(&note.text);
         for (class, start, end) in &note.spans {
             let hidden = |at: usize| findings.iter().any(|finding| finding.start <= at && at < finding.end);
-            let open = note.text[*start..*end].char_indices().any(|(at, c)| c.is_alphanumeric() && !hidden(start + at));
+            let open = note.text[*start..*end]
+                .char_indices()
+                .any(|(at, c)| c.is_alphanumeric() && !hidden(start + at));
             let counts = by_class.entry(*class).or_default();
             counts.marked += 1;
             counts.covered += usize::from(!open);
@@ -50,7 +52,8 @@ fn measure(name: &str, notes: &[Note]) -> (Counts, BTreeMap<Class, Counts>) {
         for finding in findings.iter() {
             let counts = by_class.entry(finding.class).or_default();
             counts.found += 1;
-            let on_mark = note.spans.iter().any(|(_, start, end)| finding.start < *end && *start < finding.end);
+            let on_mark =
+                note.spans.iter().any(|(_, start, end)| finding.start < *end && *start < finding.end);
             counts.right += usize::from(on_mark);
         }
     }
@@ -64,7 +67,10 @@ fn measure(name: &str, notes: &[Note]) -> (Counts, BTreeMap<Class, Counts>) {
     for (class, counts) in &by_class {
         let Counts { marked, found, .. } = counts;
         let (recall, precision) = (counts.recall(), counts.precision());
-        println!("  {:<16} marked {marked:>4}  recall {recall:.3}  found {found:>4}  precision {precision:.3}", class.as_str());
+        println!(
+            "  {:<16} marked {marked:>4}  recall {recall:.3}  found {found:>4}  precision {precision:.3}",
+            class.as_str()
+        );
     }
     (all, by_class)
 }

@@ -3,23 +3,95 @@
 use super::Random;
 
 const FIRST: [&str; 24] = [
-    "Ada", "Bruno", "Carmen", "Dmitri", "Eleanor", "Farid", "Greta", "Hiroshi", "Imogen", "Jamal", "Katarzyna", "Liam",
-    "Mei", "Noah", "Olumide", "Priya", "Quentin", "Rosa", "Sven", "Tala", "Ulrike", "Vikram", "Wendy", "Zoë",
+    "Ada",
+    "Bruno",
+    "Carmen",
+    "Dmitri",
+    "Eleanor",
+    "Farid",
+    "Greta",
+    "Hiroshi",
+    "Imogen",
+    "Jamal",
+    "Katarzyna",
+    "Liam",
+    "Mei",
+    "Noah",
+    "Olumide",
+    "Priya",
+    "Quentin",
+    "Rosa",
+    "Sven",
+    "Tala",
+    "Ulrike",
+    "Vikram",
+    "Wendy",
+    "Zoë",
 ];
 const LAST: [&str; 24] = [
-    "Abernathy", "Bjornson", "Castellanos", "Dvořák", "Eberhardt", "Fitzgerald", "Gupta", "Hernandez", "Ivanov", "Jönsson",
-    "Kessler", "Lindqvist", "McAllister", "Nakamura", "O'Donnell", "Pereira", "Quigley", "Rosenthal", "Saint-Clair",
-    "Takahashi", "Uddin", "Van Dyke", "Whitfield", "Zielinski",
+    "Abernathy",
+    "Bjornson",
+    "Castellanos",
+    "Dvořák",
+    "Eberhardt",
+    "Fitzgerald",
+    "Gupta",
+    "Hernandez",
+    "Ivanov",
+    "Jönsson",
+    "Kessler",
+    "Lindqvist",
+    "McAllister",
+    "Nakamura",
+    "O'Donnell",
+    "Pereira",
+    "Quigley",
+    "Rosenthal",
+    "Saint-Clair",
+    "Takahashi",
+    "Uddin",
+    "Van Dyke",
+    "Whitfield",
+    "Zielinski",
 ];
-const CITIES: [&str; 10] =
-    ["Springfield", "Cedar Falls", "New Haven", "Brookline", "San Mateo", "Boise", "Fort Wayne", "Duluth", "St. Cloud", "Tulsa"];
+const CITIES: [&str; 10] = [
+    "Springfield",
+    "Cedar Falls",
+    "New Haven",
+    "Brookline",
+    "San Mateo",
+    "Boise",
+    "Fort Wayne",
+    "Duluth",
+    "St. Cloud",
+    "Tulsa",
+];
 const STATES: [&str; 10] = ["IL", "IA", "CT", "MA", "CA", "ID", "IN", "MN", "Ohio", "Oklahoma"];
 const STREETS: [&str; 10] = [
-    "Maple Avenue", "W. 43rd Street", "Old Mill Rd", "Lakeview Dr.", "Martin Luther King Blvd", "Elm St", "Cherry Lane",
-    "Park Place", "County Line Highway", "Saint Andrews Court",
+    "Maple Avenue",
+    "W. 43rd Street",
+    "Old Mill Rd",
+    "Lakeview Dr.",
+    "Martin Luther King Blvd",
+    "Elm St",
+    "Cherry Lane",
+    "Park Place",
+    "County Line Highway",
+    "Saint Andrews Court",
 ];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 fn digits(random: &mut Random, count: usize) -> String {
@@ -58,9 +130,18 @@ fn value(kind: &str, random: &mut Random) -> String {
         "phone_dots" => format!("{area}.{exchange}.{line}"),
         "phone_world" => format!("+44 20 7{} {}", digits(random, 3), digits(random, 4)),
         "phone_spaces" => format!("{area} {exchange} {line}"),
-        "email" => format!("{}.{}@mail{}.example.com", first.to_lowercase(), random.within(1, 99), random.within(1, 9)),
-        "ssn" => format!("{}-{}-{}", random.within(101, 665), random.within(10, 99), random.within(1000, 9999)),
-        "ssn_plain" => format!("{}{}{}", random.within(101, 665), random.within(10, 99), random.within(1000, 9999)),
+        "email" => format!(
+            "{}.{}@mail{}.example.com",
+            first.to_lowercase(),
+            random.within(1, 99),
+            random.within(1, 9)
+        ),
+        "ssn" => {
+            format!("{}-{}-{}", random.within(101, 665), random.within(10, 99), random.within(1000, 9999))
+        }
+        "ssn_plain" => {
+            format!("{}{}{}", random.within(101, 665), random.within(10, 99), random.within(1000, 9999))
+        }
         "digits7" => random.within(1_000_000, 9_999_999).to_string(),
         "digits9" => random.within(100_000_000, 999_999_999).to_string(),
         "dashed" => format!("{}-{}-{}", digits(random, 2), digits(random, 3), digits(random, 3)),
@@ -71,11 +152,21 @@ fn value(kind: &str, random: &mut Random) -> String {
         "card" => "4111 1111 1111 1111".into(),
         "age" => random.within(90, 104).to_string(),
         "city_state" => format!("{}, {}", random.pick(&CITIES), random.pick(&STATES)),
-        "city_zip" => format!("{}, {} {}", random.pick(&CITIES), random.pick(&STATES), random.within(10_000, 99_999)),
+        "city_zip" => {
+            format!("{}, {} {}", random.pick(&CITIES), random.pick(&STATES), random.within(10_000, 99_999))
+        }
         "zip" => random.within(10_000, 99_999).to_string(),
         "street" => format!("{} {}", random.within(1, 9999), random.pick(&STREETS)),
-        "url" => format!("https://{}.example.net/{}", first.to_lowercase().replace('ë', "e"), digits(random, 3)),
-        "ip" => format!("{}.{}.{}.{}", random.within(11, 220), random.within(0, 255), random.within(0, 255), random.within(1, 254)),
+        "url" => {
+            format!("https://{}.example.net/{}", first.to_lowercase().replace('ë', "e"), digits(random, 3))
+        }
+        "ip" => format!(
+            "{}.{}.{}.{}",
+            random.within(11, 220),
+            random.within(0, 255),
+            random.within(0, 255),
+            random.within(1, 254)
+        ),
         "mac" => format!("00:1B:44:{}:3A:B7", random.within(10, 99)),
         "box" => format!("P.O. Box {}", random.within(10, 9999)),
         // Values of medicine, in sentences with nothing to find.

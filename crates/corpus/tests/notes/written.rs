@@ -3,7 +3,7 @@
 pub(crate) const WRITTEN: &[&str] = &[
     "⟦name|Theodore Vance⟧ is a 67-year-old retired welder who walked into the emergency department on ⟦date|Feb 2, 2021⟧ with two hours of crushing chest pain. Troponin 2.4, ECG with ST elevation in V2-V4. Taken to the lab by Dr. ⟦name|Osei⟧. His sister ⟦name|Marlene Vance⟧ can be called at ⟦phone|555-867-5309⟧.",
     "DISCHARGE SUMMARY\nPatient: ⟦name|KOVACS, ILONA⟧\nMRN: ⟦medical_record|0098-4412⟧\nAdmitted: ⟦date|11/02/2022⟧  Discharged: ⟦date|11/09/2022⟧\nAttending: ⟦name|Samuel Brandt⟧, MD\n\nHospital course: community-acquired pneumonia, ceftriaxone 1 g daily and azithromycin 500 mg for 5 days.",
-    "Dear Dr. ⟦name|Petrakis⟧,\nthank you for referring this 91-year-old lady. She scored 22/30 on the MMSE. We saw her on ⟦date|5 May 2020⟧.\nYours sincerely,\n⟦name|Helen Marsh⟧",
+    "Dear Dr. ⟦name|Petrakis⟧,\nthank you for referring this ⟦age|91⟧-year-old lady. She scored 22/30 on the MMSE. We saw her on ⟦date|5 May 2020⟧.\nYours sincerely,\n⟦name|Helen Marsh⟧",
     "TELEPHONE ENCOUNTER ⟦date|3/7/19⟧ 14:20. Caller: ⟦name|Rob⟧, the husband. States she vomited twice. Advised fluids. Callback ⟦phone|(312) 555-0188⟧.",
     "The patient is a ⟦age|94⟧-year-old man from ⟦place|Gary, Indiana⟧ with heart failure; BNP 1840. His daughter holds power of attorney.",
     "Operative report. Surgeon: ⟦name|A. Lindgren⟧. Device: dual-chamber pacemaker, model Azure XT, serial ⟦device|RNB482915S⟧, lead 5076. No complications.",
