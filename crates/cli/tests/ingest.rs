@@ -33,7 +33,10 @@ fn a_folder_becomes_a_corpus_and_a_person_is_told_of_it() {
     let (folder, out) = (documents(), tempdir().unwrap());
     let said = stdout(&run(&["ingest", text(folder.path()), "--out", text(out.path())], 0));
     assert!(said.contains("3 documents") && said.contains("1 skipped"), "{said}");
-    assert!(said.contains("skipped: ") && said.contains("broken.xml: not a readable journal article"), "{said}");
+    assert!(
+        said.contains("skipped: ") && said.contains("broken.xml: not a readable journal article"),
+        "{said}"
+    );
     assert!(said.contains("PHI gate: 1 date, 1 name"), "{said}");
     let blocks = lines(&out.path().join("blocks.jsonl"));
     let gout = blocks.iter().find(|block| block["text"] == "Gout").unwrap();
@@ -49,7 +52,10 @@ fn masking_and_refusing_keep_persons_out_of_every_file() {
         let out = tempdir().unwrap();
         run(&["ingest", text(folder.path()), "--out", text(out.path()), "--phi", mode], status);
         for file in ["blocks.jsonl", "report.json", "phi.jsonl"] {
-            assert!(!fs::read_to_string(out.path().join(file)).unwrap().contains("Zebulon"), "{mode}: {file}");
+            assert!(
+                !fs::read_to_string(out.path().join(file)).unwrap().contains("Zebulon"),
+                "{mode}: {file}"
+            );
         }
         assert_eq!(lines(&out.path().join("phi.jsonl")).len(), 2, "{mode}");
     }
@@ -62,9 +68,18 @@ fn a_document_that_takes_too_much_memory_is_skipped_and_the_others_are_kept() {
     let arguments = ["ingest", text(folder.path()), "--out", text(out.path()), "--memory", "256", "--json"];
     let report = run_json(&arguments);
     let of = |name: &str| {
-        report["documents"].as_array().unwrap().iter().find(|document| document["name"] == name).unwrap().clone()
+        report["documents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|document| document["name"] == name)
+            .unwrap()
+            .clone()
     };
-    assert_eq!((&of("huge")["status"], &of("huge")["failure"]["cause"]), (&"failed".into(), &"memory".into()));
+    assert_eq!(
+        (&of("huge")["status"], &of("huge")["failure"]["cause"]),
+        (&"failed".into(), &"memory".into())
+    );
     assert_eq!(of("huge")["failure"]["error"], "needs more than 256 MiB of memory");
     assert_eq!(of("gout")["status"], "done");
 }
@@ -121,7 +136,11 @@ fn the_verb_of_the_child_is_hidden_and_refuses_nonsense() {
 fn rows_pass_the_gate_too() {
     let (folder, out) = (tempdir().unwrap(), tempdir().unwrap());
     let file = folder.path().join("rows.csv");
-    fs::write(&file, common::questions() + "\"What is a cold?\",\"Ask Dr. Zebulon Quick, call 617-555-0134.\",cold\n").unwrap();
+    fs::write(
+        &file,
+        common::questions() + "\"What is a cold?\",\"Ask Dr. Zebulon Quick, call 617-555-0134.\",cold\n",
+    )
+    .unwrap();
     let out = out.path().join("prepared");
     let report = run_json(&["prepare", text(&file), "--out", text(&out), "--phi", "mask", "--json"]);
     assert_eq!(report["phi"], serde_json::json!({"name": 1, "phone": 1}));

@@ -49,14 +49,21 @@ pub(crate) fn pass(rows: Vec<Row>, gate: Gate) -> Passed {
 /// The texts of a row with their names.
 fn texts(row: &mut Row) -> Vec<(String, &mut String)> {
     match &mut row.item {
-        Item::Conversation(messages) => {
-            messages.iter_mut().enumerate().map(|(at, message)| (format!("message {at}"), &mut message.content)).collect()
-        }
+        Item::Conversation(messages) => messages
+            .iter_mut()
+            .enumerate()
+            .map(|(at, message)| (format!("message {at}"), &mut message.content))
+            .collect(),
         Item::Choice(choice) => {
             let mut texts = vec![("question".to_owned(), &mut choice.question)];
             texts.extend(choice.context.iter_mut().map(|text| ("context".to_owned(), text)));
             texts.extend(choice.explanation.iter_mut().map(|text| ("explanation".to_owned(), text)));
-            texts.extend(choice.options.iter_mut().map(|option| (format!("option {}", option.letter), &mut option.text)));
+            texts.extend(
+                choice
+                    .options
+                    .iter_mut()
+                    .map(|option| (format!("option {}", option.letter), &mut option.text)),
+            );
             texts
         }
     }

@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
-use corpus::ingest::{ChildCommand, DocumentReport, Isolation, Limits, Options, Report, Status, ingest, serve};
+use corpus::ingest::{
+    ChildCommand, DocumentReport, Isolation, Limits, Options, Report, Status, ingest, serve,
+};
 
 use crate::args::IngestArgs;
 use crate::failure::{Failure, Outcome};
@@ -15,7 +17,8 @@ use crate::progress::Counted;
 const CHILD: &str = "ingest-child";
 
 pub(crate) fn run(args: &IngestArgs) -> Outcome<()> {
-    let program = std::env::current_exe().map_err(|error| Failure::unexpected(format!("this program: {error}")))?;
+    let program =
+        std::env::current_exe().map_err(|error| Failure::unexpected(format!("this program: {error}")))?;
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
         isolation: Isolation::Child(ChildCommand { program, arguments: vec![CHILD.into()] }),
@@ -52,7 +55,9 @@ fn judged(report: &Report) -> Outcome<()> {
             .hint("phi.jsonl says where; `--phi mask` takes it out, `--phi report` only counts it"));
     }
     match report.documents.iter().find_map(|document| document.failure.as_ref()) {
-        Some(first) if done == 0 => Err(Failure::input(format!("no document could be read; the first: {}", first.error))),
+        Some(first) if done == 0 => {
+            Err(Failure::input(format!("no document could be read; the first: {}", first.error)))
+        }
         _ => Ok(()),
     }
 }
@@ -74,14 +79,23 @@ fn summary(report: &Report, out: &Path) -> String {
         report.reused,
     );
     if report.dropped > 0 {
-        let _ = writeln!(text, "  {} documents of an earlier call are not named any more and left the corpus", report.dropped);
+        let _ = writeln!(
+            text,
+            "  {} documents of an earlier call are not named any more and left the corpus",
+            report.dropped
+        );
     }
-    for (what, counts) in [("removed", sums(report, |d| &d.removed)), ("PHI gate", sums(report, |d| &d.phi))] {
+    for (what, counts) in [("removed", sums(report, |d| &d.removed)), ("PHI gate", sums(report, |d| &d.phi))]
+    {
         if !counts.is_empty() {
             let _ = writeln!(text, "  {what}: {}", counts.join(", "));
         }
     }
-    for document in report.documents.iter().filter(|document| document.status != Status::Done || !document.warnings.is_empty()) {
+    for document in report
+        .documents
+        .iter()
+        .filter(|document| document.status != Status::Done || !document.warnings.is_empty())
+    {
         let _ = writeln!(text, "  {}", in_words(document));
     }
     text
