@@ -28,6 +28,15 @@ pub(crate) struct IngestArgs {
     /// Languages of scanned pages, as `tesseract` names them: `eng+deu`.
     #[arg(long, value_name = "LANGUAGES", default_value = "eng")]
     pub(crate) languages: String,
+    /// Have docling-serve at this address read PDF files and pictures: `http://localhost:5001`.
+    #[arg(long, value_name = "URL", conflicts_with = "mineru")]
+    pub(crate) docling: Option<String>,
+    /// Have MinerU's server at this address read PDF files and pictures: `http://localhost:8000`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) mineru: Option<String>,
+    /// Send documents to another machine even if the PHI gate finds something in them.
+    #[arg(long)]
+    pub(crate) send_phi: bool,
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use corpus::ingest::{
-    ChildCommand, DocumentReport, Isolation, Limits, Options, Report, Status, ingest, serve,
+    ChildCommand, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest, serve,
 };
 
 use crate::args::IngestArgs;
@@ -15,6 +16,8 @@ use crate::progress::Counted;
 
 /// The verb by which the program reads one document in a process of its own.
 const CHILD: &str = "ingest-child";
+/// What docling-serve and MinerU may take for a document: a scanned book without a GPU takes this long.
+const CONVERTER_SECONDS: u64 = 3600;
 
 pub(crate) fn run(args: &IngestArgs) -> Outcome<()> {
     let program =
@@ -26,6 +29,7 @@ pub(crate) fn run(args: &IngestArgs) -> Outcome<()> {
         workers: args.workers.map_or_else(cores, usize::from),
         phi: args.phi.into(),
         languages: args.languages.clone(),
+        converter: converter(args)?,
     };
     let mut bar: Option<Counted> = None;
     let report = ingest(&args.inputs, &args.out, &options, &mut |done| {
@@ -39,6 +43,21 @@ pub(crate) fn run(args: &IngestArgs) -> Outcome<()> {
         output::print(&summary(&report, &args.out))?;
     }
     judged(&report)
+}
+
+/// The program that was asked for.
+fn converter(args: &IngestArgs) -> Outcome<Option<Converter>> {
+    let (program, address) = match (&args.docling, &args.mineru) {
+        (Some(address), _) => (Program::Docling, address),
+        (None, Some(address)) => (Program::MinerU, address),
+        (None, None) => return Ok(None),
+    };
+    if !address.starts_with("http://") {
+        let hint = "only plain HTTP is spoken here: for another machine use a tunnel, such as `ssh -L`";
+        return Err(Failure::input(format!("{address}: expected an address that begins with http://")).hint(hint));
+    }
+    let (address, timeout) = (address.clone(), Duration::from_secs(CONVERTER_SECONDS));
+    Ok(Some(Converter { program, address, send_phi: args.send_phi, timeout }))
 }
 
 /// Reads one document on standard input; see [`serve`].

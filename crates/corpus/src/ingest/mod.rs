@@ -5,6 +5,7 @@
 //! or on the order in which documents were done.
 
 mod child;
+mod converter;
 mod folder;
 mod limits;
 mod parse;
@@ -20,6 +21,7 @@ use std::thread;
 use std::time::Instant;
 
 pub use child::{Cause, ChildCommand, Failure, serve};
+pub use converter::{Converter, Program};
 use folder::{Folder, Stored};
 pub use limits::Limits;
 pub use parse::{Parsed, Task, parse};
@@ -53,6 +55,8 @@ pub struct Options {
     pub phi: phi::Mode,
     /// Languages for `tesseract`, as it names them.
     pub languages: String,
+    /// A program that reads PDF files and pictures instead.
+    pub converter: Option<Converter>,
 }
 
 /// A document is done.
@@ -186,12 +190,24 @@ fn unread(source: &Source, id: Option<DocumentId>, failure: Failure, seconds: f6
     }
 }
 
+/// Carries out a task where the options say.
+fn read_in(folder: &Folder, options: &Options, task: &Task) -> std::result::Result<Parsed, Failure> {
+    match &options.isolation {
+        Isolation::Child(command) => child::run(command, task, options.limits, &folder.scratch()),
+        Isolation::InProcess => {
+            parse(task).map_err(|error| Failure { cause: Cause::File, error: error.to_string() })
+        }
+    }
+}
+
 impl Job {
     /// What the result depends on beside the content.
     fn settings(&self, options: &Options) -> String {
         let parts: Vec<_> =
             self.source.parts.iter().map(|part| (Format::of_name(&part.path), part.pages)).collect();
-        format!("{REVISION} {} {:?} {} {parts:?}", env!("CARGO_PKG_VERSION"), options.phi, options.languages)
+        let (phi, languages) = (options.phi, &options.languages);
+        let program = options.converter.as_ref().map(|converter| converter.program);
+        format!("{REVISION} {} {phi:?} {languages} {program:?} {parts:?}", env!("CARGO_PKG_VERSION"))
     }
 
     /// Reads it, or takes what was read before; whether it was.
@@ -220,18 +236,42 @@ impl Job {
 
     fn read(&self, folder: &Folder, options: &Options) -> std::result::Result<Parsed, Failure> {
         let source = self.source.clone();
-        let task = Task { source, phi: options.phi, languages: options.languages.clone(), converted: None };
-        let parsed = match &options.isolation {
-            Isolation::Child(command) => child::run(command, &task, options.limits, &folder.scratch())?,
-            Isolation::InProcess => {
-                parse(&task).map_err(|error| Failure { cause: Cause::File, error: error.to_string() })?
-            }
-        };
+        let mut task = Task { source, phi: options.phi, languages: options.languages.clone(), converted: None };
+        if let Some(converter) = &options.converter {
+            task.converted = self.converted(folder, options, converter)?;
+        }
+        let parsed = read_in(folder, options, &task)?;
         if parsed.document.id == self.id {
             Ok(parsed)
         } else {
             Err(Failure { cause: Cause::File, error: "the file changed while it was read".into() })
         }
+    }
+
+    /// What a converter makes of it; nothing for what it is not asked about. The text is shown to the gate before it
+    /// leaves this machine.
+    fn converted(
+        &self,
+        folder: &Folder,
+        options: &Options,
+        converter: &Converter,
+    ) -> std::result::Result<Option<String>, Failure> {
+        let failure = |error: String| Failure { cause: Cause::File, error };
+        let [part] = self.source.parts.as_slice() else { return Ok(None) };
+        let bytes = std::fs::read(&part.path).map_err(|error| failure(format!("{}: {error}", part.path.display())))?;
+        if !matches!(Format::detect(&part.path, &bytes), Ok(Format::Pdf | Format::Image)) {
+            return Ok(None);
+        }
+        let (source, languages) = (self.source.clone(), options.languages.clone());
+        let look = Task { source, phi: phi::Mode::Report, languages, converted: None };
+        let seen = match converter.is_local() || converter.send_phi {
+            true => None,
+            false => read_in(folder, options, &look).ok(),
+        };
+        let seen: Option<phi::Findings> =
+            seen.map(|parsed| parsed.phi.into_iter().map(|entry| entry.finding).collect());
+        converter.may_send(seen.as_ref()).map_err(failure)?;
+        converter.convert(&part.path, &bytes).map(Some).map_err(failure)
     }
 
     fn failed(&self, failure: Failure, seconds: f64) -> DocumentReport {

@@ -18,9 +18,9 @@ pub(super) struct Rule {
 const NAME: &str = r"(?:\p{Lu}[\p{L}'’-]+,[ ]\p{Lu}[\p{L}'’-]+(?:[ ]\p{Lu}\b\.?)?|(?:\p{Lu}[\p{L}'’-]+|\p{Lu}\.)(?:[ ](?:(?:van|von|de|del|der|den|la|le|da|di|bin|al)[ ])*(?:\p{Lu}[\p{L}'’-]+|\p{Lu}\b\.?)){0,3})";
 /// The number behind a label: `is`, `:`, `#`, `no.` and what people write there.
 const LINK: &str =
-    r"(?:[ ]*(?:#|:|=|-|\(|№))*[ ]*(?:(?:is|was|of|no|nr|num|number|id|code|ending in)\b\.?[ ]*[:#=]*[ ]*)*";
-/// Letters and digits in one word, with points, hyphens and slashes inside.
-const ID: &str = r"[A-Z0-9](?:[A-Z0-9./-]{1,24}[A-Z0-9])?";
+    r"(?:[ ]*(?:#|:|=|-|\(|№))*[ ]*(?:(?:is|was|of|no|nr|num|number|id|code|ending(?:[ ](?:in|with))?)\b\.?[ ]*[:#=]*[ ]*)*";
+/// Letters and digits in one word, with points, hyphens and slashes inside; a digit after few letters at the latest.
+const ID: &str = r"(?:[A-Z]{1,8}[./-]?){0,2}[0-9](?:[A-Z0-9./-]{0,24}[A-Z0-9])?";
 /// A telephone number in any notation.
 const TEL: &str = r"\+?\(?[0-9][0-9 ().-]{5,18}[0-9](?:[ ]?(?:x|ext\.?)[ ]?[0-9]{1,6})?";
 /// Names of months in English and German, not as verbs: with a capital.
@@ -56,17 +56,17 @@ const fn words(class: Class, template: &'static str, accept: fn(&Candidate<'_>) 
 }
 
 /// All rules; of equally long findings that of the first rule stays.
-pub(super) static RULES: [Rule; 49] = [
+pub(super) static RULES: [Rule; 53] = [
     // Numbers behind their label.
     number(
         Class::SocialSecurity,
-        r"(?i)\b(?:SSN|SS#|social[ ]security)\b{LINK}(?<x>(?:[0-9]{3}|[x*]{3})[ -]?(?:[0-9]{2}|[x*]{2})[ -]?[0-9]{4}|[0-9]{4})\b",
+        r"(?i)\b(?:SSN|SS#?|soc(?:ial|\.)?[ ]sec(?:urity|\.)?)(?:\b|[ ]){LINK}(?<x>(?:[0-9]{3}|[x*]{3})[ -]?(?:[0-9]{2}|[x*]{2})[ -]?[0-9]{4}|[0-9]{4})\b",
         is_ssn,
     ),
     number(Class::SocialSecurity, r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", is_ssn),
     number(
         Class::MedicalRecord,
-        r"(?i)\b(?:MRN|MR[ ]?#|med(?:ical)?[ ]?rec(?:ord)?s?|chart|hospital[ ](?:no|number|id)|patient[ ](?:id(?:entifier)?|no|number|#)|pt[ ]id|record[ ](?:no|number|id|#)|unit[ ](?:no|number)|NHS[ ](?:no|number)|case[ ](?:no|number|id|#))\b\.?{LINK}(?<x>{ID}(?:[ ][0-9]{2,4}){0,3})\b",
+        r"(?i)\b(?:MRN|MR[ ](?:no|number)|MR[ ]?#|(?:old[ ])?record|med(?:ical)?[ ]?rec(?:ord)?s?|chart|hospital[ ](?:no|number|id)|patient[ ](?:id(?:entifier)?|no|number|#)|pt[ ]id|record[ ](?:no|number|id|#)|unit[ ](?:no|number)|NHS[ ](?:no|number)|case[ ](?:no|number|id|#))\b\.?{LINK}(?<x>{ID}(?:[ ][0-9]{2,4}){0,3})\b",
         has_digits,
     ),
     number(
@@ -108,7 +108,7 @@ pub(super) static RULES: [Rule; 49] = [
     number(Class::Device, r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b", always),
     number(
         Class::OtherNumber,
-        r"(?i)\b(?:passport|accession|specimen|encounter|visit|barcode|sample|requisition|order|prescription|Rx|employee|student|badge|confirmation|tracking|national[ ]id|tax[ ]id|EIN|study[ ]id|subject|participant)\b[ ]?(?:id|no|nr|number|#|identifier|:)\.?{LINK}(?<x>{ID})\b",
+        r"(?i)\b(?:encounter|visit|barcode|sample|requisition|order|prescription|Rx|employee|student|badge|confirmation|tracking|national[ ]id|tax[ ]id|EIN|study[ ]id|subject|participant)\b[ ]?(?:id|no|nr|number|#|identifier|:)\.?{LINK}(?<x>{ID})\b",
         is_long_number,
     ),
     number(
@@ -188,6 +188,11 @@ pub(super) static RULES: [Rule; 49] = [
         r"(?i)\b(?<x>ninety(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?|(?:one|a)[ ]hundred(?:[ ](?:and[ ])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?)[ -]years?[ -]old",
         is_age,
     ),
+    number(
+        Class::Age,
+        r"(?i)\b(?:died|passed[ ]away|lived|survived)(?:[ ](?:at|to|until|aged?|the|of))+[ ](?<x>9[0-9]|1[0-2][0-9])\b",
+        always,
+    ),
     // Places.
     number(
         Class::Place,
@@ -196,7 +201,7 @@ pub(super) static RULES: [Rule; 49] = [
     ),
     number(Class::Place, r"(?i)\bP\.?[ ]?O\.?[ ]?Box[ ]+[0-9]+", always),
     number(Class::Place, r"\b(?<x>{CITY},?[ ]{STATE}\.?,?[ ]+[0-9]{5}(?:-[0-9]{4})?)\b", always),
-    number(Class::Place, r"(?i)\bzip(?:[ ]?code)?\b{LINK}(?<x>[0-9]{5}(?:-[0-9]{4})?)\b", always),
+    number(Class::Place, r"(?i)\b(?:zip(?:[ ]?code)?|post(?:al)?[ ]?code)\b{LINK}(?<x>[0-9]{5}(?:-[0-9]{4})?)\b", always),
     words(
         Class::Place,
         r"\b(?:[Ll]ives?|[Ll]iving|[Rr]esid(?:es|ing|ent|ed)|[Hh]ome|[Mm]oved|[Bb]orn|[Ff]rom|[Aa]ddress:?)(?:[ ](?:is|in|at|of|to|near))?[ ](?<x>{CITY},[ ]{STATE})\b",
@@ -205,7 +210,7 @@ pub(super) static RULES: [Rule; 49] = [
     // Names.
     words(
         Class::Name,
-        r"(?m)\b(?i:patient(?:'s)?(?:[ ]name)?|(?:full|first|last|maiden)?[ ]?name|next[ ]of[ ]kin|emergency[ ]contact|guardian|spouse|attending(?:[ ]physician)?|physician|provider|surgeon|referr(?:ed|ing)(?:[ ](?:by|physician|provider|doctor))?|dictated[ ]by|(?:electronically[ ])?signed(?:[ ]by)?|seen[ ]by|reviewed[ ]by|reported[ ]by|PCP|nurse|radiologist|resident|consultant|author|interpreter|witness|attn|dear)[ ]*[:=][ ]*(?:(?:Mr|Mrs|Ms|Dr)\.?[ ])?(?<x>{NAME})",
+        r"(?m)\b(?i:patient(?:'s)?(?:[ ]name)?|(?:full|first|last|maiden)?[ ]?name|next[ ]of[ ]kin|emergency[ ]contact|guardian|spouse|attending(?:[ ]physician)?|physician|provider|surgeon|referr(?:ed|ing)(?:[ ](?:by|physician|provider|doctor))?|dictated[ ]by|(?:electronically[ ])?signed(?:[ ]by)?|seen[ ]by|reviewed[ ]by|reported[ ]by|PCP|nurse|radiologist|resident|consultant|author|interpreter|witness|attn|cc|re|caller|dear|pt(?:[ ]name)?)[ ]*(?:[:=]|[ ]-[ ])[ ]*(?:(?:Mr|Mrs|Ms|Dr)\.?[ ])?(?<x>{NAME})",
         is_name,
     ),
     words(
@@ -221,6 +226,12 @@ pub(super) static RULES: [Rule; 49] = [
     words(
         Class::Name,
         r"\b(?i:my name is|name is|is named|was named|named|is called|goes by|known as|his wife|her husband|(?:his|her) (?:son|daughter|mother|father|brother|sister)|signed by|seen by|referred by|accompanied by|spoke (?:with|to)|discussed with|per)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
+        is_name,
+    ),
+    words(Class::Name, r"\b(?:Mr|Ms|Dr|MR|DR)\.?[ ](?i:and|&)[ ](?:Mrs|Mr|Ms|Dr|MRS|DR)\.?[ ](?<x>{NAME})", is_name),
+    words(
+        Class::Name,
+        r"\b(?i:thank you for (?:sending|seeing|referring)(?: us)?|(?:a|the|your) patient|(?:wife|husband|son|daughter|partner|caregiver|brother|sister)|signed by|consented by|meeting with|met with|talked (?:to|with)|care of)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
         is_name,
     ),
 ];

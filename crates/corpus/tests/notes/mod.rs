@@ -1,8 +1,8 @@
 //! Clinical notes of nobody, with every place that would identify a person marked: `⟦name|Ada Kessler⟧`.
 //!
 //! Sentences in `sentences.rs` are filled by a seeded generator, notes in `written.rs` stand as they were written. The
-//! recognisers were adjusted with the sentences of `KNOWN` in view; those of `UNSEEN` and the written notes were not
-//! looked at for it.
+//! recognisers were adjusted with the sentences of `KNOWN` and `SEEN_LATER` in view, and with the figures of the written
+//! notes; those of `UNSEEN` were written after that and changed nothing.
 
 mod sentences;
 mod values;
@@ -77,12 +77,12 @@ pub(crate) enum Set {
 /// A note of four to nine sentences, a third of them without anything to find.
 pub(crate) fn generate(random: &mut Random, set: Set) -> Note {
     let marked = match set {
-        Set::Known => sentences::KNOWN,
-        Set::Unseen => sentences::UNSEEN,
+        Set::Known => [sentences::KNOWN, sentences::SEEN_LATER].concat(),
+        Set::Unseen => sentences::UNSEEN.to_vec(),
     };
     let sentences: Vec<String> = (0..random.within(4, 9))
         .map(|_| {
-            let from = if random.within(0, 2) == 0 { sentences::PLAIN } else { marked };
+            let from = if random.within(0, 2) == 0 { sentences::PLAIN } else { &marked };
             let sentence = *random.pick(from);
             values::fill(sentence, random)
         })

@@ -53,8 +53,8 @@ pub(super) const KNOWN: &[&str] = &[
     "She lives in {place:city_state}.",
 ];
 
-/// Not looked at while the recognisers were adjusted.
-pub(super) const UNSEEN: &[&str] = &[
+/// Unseen at first, in view afterwards.
+pub(super) const SEEN_LATER: &[&str] = &[
     "Pt name - {name:full}; record {medical_record:digits7}.",
     "RE: {name:capitals}",
     "Thank you for sending {name:full} to our service.",
@@ -105,6 +105,50 @@ pub(super) const UNSEEN: &[&str] = &[
     "Discharged to a home at {place:street}, {place:city_zip}.",
     "Originally from {place:city_state}, now retired.",
     "Postal code {place:zip}.",
+];
+
+/// Not looked at while the recognisers were adjusted.
+pub(super) const UNSEEN: &[&str] = &[
+    "IDENTIFICATION: {name:full}, a {adult}-year-old teacher.",
+    "Resident: {name:last}. Attending of record: {name:full}.",
+    "Seen together with Prof. {name:last} on rounds.",
+    "{name:first} {name:last} reports no new complaints today.",
+    "Her brother {name:full} drove her here.",
+    "The interpreter, {name:full}, was present.",
+    "Authored by {name:full}, PA-C.",
+    "Verbal consent from Mrs {name:last} was noted {date:us_date}.",
+    "D.O.B.: {date:us_date}",
+    "Surgery took place the {date:day_first_date}, uneventful.",
+    "Labs ({date:iso_date}): normal.",
+    "He was last well in {date:month_year}.",
+    "Sutures out by {date:ordinal_date}.",
+    "Arrival {date:us_date_short}, departure {date:us_date_short}.",
+    "Patient is {age:age} years old and lives with her niece.",
+    "Pt is a {age:age}yo M with falls.",
+    "A {age:age} year old nun was referred.",
+    "Her uncle can be reached on {phone:phone_dashes}.",
+    "Home phone {phone:phone}; work phone {phone:phone_dots}.",
+    "WhatsApp {phone:phone_world}.",
+    "Please fax records to {fax:phone_dashes}.",
+    "He prefers mail to {email:email}.",
+    "Social Security # is {social_security:ssn}.",
+    "Record no. {medical_record:digits9} was merged.",
+    "Patient ID {medical_record:code} scanned.",
+    "Medicaid ID: {health_plan:digits9}.",
+    "Coverage under policy {health_plan:code_dashed}.",
+    "Invoice {account:digits7} remains open.",
+    "Medical license {licence:code_dashed}, state of practice confirmed.",
+    "The ambulance had tag number {vehicle:plate}.",
+    "Hip implant with serial no. {device:digits7}.",
+    "LOT {device:code} of the vaccine was used.",
+    "He posts under {url:url} every day.",
+    "Access logged from {ip:ip}.",
+    "Sample no. {other_number:code_dashed} was lost.",
+    "Order # {other_number:digits7} placed.",
+    "Residence: {place:street}.",
+    "Picked up at {place:street} by neighbors.",
+    "The family farm near {place:city_state} was sold.",
+    "Ships to {place:city_zip}.",
 ];
 
 /// Medicine with numbers and capitals, and nothing to find.
