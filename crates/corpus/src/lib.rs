@@ -4,9 +4,11 @@
 //! file ▸ Reader ▸ blocks ▸ cleaning (what it removes is kept on file) ▸ Markdown + blocks.jsonl ▸ chunks
 //! ```
 
+pub mod cleaning;
 mod document;
 mod error;
 mod markdown;
+pub mod pdf;
 mod reader;
 
 pub use document::{Area, Block, Document, DocumentId, Kind, Place, Removed};
