@@ -37,7 +37,7 @@ pub fn olmocr(
 fn holds(fact: &Value, output: &Output) -> bool {
     let folded = fact["case_sensitive"].as_bool() == Some(false);
     let diffs = fact["max_diffs"].as_u64().unwrap_or(0) as usize;
-    let text = normal(&output.text(), folded);
+    let text = normal(&output.cleaned_text(), folded);
     let wanted = |name: &str| fact[name].as_str().map(|s| normal(s, folded));
     let position = |wanted: &str, text: &str| find(wanted, text, diffs);
     match fact["type"].as_str() {

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     if let Some(file) = print {
-        print!("{}", source.convert("", Path::new(&file))?.markdown);
+        print!("{}", source.convert("", Path::new(&file))?.cleaned);
         return Ok(());
     }
     papers(&data, &source)?;

@@ -23,7 +23,10 @@ pub enum Source {
 /// A converted file.
 #[derive(Debug, Default)]
 pub struct Output {
+    /// All that was read.
     pub markdown: String,
+    /// What cleaning left; the same as above for other tools.
+    pub cleaned: String,
     pub seconds: f64,
 }
 
@@ -35,9 +38,10 @@ impl Source {
                 let bytes = std::fs::read(pdf)?;
                 let start = Instant::now();
                 let mut document = PdfReader { outline: *outline }.read(pdf, &bytes)?;
+                let markdown = to_markdown(&document.blocks);
                 clean(&mut document, &Rules::default());
-                let seconds = start.elapsed().as_secs_f64();
-                Ok(Output { markdown: to_markdown(&document.blocks), seconds })
+                let cleaned = to_markdown(&document.blocks);
+                Ok(Output { markdown, cleaned, seconds: start.elapsed().as_secs_f64() })
             }
             Self::Folder(folder) => {
                 let mut name = pdf.file_stem().unwrap_or_default().to_owned();
@@ -54,7 +58,7 @@ impl Source {
                     )),
                 };
                 let markdown = std::fs::read_to_string(path).unwrap_or_default();
-                Ok(Output { markdown, seconds: 0.0 })
+                Ok(Output { cleaned: markdown.clone(), markdown, seconds: 0.0 })
             }
         }
     }
@@ -76,6 +80,11 @@ impl Output {
     /// Everything without Markdown's marks.
     pub fn text(&self) -> String {
         self.markdown.lines().map(|line| plain(line) + "\n").collect()
+    }
+
+    /// What cleaning left, without Markdown's marks.
+    pub fn cleaned_text(&self) -> String {
+        self.cleaned.lines().map(|line| plain(line) + "\n").collect()
     }
 
     /// Rows of each table.

@@ -96,8 +96,8 @@ pub fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn 
     let folder = data.join("jats_pairs").join(name);
     let truth = truth::read(&folder)?;
     let output = source.convert("jats_pairs", &folder.join("fulltext.pdf"))?;
-    let text = output.text();
-    let (got, body) = (tokens(&text), tokens(&truth.body));
+    let cleaned = output.cleaned_text();
+    let (got, kept, body) = (tokens(&output.text()), tokens(&cleaned), tokens(&truth.body));
     let running: Vec<Vec<String>> = truth.running.iter().map(|p| tokens(p)).collect();
     let flat: Vec<String> = running.concat();
     let found = common(&body, &got);
@@ -114,8 +114,8 @@ pub fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn 
         heading_recall,
         heading_f1: f1(heading_precision, heading_recall),
         nesting,
-        heads_left: heads_left(&text) as f64,
-        precision: common(&got, &all) as f64 / got.len().max(1) as f64,
+        heads_left: heads_left(&cleaned) as f64,
+        precision: common(&kept, &all) as f64 / kept.len().max(1) as f64,
         cells_f1: None,
         seconds: output.seconds,
     };

@@ -30,7 +30,7 @@ pub fn papers(data: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(names)
 }
 
-const FLOATS: [&str; 8] = ["fig", "table-wrap", "tbl", "suppl", "supplementary-material", "fig-group", "graphic", "tex-math"];
+const FLOATS: [&str; 9] = ["fig", "table-wrap", "tbl", "table", "suppl", "supplementary-material", "fig-group", "graphic", "tex-math"];
 const PARTS: [&str; 8] = ["p", "title", "st", "caption", "label", "td", "th", "entry"];
 
 /// Reads `fulltext.xml` of a paper.

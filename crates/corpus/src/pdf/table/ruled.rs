@@ -10,7 +10,7 @@ const NEAR: f32 = 4.0;
 /// A grid of more lines than that is a drawing.
 const MOST_RULES: usize = 3000;
 /// Cells of a table hold fewer characters than lines of text do, on average.
-const LONGEST_CELL: usize = 60;
+const LONGEST_CELL: usize = 80;
 
 /// Takes the lines of ruled tables out of `lines`.
 pub(in crate::pdf) fn ruled(lines: &mut Vec<Line>, rulings: &[Ruling]) -> Vec<Table> {
@@ -39,7 +39,10 @@ pub(in crate::pdf) fn ruled(lines: &mut Vec<Line>, rulings: &[Ruling]) -> Vec<Ta
         if !tabular(&rows, &separators, &region) {
             continue;
         }
-        if let Some(table) = Table::from_rows(rows, &separators, &region.rows) {
+        // A rule below the head alone does not part the rows.
+        let bands = region.rows.len() - 1;
+        let bounds = if bands >= 3 && bands * 4 >= rows.len() { &region.rows[..] } else { &[] };
+        if let Some(table) = Table::from_rows(rows, &separators, bounds) {
             lines.retain(|line| !inside(line));
             tables.push(table);
         }
@@ -157,6 +160,11 @@ fn tabular(rows: &[Vec<Line>], separators: &[f32], region: &Region) -> bool {
     let letters: usize = rows.iter().flatten().map(|line| line.text().chars().count()).sum();
     let mean = letters / lines.max(1);
     // Two columns of text between the rules of a page's head and foot are no table.
-    let page = separators.len() == 1 && rows.len() > 12 && mean > 30 && region.columns.is_empty();
+    let side = |left: bool| {
+        let own = rows.iter().flatten().filter(|line| (grid::column(line, separators) == 0) == left);
+        let lengths: Vec<usize> = own.map(|line| line.text().chars().count()).collect();
+        lengths.iter().sum::<usize>() / lengths.len().max(1)
+    };
+    let page = separators.len() == 1 && region.columns.is_empty() && side(true) > 28 && side(false) > 28;
     mean <= LONGEST_CELL && !page && several * 3 >= rows.len()
 }
