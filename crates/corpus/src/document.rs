@@ -81,6 +81,8 @@ pub enum Kind {
     Code,
     /// A note at a page's foot.
     Footnote,
+    /// What a page carries beside its text: running head or foot, page number.
+    RunningHead,
 }
 
 /// A piece of a document in reading order.

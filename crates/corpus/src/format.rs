@@ -6,7 +6,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::decode;
-use crate::{ArticleReader, DocxReader, HtmlReader, MarkdownReader, PlainReader, Reader, docx};
+use crate::{
+    ArticleReader, DocxReader, HtmlReader, MarkdownReader, PlainReader, Reader, docx, pdf::PdfReader,
+};
 
 /// How much of a text is looked at.
 const HEAD: usize = 64 << 10;
@@ -48,10 +50,11 @@ impl fmt::Display for Format {
 }
 
 impl Format {
-    /// Its reader; none where there is none in this build.
+    /// Its reader; none for pictures, which a command reads.
     pub fn reader(self) -> Option<Box<dyn Reader>> {
         match self {
-            Format::Pdf | Format::Image => None,
+            Format::Image => None,
+            Format::Pdf => Some(Box::new(PdfReader::default())),
             Format::Article => Some(Box::new(ArticleReader)),
             Format::Html => Some(Box::new(HtmlReader)),
             Format::Docx => Some(Box::new(DocxReader)),

@@ -5,6 +5,7 @@
 //! ```
 
 mod article;
+pub mod cleaning;
 mod collect;
 mod commonmark;
 mod decode;
@@ -16,6 +17,7 @@ mod html;
 pub mod ingest;
 mod markdown;
 mod ocr;
+pub mod pdf;
 pub mod phi;
 mod plain;
 mod reader;

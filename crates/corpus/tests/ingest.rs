@@ -16,6 +16,7 @@ fn options(workers: usize, phi: Mode) -> Options {
         workers,
         phi,
         languages: "eng".into(),
+        converter: None,
     }
 }
 

@@ -54,7 +54,9 @@ fn converter(args: &IngestArgs) -> Outcome<Option<Converter>> {
     };
     if !address.starts_with("http://") {
         let hint = "only plain HTTP is spoken here: for another machine use a tunnel, such as `ssh -L`";
-        return Err(Failure::input(format!("{address}: expected an address that begins with http://")).hint(hint));
+        return Err(
+            Failure::input(format!("{address}: expected an address that begins with http://")).hint(hint)
+        );
     }
     let (address, timeout) = (address.clone(), Duration::from_secs(CONVERTER_SECONDS));
     Ok(Some(Converter { program, address, send_phi: args.send_phi, timeout }))

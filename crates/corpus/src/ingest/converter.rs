@@ -69,7 +69,9 @@ impl Converter {
     /// # Errors
     /// The program cannot be reached, refuses, or answers something else than documented.
     pub(super) fn convert(&self, path: &Path, bytes: &[u8]) -> Result<String, String> {
-        let name = path.file_name().map_or("document".into(), |name| name.to_string_lossy().replace(['"', '\r', '\n'], "_"));
+        let name = path
+            .file_name()
+            .map_or("document".into(), |name| name.to_string_lossy().replace(['"', '\r', '\n'], "_"));
         let answer = match self.program {
             Program::Docling => {
                 let fields = [("to_formats", "md"), ("image_export_mode", "placeholder")];
@@ -83,7 +85,8 @@ impl Converter {
                 answer => answer?,
             },
         };
-        markdown(&answer).ok_or_else(|| format!("{}: no Markdown in its answer{}", self.address, said(&answer)))
+        markdown(&answer)
+            .ok_or_else(|| format!("{}: no Markdown in its answer{}", self.address, said(&answer)))
     }
 
     fn post(&self, path: &str, fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> Result<Value, String> {
@@ -111,7 +114,8 @@ fn multipart(fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> (String, Vec<
     let boundary = blake3::hash(bytes).to_hex();
     let mut body = Vec::with_capacity(bytes.len() + 1024);
     for (field, value) in fields {
-        let part = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
+        let part =
+            format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n");
         body.extend_from_slice(part.as_bytes());
     }
     let head = format!(
@@ -129,14 +133,17 @@ fn markdown(answer: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().filter(|text| !text.trim().is_empty()).map(str::to_owned);
     let of_docling = answer.pointer("/document/md_content").and_then(text);
     let of_mineru_4 = || answer.pointer("/files/0/content/markdown").and_then(text);
-    let of_mineru_2 = || answer.get("results")?.as_object()?.values().next()?.get("md_content").and_then(text);
+    let of_mineru_2 =
+        || answer.get("results")?.as_object()?.values().next()?.get("md_content").and_then(text);
     of_docling.or_else(of_mineru_4).or_else(of_mineru_2)
 }
 
 /// What an answer without Markdown says of it.
 fn said(answer: &Value) -> String {
     let status = ["status", "detail", "error"].iter().find_map(|key| answer.get(*key)).map(Value::to_string);
-    status.map(|status| format!(" (it says {})", status.chars().take(200).collect::<String>())).unwrap_or_default()
+    status
+        .map(|status| format!(" (it says {})", status.chars().take(200).collect::<String>()))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -171,7 +178,10 @@ mod tests {
                 let mut content = vec![0; length];
                 reader.read_exact(&mut content).unwrap();
                 request.push_str(&String::from_utf8_lossy(&content));
-                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
                 stream.write_all((head + body).as_bytes()).unwrap();
                 request
             };
@@ -186,11 +196,18 @@ mod tests {
 
     #[test]
     fn docling_is_sent_the_file_and_its_markdown_is_taken() {
-        let (address, asked) = server(&[(200, r##"{"document": {"md_content": "# Gout"}, "status": "success"}"##)]);
-        let read = converter(Program::Docling, &address).convert(Path::new("a/b.pdf"), b"%PDF-bytes").unwrap();
+        let (address, asked) =
+            server(&[(200, r##"{"document": {"md_content": "# Gout"}, "status": "success"}"##)]);
+        let read =
+            converter(Program::Docling, &address).convert(Path::new("a/b.pdf"), b"%PDF-bytes").unwrap();
         assert_eq!(read, "# Gout");
         let request = asked.join().unwrap().remove(0);
-        for part in ["POST /v1/convert/file HTTP/1.1", "name=\"to_formats\"\r\n\r\nmd", "filename=\"b.pdf\"", "%PDF-bytes"] {
+        for part in [
+            "POST /v1/convert/file HTTP/1.1",
+            "name=\"to_formats\"\r\n\r\nmd",
+            "filename=\"b.pdf\"",
+            "%PDF-bytes",
+        ] {
             assert!(request.contains(part), "{part} in {request}");
         }
     }
@@ -200,7 +217,8 @@ mod tests {
         let (address, asked) = server(&[(200, r##"{"files": [{"content": {"markdown": "# Four"}}]}"##)]);
         assert_eq!(converter(Program::MinerU, &address).convert(Path::new("b.pdf"), b"x").unwrap(), "# Four");
         assert!(asked.join().unwrap()[0].starts_with("POST /v1/file_parse?"));
-        let (address, asked) = server(&[(404, "{}"), (200, r##"{"results": {"b": {"md_content": "# Two"}}}"##)]);
+        let (address, asked) =
+            server(&[(404, "{}"), (200, r##"{"results": {"b": {"md_content": "# Two"}}}"##)]);
         assert_eq!(converter(Program::MinerU, &address).convert(Path::new("b.pdf"), b"x").unwrap(), "# Two");
         assert!(asked.join().unwrap()[1].starts_with("POST /file_parse "));
     }
@@ -213,8 +231,12 @@ mod tests {
         };
         assert!(ask(&[(500, "")]).ends_with("status 500"));
         assert!(ask(&[(200, "<html>")]).contains("its answer is no JSON"));
-        assert!(ask(&[(200, r#"{"status": "failure"}"#)]).ends_with("no Markdown in its answer (it says \"failure\")"));
-        let nobody = converter(Program::Docling, "http://127.0.0.1:9").convert(Path::new("b.pdf"), b"x").unwrap_err();
+        assert!(
+            ask(&[(200, r#"{"status": "failure"}"#)])
+                .ends_with("no Markdown in its answer (it says \"failure\")")
+        );
+        let nobody =
+            converter(Program::Docling, "http://127.0.0.1:9").convert(Path::new("b.pdf"), b"x").unwrap_err();
         assert!(nobody.starts_with("http://127.0.0.1:9/v1/convert/file: "), "{nobody}");
     }
 

@@ -236,7 +236,8 @@ impl Job {
 
     fn read(&self, folder: &Folder, options: &Options) -> std::result::Result<Parsed, Failure> {
         let source = self.source.clone();
-        let mut task = Task { source, phi: options.phi, languages: options.languages.clone(), converted: None };
+        let mut task =
+            Task { source, phi: options.phi, languages: options.languages.clone(), converted: None };
         if let Some(converter) = &options.converter {
             task.converted = self.converted(folder, options, converter)?;
         }
@@ -258,7 +259,8 @@ impl Job {
     ) -> std::result::Result<Option<String>, Failure> {
         let failure = |error: String| Failure { cause: Cause::File, error };
         let [part] = self.source.parts.as_slice() else { return Ok(None) };
-        let bytes = std::fs::read(&part.path).map_err(|error| failure(format!("{}: {error}", part.path.display())))?;
+        let bytes = std::fs::read(&part.path)
+            .map_err(|error| failure(format!("{}: {error}", part.path.display())))?;
         if !matches!(Format::detect(&part.path, &bytes), Ok(Format::Pdf | Format::Image)) {
             return Ok(None);
         }

@@ -6,6 +6,7 @@ use std::io::Read;
 use serde::{Deserialize, Serialize};
 
 use super::sources::{Part, Source};
+use crate::cleaning::{Rules, clean};
 use crate::phi::{Entry, Gate, Mode};
 use crate::{CorpusError, Document, DocumentId, Format, Place, Result, ocr};
 
@@ -48,12 +49,9 @@ pub fn parse(task: &Task) -> Result<Parsed> {
         [part] => read_part(part, task)?,
         parts => read_parts(parts, task)?,
     };
-    clean(&mut document);
+    clean(&mut document, &Rules::default());
     Ok(checked(document, format, Gate::new(task.phi)))
 }
-
-/// Takes out what is no text of the document.
-fn clean(_document: &mut Document) {}
 
 fn read_file(part: &Part) -> Result<Vec<u8>> {
     let io = |source| CorpusError::Io { path: part.path.clone(), source };

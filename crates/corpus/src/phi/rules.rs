@@ -17,8 +17,7 @@ pub(super) struct Rule {
 /// Words that begin with a capital, or initials: `Anna-Lena O'Neil`, `J. Doe`, `DOE, JANE M`.
 const NAME: &str = r"(?:\p{Lu}[\p{L}'’-]+,[ ]\p{Lu}[\p{L}'’-]+(?:[ ]\p{Lu}\b\.?)?|(?:\p{Lu}[\p{L}'’-]+|\p{Lu}\.)(?:[ ](?:(?:van|von|de|del|der|den|la|le|da|di|bin|al)[ ])*(?:\p{Lu}[\p{L}'’-]+|\p{Lu}\b\.?)){0,3})";
 /// The number behind a label: `is`, `:`, `#`, `no.` and what people write there.
-const LINK: &str =
-    r"(?:[ ]*(?:#|:|=|-|\(|№))*[ ]*(?:(?:is|was|of|no|nr|num|number|id|code|ending(?:[ ](?:in|with))?)\b\.?[ ]*[:#=]*[ ]*)*";
+const LINK: &str = r"(?:[ ]*(?:#|:|=|-|\(|№))*[ ]*(?:(?:is|was|of|no|nr|num|number|id|code|ending(?:[ ](?:in|with))?)\b\.?[ ]*[:#=]*[ ]*)*";
 /// Letters and digits in one word, with points, hyphens and slashes inside; a digit after few letters at the latest.
 const ID: &str = r"(?:[A-Z]{1,8}[./-]?){0,2}[0-9](?:[A-Z0-9./-]{0,24}[A-Z0-9])?";
 /// A telephone number in any notation.
@@ -56,7 +55,7 @@ const fn words(class: Class, template: &'static str, accept: fn(&Candidate<'_>) 
 }
 
 /// All rules; of equally long findings that of the first rule stays.
-pub(super) static RULES: [Rule; 53] = [
+pub(super) static RULES: &[Rule] = &[
     // Numbers behind their label.
     number(
         Class::SocialSecurity,
@@ -201,7 +200,11 @@ pub(super) static RULES: [Rule; 53] = [
     ),
     number(Class::Place, r"(?i)\bP\.?[ ]?O\.?[ ]?Box[ ]+[0-9]+", always),
     number(Class::Place, r"\b(?<x>{CITY},?[ ]{STATE}\.?,?[ ]+[0-9]{5}(?:-[0-9]{4})?)\b", always),
-    number(Class::Place, r"(?i)\b(?:zip(?:[ ]?code)?|post(?:al)?[ ]?code)\b{LINK}(?<x>[0-9]{5}(?:-[0-9]{4})?)\b", always),
+    number(
+        Class::Place,
+        r"(?i)\b(?:zip(?:[ ]?code)?|post(?:al)?[ ]?code)\b{LINK}(?<x>[0-9]{5}(?:-[0-9]{4})?)\b",
+        always,
+    ),
     words(
         Class::Place,
         r"\b(?:[Ll]ives?|[Ll]iving|[Rr]esid(?:es|ing|ent|ed)|[Hh]ome|[Mm]oved|[Bb]orn|[Ff]rom|[Aa]ddress:?)(?:[ ](?:is|in|at|of|to|near))?[ ](?<x>{CITY},[ ]{STATE})\b",
@@ -228,7 +231,11 @@ pub(super) static RULES: [Rule; 53] = [
         r"\b(?i:my name is|name is|is named|was named|named|is called|goes by|known as|his wife|her husband|(?:his|her) (?:son|daughter|mother|father|brother|sister)|signed by|seen by|referred by|accompanied by|spoke (?:with|to)|discussed with|per)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
         is_name,
     ),
-    words(Class::Name, r"\b(?:Mr|Ms|Dr|MR|DR)\.?[ ](?i:and|&)[ ](?:Mrs|Mr|Ms|Dr|MRS|DR)\.?[ ](?<x>{NAME})", is_name),
+    words(
+        Class::Name,
+        r"\b(?:Mr|Ms|Dr|MR|DR)\.?[ ](?i:and|&)[ ](?:Mrs|Mr|Ms|Dr|MRS|DR)\.?[ ](?<x>{NAME})",
+        is_name,
+    ),
     words(
         Class::Name,
         r"\b(?i:thank you for (?:sending|seeing|referring)(?: us)?|(?:a|the|your) patient|(?:wife|husband|son|daughter|partner|caregiver|brother|sister)|signed by|consented by|meeting with|met with|talked (?:to|with)|care of)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
