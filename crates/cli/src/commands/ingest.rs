@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use corpus::ingest::{
-    ChildCommand, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest, serve,
+    ChildCommand, Converter, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest, serve,
 };
 
 use crate::args::IngestArgs;

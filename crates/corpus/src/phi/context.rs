@@ -100,6 +100,20 @@ pub(super) fn is_name(candidate: &Candidate<'_>) -> bool {
     !NO_NAMES.contains(&first.as_str()) && found.chars().filter(|c| c.is_alphabetic()).count() > 1
 }
 
+/// A given name before a capitalised word names a person, unless that word makes it an institution or a disease.
+pub(super) fn is_full_name(candidate: &Candidate<'_>) -> bool {
+    const NO_SURNAMES: [&str; 30] = [
+        "award", "bodies", "body", "cancer", "center", "centre", "children", "clinic", "college", "county", "day", "disease",
+        "foundation", "fund", "health", "hospital", "institute", "lecture", "medal", "medical", "method", "prize", "school",
+        "score", "sign", "society", "syndrome", "test", "trial", "university",
+    ];
+    let word = |text: &str| text.trim_matches(|c: char| !c.is_alphabetic()).to_lowercase();
+    let last = word(candidate.found().rsplit(' ').next().unwrap_or_default());
+    let next = word(candidate.after().trim_start().split(' ').next().unwrap_or_default());
+    let no_surname = |word: &String| NO_SURNAMES.contains(&word.trim_end_matches("'s"));
+    last.len() > 1 && !no_surname(&last) && !no_surname(&next) && is_name(candidate)
+}
+
 /// A number has three digits at least: `Group A2` is none.
 pub(super) fn has_digits(candidate: &Candidate<'_>) -> bool {
     candidate.found().bytes().filter(u8::is_ascii_digit).count() >= 3

@@ -5,6 +5,7 @@
 
 mod class;
 mod context;
+mod given_names;
 mod recognisers;
 mod rules;
 mod valid;

@@ -2,6 +2,7 @@
 
 use super::Class;
 use super::context::*;
+use super::given_names::GIVEN;
 use super::recognisers::Candidate;
 
 /// How one kind of finding looks.
@@ -34,6 +35,7 @@ impl Rule {
     pub(super) fn pattern(&self) -> String {
         let parts = [
             ("{NAME}", NAME),
+            ("{GIVEN}", GIVEN),
             ("{LINK}", LINK),
             ("{ID}", ID),
             ("{TEL}", TEL),
@@ -102,12 +104,17 @@ pub(super) static RULES: &[Rule] = &[
         r"(?i)\b(?:serial|S/N|SN|device|UDI|IMEI|implant|pacemaker|pump|lot|model)\b(?:[ ](?:serial|device|id|identifier))?[ ]?(?:id|no|nr|number|#|identifier|:)\.?{LINK}(?<x>{ID})\b",
         has_digits,
     ),
-    number(Class::Device, r"(?i)\b(?:S/N|serial)[ ](?<x>{ID})\b", has_digits),
+    number(Class::Device, r"(?i)\b(?:S/N|serial|lot|batch)[ ](?<x>{ID})\b", has_digits),
     number(Class::Device, r"\(01\)[0-9]{14}(?:\([0-9]{2}\)[A-Z0-9]{1,20})*", always),
     number(Class::Device, r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b", always),
     number(
         Class::OtherNumber,
         r"(?i)\b(?:encounter|visit|barcode|sample|requisition|order|prescription|Rx|employee|student|badge|confirmation|tracking|national[ ]id|tax[ ]id|EIN|study[ ]id|subject|participant)\b[ ]?(?:id|no|nr|number|#|identifier|:)\.?{LINK}(?<x>{ID})\b",
+        is_long_number,
+    ),
+    number(
+        Class::OtherNumber,
+        r"(?i)\b(?:passport|accession|specimen)\b{LINK}(?<x>{ID})\b",
         is_long_number,
     ),
     number(
@@ -207,7 +214,7 @@ pub(super) static RULES: &[Rule] = &[
     ),
     words(
         Class::Place,
-        r"\b(?:[Ll]ives?|[Ll]iving|[Rr]esid(?:es|ing|ent|ed)|[Hh]ome|[Mm]oved|[Bb]orn|[Ff]rom|[Aa]ddress:?)(?:[ ](?:is|in|at|of|to|near))?[ ](?<x>{CITY},[ ]{STATE})\b",
+        r"\b(?:[Ll]ives?|[Ll]iving|[Rr]esid(?:es|ing|ent|ed)|[Hh]ome|[Mm]oved|[Bb]orn|[Ff]rom|[Nn]ear|[Oo]utside|[Aa]ddress:?)(?:[ ](?:is|in|at|of|to|near))?[ ](?<x>{CITY},[ ]{STATE})\b",
         always,
     ),
     // Names.
@@ -240,5 +247,10 @@ pub(super) static RULES: &[Rule] = &[
         Class::Name,
         r"\b(?i:thank you for (?:sending|seeing|referring)(?: us)?|(?:a|the|your) patient|(?:wife|husband|son|daughter|partner|caregiver|brother|sister)|signed by|consented by|meeting with|met with|talked (?:to|with)|care of)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
         is_name,
+    ),
+    words(
+        Class::Name,
+        r"\b(?<x>{GIVEN}(?:[ ]\p{Lu}\.?|[ ]{GIVEN})?[ ](?:(?:van|von|de|del|der|la|da|di)[ ])*\p{Lu}[\p{L}'’-]+)",
+        is_full_name,
     ),
 ];
