@@ -151,3 +151,23 @@ fn rows_pass_the_gate_too() {
     let report = run_json(&["prepare", text(&file), "--out", text(&out), "--phi", "refuse", "--json"]);
     assert_eq!(report["dropped"]["identifies_person"], 1);
 }
+
+#[test]
+fn a_picture_of_a_page_needs_a_command_and_the_error_says_which() {
+    let (folder, out) = (tempdir().unwrap(), tempdir().unwrap());
+    fs::write(folder.path().join("page.png"), b"\x89PNG\r\n\x1a\n....").unwrap();
+    let arguments = ["ingest", text(folder.path()), "--out", text(out.path())];
+    let output = medtune().args(arguments).env("PATH", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = common::stderr(&output);
+    assert!(said.contains("`tesseract` command") && said.contains("package `tesseract-ocr`"), "{said}");
+}
+
+#[test]
+fn documents_are_sent_to_plain_http_addresses_only() {
+    let (folder, out) = (documents(), tempdir().unwrap());
+    let arguments =
+        ["ingest", text(folder.path()), "--out", text(out.path()), "--docling", "https://docling.example"];
+    let error = refused(&arguments);
+    assert!(error.contains("begins with http://") && error.contains("ssh -L"), "{error}");
+}

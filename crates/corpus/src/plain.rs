@@ -117,8 +117,10 @@ fn has_columns(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::to_markdown;
+    use crate::{Format, to_markdown};
 
     fn read(text: &str) -> Document {
         PlainReader.read(Path::new("a.txt"), text.as_bytes()).unwrap()
@@ -144,5 +146,23 @@ mod tests {
     fn a_file_without_text_is_refused() {
         let error = PlainReader.read(Path::new("a.txt"), b" \n\n").unwrap_err().to_string();
         assert_eq!(error, "a.txt: not a readable plain text: it holds no text");
+    }
+
+    proptest! {
+        #[test]
+        fn every_word_of_a_text_is_in_its_blocks(text in "([a-zA-Z0-9]{1,6}|[ \\n\\t\\x0c#=.-]){1,80}") {
+            if let Ok(document) = PlainReader.read(Path::new("a.txt"), text.as_bytes()) {
+                let count = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
+                let kept: usize = document.blocks.iter().map(|block| count(&block.text)).sum();
+                prop_assert_eq!(kept, count(&text));
+            }
+        }
+
+        #[test]
+        fn any_bytes_have_a_format_or_a_reason(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Err(reason) = Format::detect(Path::new("a.pdf"), &bytes) {
+                prop_assert!(!reason.is_empty());
+            }
+        }
     }
 }

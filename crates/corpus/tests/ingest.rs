@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use corpus::ingest::{BlockRow, Cause, Isolation, Limits, Options, Report, Status, ingest};
+use corpus::ingest::{
+    BlockRow, Cause, Converter, Isolation, Limits, Options, Program, Report, Status, ingest,
+};
 use corpus::phi::{Entry, Mode};
 use corpus::{CorpusError, Kind};
 use tempfile::{TempDir, tempdir};
@@ -185,4 +190,43 @@ fn nothing_to_read_and_a_folder_of_someone_else_are_errors() {
     let error =
         ingest(&[folder.path().into()], folder.path(), &options(1, Mode::Report), &mut |_| {}).unwrap_err();
     assert!(matches!(error, CorpusError::NoCorpus { .. }), "{error}");
+}
+
+#[test]
+fn a_converter_that_was_asked_for_reads_the_pictures_and_only_those() {
+    let (folder, out) = (tempdir().unwrap(), tempdir().unwrap());
+    fs::write(folder.path().join("scan.png"), b"\x89PNG\r\n\x1a\n....").unwrap();
+    fs::write(folder.path().join("gout.md"), "# Gout").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+        // The form ends with its boundary and two hyphens.
+        while !request.ends_with(b"--\r\n") {
+            let count = stream.read(&mut piece).unwrap();
+            request.extend_from_slice(&piece[..count]);
+        }
+        let body = r##"{"document": {"md_content": "# Scanned\n\nBy docling."}, "status": "success"}"##;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).unwrap();
+    });
+    let timeout = Duration::from_secs(20);
+    let converter = Some(Converter { program: Program::Docling, address, send_phi: false, timeout });
+    let report = read(&[folder.path()], out.path(), &Options { converter, ..options(2, Mode::Report) });
+    server.join().unwrap();
+    let scan = report.documents.iter().find(|document| document.name == "scan").unwrap();
+    assert_eq!((scan.status, scan.title.as_deref(), scan.blocks), (Status::Done, Some("Scanned"), 2));
+    assert_eq!(report.with(Status::Done).count(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_document_and_keeps_nobody_waiting() {
+    let (folder, out) = (tempdir().unwrap(), tempdir().unwrap());
+    let pipe = folder.path().join("pipe.txt");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let report = read(&[&pipe], out.path(), &options(1, Mode::Report));
+    let failure = report.documents[0].failure.as_ref().unwrap();
+    assert!(failure.error.contains("no file but a device or a pipe"), "{failure:?}");
 }

@@ -106,9 +106,9 @@ fn most_of_what_is_marked_in_five_hundred_notes_is_found() {
     let (known, _) = measure("known sentences", &known);
     let (unseen, _) = measure("unseen sentences", &unseen);
     let (written, _) = measure("written by hand", &written);
-    assert!(known.recall() > 0.97 && known.precision() > 0.98, "{known:?}");
-    assert!(unseen.recall() > 0.70 && unseen.precision() > 0.95, "{unseen:?}");
-    assert!(written.recall() > 0.60 && written.precision() > 0.90, "{written:?}");
+    assert!(known.recall() > 0.95 && known.precision() > 0.98, "{known:?}");
+    assert!(unseen.recall() > 0.83 && unseen.precision() > 0.98, "{unseen:?}");
+    assert!(written.recall() > 0.85 && written.precision() > 0.95, "{written:?}");
 }
 
 #[test]
@@ -144,5 +144,5 @@ fn few_rows_of_medquad_hold_anything_that_is_found() {
         hit += usize::from(any);
     }
     println!("\nMedQuAD: {hit} of {rows} rows with a finding; {by_class:?}");
-    assert!((hit as f64) < 0.12 * f64::from(rows), "{hit} of {rows}");
+    assert!(f64::from(hit) < 0.02 * f64::from(rows), "{hit} of {rows}");
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use corpus::ingest::{
-    ChildCommand, Converter, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest, serve,
+    ChildCommand, Converter, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest,
+    serve,
 };
 
 use crate::args::IngestArgs;
@@ -14,6 +15,8 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::Counted;
 
+/// Documents that are told of one by one.
+const MOST_LINES: usize = 30;
 /// The verb by which the program reads one document in a process of its own.
 const CHILD: &str = "ingest-child";
 /// What docling-serve and MinerU may take for a document: a scanned book without a GPU takes this long.
@@ -112,12 +115,13 @@ fn summary(report: &Report, out: &Path) -> String {
             let _ = writeln!(text, "  {what}: {}", counts.join(", "));
         }
     }
-    for document in report
-        .documents
-        .iter()
-        .filter(|document| document.status != Status::Done || !document.warnings.is_empty())
-    {
+    let told = |document: &&DocumentReport| document.status != Status::Done || !document.warnings.is_empty();
+    for document in report.documents.iter().filter(told).take(MOST_LINES) {
         let _ = writeln!(text, "  {}", in_words(document));
+    }
+    let more = report.documents.iter().filter(told).count().saturating_sub(MOST_LINES);
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more: {}", out.join("report.json").display());
     }
     text
 }

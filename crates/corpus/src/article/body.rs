@@ -131,7 +131,7 @@ impl<'a> Body<'a> {
             None => untitled(name(node)).to_owned(),
         };
         if tidy(&text).is_empty() {
-            return self.parts(node, &[title, label], (level, depth));
+            return self.parts(node, &[title], (level, depth));
         }
         let number = label.map(inline::text).unwrap_or_default();
         self.out.heading(level, &format!("{number} {text}"));
@@ -159,9 +159,10 @@ impl<'a> Body<'a> {
         if depth > DEEPEST {
             return self.out.item(nesting, &xml::words(node));
         }
-        for part in node.children().filter(Node::is_element) {
+        for part in node.children() {
             match name(part) {
                 "title" | "label" => self.out.push(Kind::Paragraph, &inline::text(part)),
+                "" => self.out.item(nesting, part.text().filter(|_| part.is_text()).unwrap_or_default()),
                 _ => self.list_item(part, nesting, depth),
             }
         }
@@ -221,7 +222,7 @@ impl<'a> Body<'a> {
                 node.descendants().filter(|part| name(*part) == "tfoot" && child(*part, "row").is_none());
             return feet.for_each(|foot| self.out.push(Kind::Footnote, &inline::text(foot)));
         }
-        for part in node.children().filter(|part| part.is_element() && !of_caption(part)) {
+        for part in node.children().filter(|part| !of_caption(part)) {
             match name(part) {
                 "alternatives" => self.table(part),
                 "attrib" => self.out.push(Kind::Caption, &inline::text(part)),
@@ -239,6 +240,7 @@ impl<'a> Body<'a> {
         for table in tables::markdown(node) {
             self.out.push(Kind::Table, &table);
         }
+        self.out.push(Kind::Paragraph, &tables::outside_cells(node));
     }
 
     fn formula(&mut self, node: Node<'_, '_>, depth: usize) {
@@ -266,6 +268,13 @@ fn reference(node: Node<'_, '_>) -> String {
             .filter(|text| text.is_text())
             .any(|text| text.text().is_some_and(|text| text.contains(['.', ','])))
     };
+    let other = |part: Node<'_, '_>| {
+        let text = part.is_text() && part.text().is_some_and(|text| !text.trim().is_empty());
+        text || (part.is_element() && !mixed(&part) && name(part) != "label")
+    };
+    if node.children().any(other) || node.children().filter(mixed).count() > 1 {
+        return xml::words(node);
+    }
     match node.children().find(mixed).filter(|part| printed(*part)) {
         Some(citation) => {
             let label = child(node, "label").map(inline::text).unwrap_or_default();

@@ -17,6 +17,20 @@ pub(super) fn markdown(table: Node<'_, '_>) -> Vec<String> {
     groups.into_iter().filter_map(cals).collect()
 }
 
+/// Text of a table that stands in no cell, title, caption or foot.
+pub(super) fn outside_cells(table: Node<'_, '_>) -> String {
+    const INSIDE: [&str; 8] = ["td", "th", "entry", "title", "caption", "label", "text", "tfoot"];
+    let inside = |text: &Node<'_, '_>| {
+        text.ancestors().take_while(|up| *up != table).any(|up| {
+            INSIDE.contains(&name(up))
+                && (name(up) != "tfoot" || up.descendants().all(|part| name(part) != "tr"))
+        })
+    };
+    let texts =
+        table.descendants().filter(|part| part.is_text() && !inside(part)).filter_map(|part| part.text());
+    texts.collect::<Vec<_>>().join(" ")
+}
+
 fn number(node: Node<'_, '_>, attribute: &str) -> Option<usize> {
     node.attribute(attribute)?.trim().parse().ok()
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::{Kind, to_markdown};
 
@@ -92,4 +94,22 @@ fn a_million_nested_elements_neither_end_the_stack_nor_lose_their_text() {
 fn what_is_cut_off_or_holds_no_article_is_refused_with_a_reason() {
     assert!(refused("<article><body><p>so").contains("not a readable journal article in XML"));
     assert!(refused("<article><body></body></article>").contains("holds no article with text"));
+}
+
+proptest! {
+    #[test]
+    fn every_word_is_in_a_block_or_on_file_however_elements_are_nested(
+        parts in prop::collection::vec((0usize..14, "[a-z]{5}[0-9]{3}"), 1..25)
+    ) {
+        const NAMES: [&str; 14] =
+            ["sec", "p", "list", "list-item", "title", "fig", "caption", "table-wrap", "td", "sup", "xref", "label", "fn", "ack"];
+        let open: String = parts.iter().map(|(at, word)| format!("<{}>{word} ", NAMES[*at])).collect();
+        let close: String = parts.iter().rev().map(|(at, _)| format!("</{}>", NAMES[*at])).collect();
+        let document = read(&format!("<article><body><p>x</p>{open}{close}</body></article>"));
+        let mut found = to_markdown(&document.blocks);
+        document.removed.iter().for_each(|removed| found.push_str(&removed.block.text));
+        for (_, word) in &parts {
+            prop_assert!(found.contains(word.as_str()), "{word} of {open} is not in {found}");
+        }
+    }
 }

@@ -103,15 +103,42 @@ pub(super) fn is_name(candidate: &Candidate<'_>) -> bool {
 /// A given name before a capitalised word names a person, unless that word makes it an institution or a disease.
 pub(super) fn is_full_name(candidate: &Candidate<'_>) -> bool {
     const NO_SURNAMES: [&str; 30] = [
-        "award", "bodies", "body", "cancer", "center", "centre", "children", "clinic", "college", "county", "day", "disease",
-        "foundation", "fund", "health", "hospital", "institute", "lecture", "medal", "medical", "method", "prize", "school",
-        "score", "sign", "society", "syndrome", "test", "trial", "university",
+        "award",
+        "bodies",
+        "body",
+        "cancer",
+        "center",
+        "centre",
+        "children",
+        "clinic",
+        "college",
+        "county",
+        "day",
+        "disease",
+        "foundation",
+        "fund",
+        "health",
+        "hospital",
+        "institute",
+        "lecture",
+        "medal",
+        "medical",
+        "method",
+        "prize",
+        "school",
+        "score",
+        "sign",
+        "society",
+        "syndrome",
+        "test",
+        "trial",
+        "university",
     ];
     let word = |text: &str| text.trim_matches(|c: char| !c.is_alphabetic()).to_lowercase();
     let last = word(candidate.found().rsplit(' ').next().unwrap_or_default());
     let next = word(candidate.after().trim_start().split(' ').next().unwrap_or_default());
     let no_surname = |word: &String| NO_SURNAMES.contains(&word.trim_end_matches("'s"));
-    last.len() > 1 && !no_surname(&last) && !no_surname(&next) && is_name(candidate)
+    last.chars().count() > 2 && !no_surname(&last) && !no_surname(&next) && is_name(candidate)
 }
 
 /// A number has three digits at least: `Group A2` is none.
@@ -186,13 +213,16 @@ pub(super) fn is_ip(candidate: &Candidate<'_>) -> bool {
     let before = candidate.before().trim_end().to_lowercase();
     let version =
         ["version", "v", "v.", "release", "section", "build"].iter().any(|word| before.ends_with(word));
-    (valid::is_ipv4(found) && !version && !found.starts_with("0."))
+    // `4.3.5.2` numbers a section, or counts bones.
+    let long = found.split('.').any(|part| part.len() > 1);
+    (valid::is_ipv4(found) && !version && long && !found.starts_with("0."))
         || (found.len() > 6 && valid::is_ipv6(found))
 }
 
 /// A card's number.
 pub(super) fn is_card(candidate: &Candidate<'_>) -> bool {
-    valid::is_card(candidate.found())
+    let is_year = |group: &str| group.len() == 4 && (group.starts_with("19") || group.starts_with("20"));
+    valid::is_card(candidate.found()) && !candidate.found().split([' ', '-']).all(is_year)
 }
 
 /// A bank account's number.
@@ -210,8 +240,9 @@ pub(super) fn is_dea(candidate: &Candidate<'_>) -> bool {
     valid::is_dea(candidate.found())
 }
 
-/// A social security number as they are given out: no area 000 or 666.
+/// A social security number as they are given out: no area 000 or 666, and no piece of a longer number.
 pub(super) fn is_ssn(candidate: &Candidate<'_>) -> bool {
     let digits: String = candidate.found().chars().filter(char::is_ascii_digit).collect();
-    !digits.starts_with("000") && !digits.starts_with("666") && !digits.ends_with("0000")
+    let part_of_number = candidate.before().ends_with(['-', '/', '.']) || candidate.after().starts_with('-');
+    !part_of_number && !digits.starts_with("000") && !digits.starts_with("666") && !digits.ends_with("0000")
 }

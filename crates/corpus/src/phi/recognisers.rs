@@ -1,5 +1,6 @@
 //! Rules to findings.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -70,14 +71,14 @@ pub(super) fn find(text: &str) -> Vec<Finding> {
     found.sort_by_key(|(order, finding)| {
         (std::cmp::Reverse(finding.end - finding.start), *order, finding.start)
     });
-    let mut kept: Vec<Finding> = Vec::new();
+    let mut kept: BTreeMap<usize, Finding> = BTreeMap::new();
     for (_, finding) in found {
-        if kept.iter().all(|other| finding.end <= other.start || other.end <= finding.start) {
-            kept.push(finding);
+        let before = kept.range(..finding.end).next_back();
+        if before.is_none_or(|(_, other)| other.end <= finding.start) {
+            kept.insert(finding.start, finding);
         }
     }
-    kept.sort_by_key(|finding| finding.start);
-    kept
+    kept.into_values().collect()
 }
 
 #[cfg(test)]

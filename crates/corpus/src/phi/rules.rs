@@ -85,11 +85,15 @@ pub(super) static RULES: &[Rule] = &[
         r"(?i)\b(?:account|acct|a/c|billing|invoice|guarantor|routing|(?:credit|debit|bank)[ ]card|visa|mastercard|IBAN)\b\.?{LINK}(?<x>{ID}(?:[ ][0-9]{4}){0,4})\b",
         has_digits,
     ),
-    number(Class::Account, r"\b[0-9](?:[ -]?[0-9]){12,18}\b", is_card),
+    number(
+        Class::Account,
+        r"\b(?:[2-6][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{1,7}|3[0-9]{3}[ -]?[0-9]{6}[ -]?[0-9]{5})\b",
+        is_card,
+    ),
     number(Class::Account, r"\b[A-Z]{2}[0-9]{2}(?:[ ]?[A-Z0-9]){11,30}\b", is_iban),
     number(
         Class::Licence,
-        r"(?i)\b(?:licen[cs]e|lic|DEA|NPI|certificate|certification|board[ ]cert|DL|permit)\b\.?{LINK}(?<x>{ID})\b",
+        r"(?i)\b(?:licen[cs]e|lic|DEA|NPI|certificate|certification|board[ ]cert|permit)\b\.?{LINK}(?<x>{ID})\b",
         has_digits,
     ),
     number(Class::Licence, r"\b[ABFGMPR][A-Z9][0-9]{7}\b", is_dea),
@@ -112,11 +116,7 @@ pub(super) static RULES: &[Rule] = &[
         r"(?i)\b(?:encounter|visit|barcode|sample|requisition|order|prescription|Rx|employee|student|badge|confirmation|tracking|national[ ]id|tax[ ]id|EIN|study[ ]id|subject|participant)\b[ ]?(?:id|no|nr|number|#|identifier|:)\.?{LINK}(?<x>{ID})\b",
         is_long_number,
     ),
-    number(
-        Class::OtherNumber,
-        r"(?i)\b(?:passport|accession|specimen)\b{LINK}(?<x>{ID})\b",
-        is_long_number,
-    ),
+    number(Class::OtherNumber, r"(?i)\b(?:passport|accession|specimen)\b{LINK}(?<x>{ID})\b", is_long_number),
     number(
         Class::OtherNumber,
         r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
@@ -225,12 +225,12 @@ pub(super) static RULES: &[Rule] = &[
     ),
     words(
         Class::Name,
-        r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Doctor|Herr|Frau|Mme|MR|MRS|MS|DR)\b\.?[ ](?:(?:Dr|Prof)\.?[ ])?(?<x>{NAME})",
+        r"\b(?:(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Doctor|Herr|Frau|Mme)\b\.?|(?:MR|MRS|MS|DR)\.)[ ](?:(?:Dr|Prof)\.?[ ])?(?<x>{NAME})",
         is_name,
     ),
     words(
         Class::Name,
-        r"\b(?<x>{NAME}),?[ ](?:MD|M\.D\.|DO|RN|R\.N\.|PA-C|NP|CRNP|LCSW|FACS|DDS|BSN)\b",
+        r"\b(?<x>\p{Lu}[\p{L}'’-]+(?:[ ]\p{Lu}\.?)?[ ]\p{Lu}[\p{L}'’-]{2,}),?[ ](?:MD|M\.D\.|DO|RN|R\.N\.|PA-C|NP|CRNP|LCSW|FACS|DDS|BSN)\b",
         is_name,
     ),
     words(
@@ -245,7 +245,7 @@ pub(super) static RULES: &[Rule] = &[
     ),
     words(
         Class::Name,
-        r"\b(?i:thank you for (?:sending|seeing|referring)(?: us)?|(?:a|the|your) patient|(?:wife|husband|son|daughter|partner|caregiver|brother|sister)|signed by|consented by|meeting with|met with|talked (?:to|with)|care of)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
+        r"\b(?i:thank you for (?:sending|seeing|referring)(?: us)?|(?:wife|husband|son|daughter|partner|caregiver|brother|sister)|signed by|consented by|meeting with|met with|talked (?:to|with)|care of)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
         is_name,
     ),
     words(

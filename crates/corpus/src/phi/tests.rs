@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn classes(text: &str) -> Vec<(Class, &str)> {
@@ -80,4 +82,30 @@ fn masking_twice_changes_nothing_more() {
     let gate = Gate::new(Mode::Mask);
     let once = gate.apply(note).unwrap().text.into_owned();
     assert_eq!(gate.apply(&once).unwrap().text, once);
+}
+
+#[test]
+fn what_stands_in_papers_is_not_taken_for_persons() {
+    for text in [
+        "Solows AR, Scott MD, Tyack PL. Trends Ecol Evol 2007; 22: 520-537.",
+        "ORCID 0000-0002-5324-9833, doi:10.1007/978-981-15-3383-9, ISSN 1745-6215.",
+        "2001 2003 2005 2007 2009; 2016-06 2016-07 2016-08; 118 mg/dL 70-100.",
+        "relative length of toes 4.3.5.2; SPME-GC/MS PCA; Charcot-Marie-Tooth disease; Marie Curie Hospital.",
+    ] {
+        assert_eq!(classes(text), [], "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn findings_lie_in_the_text_in_order_and_do_not_overlap(text in "([A-Z][a-zé]{1,5}|Dr\\. |MRN |[0-9]{1,5}|[-/. :,@é]){0,60}") {
+        let mut end = 0;
+        for finding in Gate::default().check(&text).iter() {
+            prop_assert!(end <= finding.start && finding.start < finding.end);
+            prop_assert!(text.get(finding.start..finding.end).is_some());
+            end = finding.end;
+        }
+        let gate = Gate::new(Mode::Mask);
+        prop_assert!(gate.apply(&text).is_ok());
+    }
 }
