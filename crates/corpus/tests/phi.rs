@@ -144,5 +144,5 @@ fn few_rows_of_medquad_hold_anything_that_is_found() {
         hit += usize::from(any);
     }
     println!("\nMedQuAD: {hit} of {rows} rows with a finding; {by_class:?}");
-    assert!(f64::from(hit) < 0.02 * f64::from(rows), "{hit} of {rows}");
+    assert!(50 * hit < rows, "{hit} of {rows}");
 }

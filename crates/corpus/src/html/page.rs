@@ -55,8 +55,9 @@ pub(super) fn read(html: &Html, out: &mut Collector) {
         });
         found.next().filter(|_| found.next().is_none())
     };
-    let mut page = Page { out };
-    match one("main").or_else(|| one("article")) {
+    let mut page = Page { out, length: inline::words(root).len() };
+    let large = |node: &NodeRef<'_, Node>| 4 * inline::words(*node).len() > page.length;
+    match one("main").filter(large).or_else(|| one("article").filter(large)) {
         Some(main) => {
             // A title that stands above it is the document's.
             let before =
@@ -76,68 +77,72 @@ pub(super) fn read(html: &Html, out: &mut Collector) {
 #[derive(Debug)]
 struct Page<'a> {
     out: &'a mut Collector,
+    /// Bytes of all its text.
+    length: usize,
 }
 
 /// What is not inside a paragraph.
+const BLOCKS: &[&str] = &[
+    "html",
+    "body",
+    "main",
+    "article",
+    "section",
+    "div",
+    "header",
+    "footer",
+    "aside",
+    "nav",
+    "form",
+    "fieldset",
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "ul",
+    "ol",
+    "menu",
+    "li",
+    "dl",
+    "dt",
+    "dd",
+    "table",
+    "figure",
+    "figcaption",
+    "pre",
+    "blockquote",
+    "address",
+    "details",
+    "summary",
+    "hr",
+    "center",
+    "tr",
+    "td",
+    "th",
+    "tbody",
+    "thead",
+    "tfoot",
+    "caption",
+    "dialog",
+    "hgroup",
+    "search",
+];
+
 fn is_block(name: &str) -> bool {
-    matches!(
-        name,
-        "html"
-            | "body"
-            | "main"
-            | "article"
-            | "section"
-            | "div"
-            | "header"
-            | "footer"
-            | "aside"
-            | "nav"
-            | "form"
-            | "fieldset"
-            | "p"
-            | "h1"
-            | "h2"
-            | "h3"
-            | "h4"
-            | "h5"
-            | "h6"
-            | "ul"
-            | "ol"
-            | "menu"
-            | "li"
-            | "dl"
-            | "dt"
-            | "dd"
-            | "table"
-            | "figure"
-            | "figcaption"
-            | "pre"
-            | "blockquote"
-            | "address"
-            | "details"
-            | "summary"
-            | "hr"
-            | "center"
-            | "tr"
-            | "td"
-            | "th"
-            | "tbody"
-            | "thead"
-            | "tfoot"
-            | "caption"
-            | "dialog"
-            | "hgroup"
-            | "search"
-    )
+    BLOCKS.contains(&name)
 }
 
-/// What belongs to the site and not to the document.
-fn is_furniture(node: NodeRef<'_, Node>, element: &Element) -> bool {
+/// Whether its tag, role, class or id says that it belongs to the site and not to the document.
+fn looks_like_furniture(node: NodeRef<'_, Node>, element: &Element) -> bool {
     let inside = |wanted: &[&str]| node.ancestors().any(|up| wanted.contains(&name(up)));
     let of_page = || !inside(&["article", "main", "section", "blockquote", "figure"]);
     let tag = match element.name() {
-        "nav" | "form" | "dialog" | "search" | "menu" | "aside" => true,
-        "header" | "footer" => of_page(),
+        "nav" | "form" | "dialog" | "search" | "menu" => true,
+        // Inside a document they are its own: a box of key points, a foot of a section.
+        "header" | "footer" | "aside" => of_page(),
         _ => false,
     };
     let role = matches!(
@@ -151,6 +156,12 @@ fn is_furniture(node: NodeRef<'_, Node>, element: &Element) -> bool {
 }
 
 impl Page<'_> {
+    /// Whether it belongs to the site. What holds most of a page's text is the document, whatever it is called: some
+    /// sites put all of a page into a form.
+    fn is_furniture(&self, node: NodeRef<'_, Node>, element: &Element) -> bool {
+        looks_like_furniture(node, element) && 2 * inline::words(node).len() <= self.length
+    }
+
     /// What stands in `node`. `list` is the nesting of the lists around it.
     fn flow(&mut self, node: NodeRef<'_, Node>, list: usize, depth: usize) {
         if depth > DEEPEST {
@@ -169,7 +180,7 @@ impl Page<'_> {
             let rule = if is_hidden(element) {
                 Some("hidden text")
             } else {
-                is_furniture(child, element).then_some("page furniture")
+                self.is_furniture(child, element).then_some("page furniture")
             };
             if let Some(rule) = rule {
                 self.out.remove(rule, &inline::words(child));

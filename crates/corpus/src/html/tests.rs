@@ -37,6 +37,17 @@ fn the_main_part_is_read_where_a_page_has_one() {
 }
 
 #[test]
+fn a_form_around_a_whole_page_and_a_box_inside_a_text_are_no_furniture() {
+    let document = read(
+        "<form><nav>Home</nav><section><h1>Gout</h1><p>It hurts at night and by day, and it comes again.</p>\
+         <aside>Key point: uric acid.</aside></section></form>",
+    );
+    let expected = "# Gout\n\nIt hurts at night and by day, and it comes again.\n\nKey point: uric acid.\n";
+    assert_eq!(to_markdown(&document.blocks), expected);
+    assert_eq!(document.removed.len(), 1);
+}
+
+#[test]
 fn a_table_that_lays_out_a_page_is_read_as_the_page() {
     let document = read("<table><tr><td><h2>Left</h2><p>One.</p></td><td><p>Two.</p></td></tr></table>");
     assert_eq!(to_markdown(&document.blocks), "## Left\n\nOne.\n\nTwo.\n");
