@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod ingest;
 mod serving;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
+pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
@@ -23,6 +25,11 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// See it all in a few minutes: shipped data, shipped model, training, comparison, report.
     Quickstart(QuickstartArgs),
+    /// Read documents (PDF, HTML, articles in XML, Word, Markdown, text) into a corpus with pages and places.
+    Ingest(IngestArgs),
+    /// Reads one document on standard input: what `ingest` starts for each.
+    #[command(hide = true)]
+    IngestChild,
     /// Clean rows and split them so that nothing tested was trained on.
     Prepare(PrepareArgs),
     /// Carry out a recipe: data, training, adapter, comparison with the base, report.
@@ -102,6 +109,9 @@ pub(crate) struct PrepareArgs {
     /// Leave out topics with fewer rows than this.
     #[arg(long, value_name = "ROWS")]
     pub(crate) min_topic_rows: Option<usize>,
+    /// Look for what identifies a person: count it, mask it, or leave the row out.
+    #[arg(long, value_name = "MODE")]
+    pub(crate) phi: Option<PhiMode>,
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,

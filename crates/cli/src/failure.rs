@@ -86,6 +86,19 @@ impl From<dataset::Error> for Failure {
     }
 }
 
+impl From<corpus::CorpusError> for Failure {
+    fn from(error: corpus::CorpusError) -> Self {
+        let failure = Failure::input(chain(&error));
+        match error {
+            corpus::CorpusError::Nothing { .. } => {
+                failure.hint("name files, or folders that hold PDF, HTML, XML, DOCX, Markdown or text files")
+            }
+            corpus::CorpusError::NoCorpus { .. } => failure.hint("name a new or empty folder with `--out`"),
+            _ => failure,
+        }
+    }
+}
+
 impl From<eval::Error> for Failure {
     fn from(error: eval::Error) -> Self {
         let failure = Failure::input(chain(&error));

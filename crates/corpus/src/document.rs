@@ -14,6 +14,16 @@ impl DocumentId {
     pub fn of(bytes: &[u8]) -> Self {
         Self(blake3::hash(bytes).to_hex().to_string())
     }
+
+    /// Of a file that need not fit into memory.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub fn of_reader(file: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(file)?;
+        Ok(Self(hasher.finalize().to_hex().to_string()))
+    }
 }
 
 impl fmt::Display for DocumentId {
@@ -71,6 +81,8 @@ pub enum Kind {
     Code,
     /// A note at a page's foot.
     Footnote,
+    /// What a page carries beside its text: running head or foot, page number.
+    RunningHead,
 }
 
 /// A piece of a document in reading order.

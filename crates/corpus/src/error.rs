@@ -23,6 +23,44 @@ pub enum CorpusError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No reader for what the file holds.
+    #[error("{}: {reason}", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, and what to do about it.
+        reason: String,
+    },
+    /// A file beyond what is read at once.
+    #[error("{}: {length} bytes long, expected at most {longest}", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        length: u64,
+        /// The longest that is read.
+        longest: u64,
+    },
+    /// Folders without a document.
+    #[error("nothing to read in {paths}")]
+    Nothing {
+        /// What was searched.
+        paths: String,
+    },
+    /// A folder that something else wrote.
+    #[error("{}: exists and is no corpus", path.display())]
+    NoCorpus {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A command that is missing or failed.
+    #[error("{}: {reason}", path.display())]
+    Ocr {
+        /// The file.
+        path: PathBuf,
+        /// What is missing, or what the command said.
+        reason: String,
+    },
 }
 
 /// Of everything in this crate that can fail.

@@ -26,9 +26,12 @@ pub fn to_markdown(blocks: &[Block]) -> String {
                 text.push_str(&block.text);
                 text.push_str("\n```");
             }
-            Kind::Paragraph | Kind::Table | Kind::Caption | Kind::Formula | Kind::Footnote => {
-                text.push_str(&block.text)
-            }
+            Kind::Paragraph
+            | Kind::Table
+            | Kind::Caption
+            | Kind::Formula
+            | Kind::Footnote
+            | Kind::RunningHead => text.push_str(&block.text),
         }
     }
     if !text.is_empty() {

@@ -14,6 +14,7 @@ mod dropped;
 mod encode;
 mod error;
 mod examples;
+mod gate;
 mod groups;
 pub mod near_duplicate;
 mod nearest;

@@ -5,6 +5,7 @@ mod folder;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use corpus::phi;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -12,6 +13,7 @@ use crate::certificate::{Certificate, Leak, Part, RowSplitLeak, row_split_leak};
 use crate::cleaning::{Cleaned, Cleaning, clean};
 use crate::dropped::{Dropped, Rule, count_by_rule};
 use crate::examples::{ChoiceItem, Example};
+use crate::gate;
 use crate::groups::{By, Fingerprint, components};
 use crate::near_duplicate::{ANSWER_SIMILARITY, QUESTION_SIMILARITY};
 use crate::rows::{Input, Item, Layout, Row, read};
@@ -29,6 +31,9 @@ pub struct PrepareOptions {
     pub cleaning: Cleaning,
     /// The split.
     pub split: SplitOptions,
+    /// What to do about what identifies a person; nothing: it is not looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phi: Option<phi::Mode>,
 }
 
 /// Prepared rows, in memory.
@@ -44,6 +49,8 @@ pub struct Prepared {
     pub choices: Vec<ChoiceItem>,
     /// Rows that were left out.
     pub dropped: Vec<Dropped>,
+    /// What the PHI gate found, if it was asked.
+    pub phi: Option<Vec<phi::Entry>>,
     /// The numbers.
     pub report: Report,
     /// The proof that the sides are apart.
@@ -96,6 +103,9 @@ pub struct Report {
     pub splits: Splits,
     /// Multiple-choice items.
     pub choices: usize,
+    /// What the PHI gate found, by class.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub phi: BTreeMap<phi::Class, usize>,
     /// What the sides have in common: all zero.
     pub leak: Leak,
     /// What a plain split by rows would have leaked.
@@ -109,7 +119,7 @@ pub struct Report {
 }
 
 /// Reads, cleans, splits and writes `train.jsonl`, `val.jsonl`, `test.jsonl`, `choices.jsonl` (where there are
-/// multiple-choice items), `dropped.jsonl`, `certificate.json` and `report.json` into the folder `out`.
+/// multiple-choice items), `phi.jsonl` (where the gate was asked), `dropped.jsonl`, `certificate.json` and `report.json` into the folder `out`.
 ///
 /// The folder is made beside its place and renamed when it is complete. A folder that an earlier call wrote is
 /// replaced; any other is left alone.
@@ -132,7 +142,17 @@ pub fn prepare(inputs: &[Input], out: &Path, options: &PrepareOptions) -> Result
         let (path, blake3) = (input.path.display().to_string(), folder::hash_file(&input.path)?);
         files.push(FileRecord { path, blake3, rows: read, layout: reader.layout() });
     }
+    let found = options.phi.map(|mode| {
+        let passed = gate::pass(std::mem::take(&mut rows), phi::Gate::new(mode));
+        rows = passed.rows;
+        dropped.extend(passed.dropped);
+        passed.found
+    });
     let mut prepared = prepare_rows(rows, dropped, options)?;
+    for entry in found.iter().flatten() {
+        *prepared.report.phi.entry(entry.finding.class).or_default() += 1;
+    }
+    prepared.phi = found;
     prepared.report.inputs = files;
     folder::write(out, &mut prepared)?;
     Ok(prepared)
@@ -185,13 +205,14 @@ pub fn prepare_rows(
         largest_group: split.groups.iter().map(|group| group.rows.len()).max().unwrap_or(0),
         splits: Splits { train: train.len(), val: val.len(), test: test.len() },
         choices: choices.len(),
+        phi: BTreeMap::new(),
         leak: certificate.leak,
         row_split_leak: certificate.row_split_leak,
         options: options.clone(),
         inputs: Vec::new(),
         outputs: Vec::new(),
     };
-    Ok(Prepared { train, val, test, choices, dropped, report, certificate })
+    Ok(Prepared { train, val, test, choices, dropped, phi: None, report, certificate })
 }
 
 fn validate(options: &PrepareOptions) -> Result<(), Error> {

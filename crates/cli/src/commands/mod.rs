@@ -7,6 +7,7 @@ mod compare;
 mod doctor;
 mod eval;
 mod export;
+mod ingest;
 mod inspect;
 mod merge;
 mod prepare;
@@ -23,6 +24,8 @@ use crate::failure::Outcome;
 pub(crate) fn run(args: Args) -> Outcome<()> {
     match args.verb {
         Verb::Quickstart(args) => quickstart::run(&args),
+        Verb::Ingest(args) => ingest::run(&args),
+        Verb::IngestChild => ingest::child(),
         Verb::Prepare(args) => prepare::run(&args),
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),

@@ -31,6 +31,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
             ..Cleaning::default()
         },
         split: SplitOptions { test: args.test, val: args.val, seed: args.seed, ..SplitOptions::default() },
+        phi: args.phi.map(Into::into),
     };
     let prepared = dataset::prepare(&inputs, &args.out, &options)?;
     if args.json {
@@ -68,6 +69,12 @@ fn summary(prepared: &Prepared, out: &Path) -> String {
     if dropped > 0 {
         let place = out.join("dropped.jsonl");
         let _ = writeln!(text, "  every one with its reason: {}\n", place.display());
+    }
+    if prepared.phi.is_some() {
+        let place = out.join("phi.jsonl");
+        let found: Vec<String> = report.phi.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        let found = if found.is_empty() { "nothing".into() } else { found.join(", ") };
+        let _ = writeln!(text, "  PHI gate: {found}; where: {}\n", place.display());
     }
     for (side, count) in &certificate.sides {
         let _ = writeln!(text, "  {:<7} {:>7}  in {} groups", side.as_str(), count.rows, count.groups);

@@ -24,7 +24,8 @@ pub(crate) fn inputs(files: &[DatasetFile]) -> Outcome<Vec<Input>> {
 
 /// Reads, cleans and splits the data of `recipe` into the folder `out`.
 pub(crate) fn prepare(recipe: &Recipe, out: &Path) -> Outcome<Prepared> {
-    let options = PrepareOptions { cleaning: recipe.cleaning.clone(), split: recipe.split.clone() };
+    let options =
+        PrepareOptions { cleaning: recipe.cleaning.clone(), split: recipe.split.clone(), phi: None };
     Ok(dataset::prepare(&inputs(&recipe.datasets)?, out, &options)?)
 }
 

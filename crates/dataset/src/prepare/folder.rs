@@ -16,8 +16,16 @@ use crate::Error;
 pub(super) const WRITTEN_BY: &str = "medtune prepare";
 
 const REPORT: &str = "report.json";
-const NAMES: [&str; 7] =
-    ["train.jsonl", "val.jsonl", "test.jsonl", "choices.jsonl", "dropped.jsonl", "certificate.json", REPORT];
+const NAMES: [&str; 8] = [
+    "train.jsonl",
+    "val.jsonl",
+    "test.jsonl",
+    "choices.jsonl",
+    "phi.jsonl",
+    "dropped.jsonl",
+    "certificate.json",
+    REPORT,
+];
 
 /// Refuses a place that is taken by something else than an earlier result.
 pub(super) fn check_free(out: &Path) -> Result<(), Error> {
@@ -67,6 +75,9 @@ fn write_files(folder: &Path, prepared: &mut Prepared) -> Result<(), Error> {
     ];
     if !prepared.choices.is_empty() {
         outputs.push(lines(folder, "choices.jsonl", &prepared.choices)?);
+    }
+    if let Some(found) = &prepared.phi {
+        outputs.push(lines(folder, "phi.jsonl", found)?);
     }
     outputs.push(lines(folder, "dropped.jsonl", &prepared.dropped)?);
     document(folder, "certificate.json", &prepared.certificate)?;

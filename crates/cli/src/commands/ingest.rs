@@ -1,0 +1,152 @@
+//! `medtune ingest`: documents to a corpus.
+
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use corpus::ingest::{
+    ChildCommand, Converter, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest,
+    serve,
+};
+
+use crate::args::IngestArgs;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::progress::Counted;
+
+/// Documents that are told of one by one.
+const MOST_LINES: usize = 30;
+/// The verb by which the program reads one document in a process of its own.
+const CHILD: &str = "ingest-child";
+/// What docling-serve and MinerU may take for a document: a scanned book without a GPU takes this long.
+const CONVERTER_SECONDS: u64 = 3600;
+
+pub(crate) fn run(args: &IngestArgs) -> Outcome<()> {
+    let program =
+        std::env::current_exe().map_err(|error| Failure::unexpected(format!("this program: {error}")))?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let options = Options {
+        isolation: Isolation::Child(ChildCommand { program, arguments: vec![CHILD.into()] }),
+        limits: Limits { memory: args.memory << 20, seconds: args.seconds },
+        workers: args.workers.map_or_else(cores, usize::from),
+        phi: args.phi.into(),
+        languages: args.languages.clone(),
+        converter: converter(args)?,
+    };
+    let mut bar: Option<Counted> = None;
+    let report = ingest(&args.inputs, &args.out, &options, &mut |done| {
+        bar.get_or_insert_with(|| Counted::new(done.total as u64, "documents")).at(done.done as u64);
+    })?;
+    drop(bar);
+    if args.json {
+        let report = serde_json::to_value(&report).map_err(|error| Failure::unexpected(error.to_string()))?;
+        output::print_json(&report)?;
+    } else {
+        output::print(&summary(&report, &args.out))?;
+    }
+    judged(&report)
+}
+
+/// The program that was asked for.
+fn converter(args: &IngestArgs) -> Outcome<Option<Converter>> {
+    let (program, address) = match (&args.docling, &args.mineru) {
+        (Some(address), _) => (Program::Docling, address),
+        (None, Some(address)) => (Program::MinerU, address),
+        (None, None) => return Ok(None),
+    };
+    if !address.starts_with("http://") {
+        let hint = "only plain HTTP is spoken here: for another machine use a tunnel, such as `ssh -L`";
+        return Err(
+            Failure::input(format!("{address}: expected an address that begins with http://")).hint(hint)
+        );
+    }
+    let (address, timeout) = (address.clone(), Duration::from_secs(CONVERTER_SECONDS));
+    Ok(Some(Converter { program, address, send_phi: args.send_phi, timeout }))
+}
+
+/// Reads one document on standard input; see [`serve`].
+pub(crate) fn child() -> Outcome<()> {
+    serve(io::stdin().lock(), io::stdout().lock()).map_err(|error| Failure::unexpected(error.to_string()))
+}
+
+/// Broken documents are skipped; only a corpus without any is a failure. A document that the gate refused is a no.
+fn judged(report: &Report) -> Outcome<()> {
+    let [done, refused] = [Status::Done, Status::Refused].map(|status| report.with(status).count());
+    if refused > 0 {
+        let all = report.documents.len();
+        return Err(Failure::gate(format!("the PHI gate refused {refused} of {all} documents"))
+            .hint("phi.jsonl says where; `--phi mask` takes it out, `--phi report` only counts it"));
+    }
+    match report.documents.iter().find_map(|document| document.failure.as_ref()) {
+        Some(first) if done == 0 => {
+            Err(Failure::input(format!("no document could be read; the first: {}", first.error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was done, for a person.
+fn summary(report: &Report, out: &Path) -> String {
+    let [done, refused, failed] =
+        [Status::Done, Status::Refused, Status::Failed].map(|status| report.with(status).count());
+    let (mut pages, mut blocks, mut seconds) = (0, 0, 0.0);
+    for document in &report.documents {
+        pages += document.pages.unwrap_or(0);
+        blocks += document.blocks;
+        seconds += document.seconds;
+    }
+    let mut text = format!(
+        "{}: {done} documents, {blocks} blocks, {pages} pages; {failed} skipped, {refused} refused; {} read before, the \
+         others in {seconds:.1} s\n",
+        out.display(),
+        report.reused,
+    );
+    if report.dropped > 0 {
+        let _ = writeln!(
+            text,
+            "  {} documents of an earlier call are not named any more and left the corpus",
+            report.dropped
+        );
+    }
+    for (what, counts) in [("removed", sums(report, |d| &d.removed)), ("PHI gate", sums(report, |d| &d.phi))]
+    {
+        if !counts.is_empty() {
+            let _ = writeln!(text, "  {what}: {}", counts.join(", "));
+        }
+    }
+    let told = |document: &&DocumentReport| document.status != Status::Done || !document.warnings.is_empty();
+    for document in report.documents.iter().filter(told).take(MOST_LINES) {
+        let _ = writeln!(text, "  {}", in_words(document));
+    }
+    let more = report.documents.iter().filter(told).count().saturating_sub(MOST_LINES);
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more: {}", out.join("report.json").display());
+    }
+    text
+}
+
+/// Counts of all documents together, as `12 page furniture`.
+fn sums<K: Ord + ToString>(
+    report: &Report,
+    counts: impl Fn(&DocumentReport) -> &std::collections::BTreeMap<K, usize>,
+) -> Vec<String> {
+    let mut sums = std::collections::BTreeMap::new();
+    for document in &report.documents {
+        counts(document).iter().for_each(|(key, count)| *sums.entry(key.to_string()).or_insert(0) += count);
+    }
+    sums.into_iter().map(|(key, count)| format!("{count} {key}")).collect()
+}
+
+fn in_words(document: &DocumentReport) -> String {
+    match (document.status, &document.failure) {
+        (Status::Failed, Some(failure)) => {
+            let path = document.paths.first().map(|path| path.display().to_string()).unwrap_or_default();
+            // Errors of files name the file themselves.
+            let who = if failure.error.starts_with(&path) { String::new() } else { format!("{path}: ") };
+            format!("skipped: {who}{}", failure.error)
+        }
+        (Status::Refused, _) => format!("refused: {}", document.name),
+        _ => format!("{}: {}", document.name, document.warnings.join("; ")),
+    }
+}

@@ -1,0 +1,142 @@
+//! What is to be read: files, folders, and books that came in parts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::{CorpusError, Format, Result};
+
+/// Folders are searched so deep.
+const DEEPEST: usize = 32;
+
+/// A file, or one part of a document that was cut by pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The file.
+    pub path: PathBuf,
+    /// First and last page, where the file's name says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<(u32, u32)>,
+}
+
+/// What becomes one document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The name of the document: that of its file without the ending.
+    pub name: String,
+    /// Its files in the order of their pages.
+    pub parts: Vec<Part>,
+}
+
+impl Source {
+    /// The file, or the first part.
+    pub fn path(&self) -> &Path {
+        self.parts.first().map_or(Path::new(""), |part| &part.path)
+    }
+}
+
+/// `name_pages_1-300.md`, as page blocks of MinerU's output are named.
+static PAGES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(.+)_pages_([0-9]+)-([0-9]+)$").ok());
+
+/// Files as they were named, and every file of the folders that has a known ending; hidden ones and links are left out.
+/// Sorted by path, each file once, page blocks of one name in one folder together.
+///
+/// # Errors
+/// A path that cannot be read, or nothing to read at all.
+pub(super) fn find(inputs: &[PathBuf]) -> Result<Vec<Source>> {
+    let mut files = Vec::new();
+    for input in inputs {
+        let about = fs::metadata(input).map_err(|source| CorpusError::Io { path: input.clone(), source })?;
+        if about.is_dir() {
+            search(input, 0, &mut files)?;
+        } else {
+            files.push(input.clone());
+        }
+    }
+    files.sort();
+    files.dedup();
+    if files.is_empty() {
+        let paths = inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        return Err(CorpusError::Nothing { paths });
+    }
+    Ok(grouped(files))
+}
+
+fn search(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+    let io = |source| CorpusError::Io { path: folder.into(), source };
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(io)?);
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if hidden {
+            continue;
+        }
+        if kind.is_dir() && depth < DEEPEST {
+            search(&path, depth + 1, files)?;
+        } else if kind.is_file() && Format::of_name(&path).is_some() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn grouped(files: Vec<PathBuf>) -> Vec<Source> {
+    let mut sources: BTreeMap<(PathBuf, String), Vec<Part>> = BTreeMap::new();
+    for path in files {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let block = PAGES.as_ref().and_then(|pattern| pattern.captures(&stem)).and_then(|found| {
+            let pages = (found[2].parse().ok()?, found[3].parse().ok()?);
+            Some((found[1].to_owned(), pages))
+        });
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let (key, part) = match block {
+            // The name alone: the parts share it.
+            Some((name, pages)) => ((folder, name), Part { path, pages: Some(pages) }),
+            None => ((path.clone(), stem), Part { path, pages: None }),
+        };
+        sources.entry(key).or_default().push(part);
+    }
+    let source = |((_, name), mut parts): ((PathBuf, String), Vec<Part>)| {
+        parts.sort_by_key(|part| part.pages);
+        Source { name, parts }
+    };
+    sources.into_iter().map(source).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_one_name_are_one_document_in_the_order_of_their_pages() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "a_pages_301-600.md",
+            "a_pages_1-300.md",
+            "b.txt",
+            ".hidden.md",
+            "c.unknown",
+            "sub/a_pages_1-9.md",
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let found = find(&[folder.path().into(), folder.path().join("b.txt")]).unwrap();
+        let names: Vec<_> = found.iter().map(|source| (source.name.as_str(), source.parts.len())).collect();
+        assert_eq!(names, [("a", 2), ("b", 1), ("a", 1)]);
+        assert_eq!(found[0].parts[0].pages, Some((1, 300)));
+    }
+
+    #[test]
+    fn a_missing_path_and_an_empty_folder_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = find(&[folder.path().into()]).unwrap_err().to_string();
+        assert!(error.contains("nothing to read"), "{error}");
+        assert!(matches!(find(&[folder.path().join("no")]), Err(CorpusError::Io { .. })));
+    }
+}

@@ -1,0 +1,28 @@
+//! Notes written by hand, free in form.
+
+pub(crate) const WRITTEN: &[&str] = &[
+    "⟦name|Theodore Vance⟧ is a 67-year-old retired welder who walked into the emergency department on ⟦date|Feb 2, 2021⟧ with two hours of crushing chest pain. Troponin 2.4, ECG with ST elevation in V2-V4. Taken to the lab by Dr. ⟦name|Osei⟧. His sister ⟦name|Marlene Vance⟧ can be called at ⟦phone|555-867-5309⟧.",
+    "DISCHARGE SUMMARY\nPatient: ⟦name|KOVACS, ILONA⟧\nMRN: ⟦medical_record|0098-4412⟧\nAdmitted: ⟦date|11/02/2022⟧  Discharged: ⟦date|11/09/2022⟧\nAttending: ⟦name|Samuel Brandt⟧, MD\n\nHospital course: community-acquired pneumonia, ceftriaxone 1 g daily and azithromycin 500 mg for 5 days.",
+    "Dear Dr. ⟦name|Petrakis⟧,\nthank you for referring this ⟦age|91⟧-year-old lady. She scored 22/30 on the MMSE. We saw her on ⟦date|5 May 2020⟧.\nYours sincerely,\n⟦name|Helen Marsh⟧",
+    "TELEPHONE ENCOUNTER ⟦date|3/7/19⟧ 14:20. Caller: ⟦name|Rob⟧, the husband. States she vomited twice. Advised fluids. Callback ⟦phone|(312) 555-0188⟧.",
+    "The patient is a ⟦age|94⟧-year-old man from ⟦place|Gary, Indiana⟧ with heart failure; BNP 1840. His daughter holds power of attorney.",
+    "Operative report. Surgeon: ⟦name|A. Lindgren⟧. Device: dual-chamber pacemaker, model Azure XT, serial ⟦device|RNB482915S⟧, lead 5076. No complications.",
+    "Insurance verification: plan Blue Shield PPO, member # ⟦health_plan|XEA901234567⟧, group # ⟦health_plan|00118⟧. Copay 25. Guarantor account ⟦account|77120043⟧.",
+    "Pt ⟦name|J. Okafor⟧ emailed from ⟦email|jokafor77@post.example.org⟧ that the rash is gone. Photo at ⟦url|http://pics.example.com/u/jokafor⟧.",
+    "Social: lives with partner at ⟦place|88 Harbor View Terrace, Apt 3B, Portland, ME 04101⟧, works as a baker, smokes 5 cigarettes a day.",
+    "Police brought him in; the car, plate ⟦vehicle|7KLM 204⟧, was found on Route 9. Driver license ⟦licence|D4471-8820-1163⟧.",
+    "LAB REPORT accession ⟦other_number|C22-0099817⟧ collected ⟦date|2022-08-30⟧ 07:15. Glucose 101, ALT 22, AST 25.",
+    "Assessment: stable angina. Plan: aspirin 81 mg, atorvastatin 40 mg, stress test in 2 weeks, return if pain at rest.",
+    "Her grandmother lived to ⟦age|102⟧. No history of breast cancer. Menarche at 13, two pregnancies.",
+    "Consent was signed by ⟦name|Lucía Ferrer⟧ on ⟦date|14 September⟧ in the presence of an interpreter.",
+    "Last seen here in ⟦date|June 2017⟧ by ⟦name|Dr Amara Diallo⟧ for migraine; sumatriptan 50 mg helps.",
+    "SSN ending ⟦social_security|4821⟧ confirmed, date of birth ⟦date|01-17-1958⟧ confirmed.",
+    "Transport by Medic 12 from ⟦place|1420 N. Clark St⟧. GCS 14, glucose 44 mg/dL, D50 given, GCS 15.",
+    "Video visit. Patient location: ⟦place|Bozeman, MT⟧. Provider location: clinic. Connection from ⟦ip|73.162.44.9⟧ stable.",
+    "Wound care instructions were faxed to the facility (⟦fax|414-555-0133⟧). Change dressing every 48 hours.",
+    "Mr and Mrs ⟦name|Abiodun⟧ want to wait with IVF. AMH 1.1 ng/mL, FSH 9.",
+    "Frau ⟦name|Hartmann⟧, geb. ⟦date|12.03.1949⟧, stellte sich mit Dyspnoe vor. NYHA III, EF 35 %.",
+    "The boy, ⟦name|Mateo⟧, 4 years, 16 kg, got amoxicillin 400 mg/5 mL, 7 mL twice daily for 10 days.",
+    "Trial participant number ⟦other_number|0417-22⟧, arm B, cycle 3 day 1, dose 75 mg/m2.",
+    "Family meeting held with ⟦name|the Rosenbergs⟧. Goals of care: comfort. DNR/DNI order placed.",
+];
