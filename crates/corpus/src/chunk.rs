@@ -52,7 +52,11 @@ pub struct Chunk {
 impl Chunk {
     /// Where its blocks stand, in their order.
     pub fn places(&self, blocks: &[Block]) -> Vec<Place> {
-        self.blocks.iter().filter_map(|&block| blocks.get(block)).flat_map(|b| b.places.iter().copied()).collect()
+        self.blocks
+            .iter()
+            .filter_map(|&block| blocks.get(block))
+            .flat_map(|b| b.places.iter().copied())
+            .collect()
     }
 }
 
@@ -117,7 +121,8 @@ fn join(drafts: Vec<Draft>, options: &ChunkOptions, count: &dyn Fn(&str) -> usiz
         };
         let shared = last.headings.iter().zip(&draft.headings).take_while(|(a, b)| a == b).count();
         let small = last.tokens < options.min_tokens || draft.tokens < options.min_tokens;
-        let titles = |headings: &[String]| headings.iter().map(|text| Piece::title(text, count)).collect::<Vec<_>>();
+        let titles =
+            |headings: &[String]| headings.iter().map(|text| Piece::title(text, count)).collect::<Vec<_>>();
         let (above, below) = (titles(&last.headings[shared..]), titles(&draft.headings[shared..]));
         let with_titles: usize = above.iter().chain(&below).map(|piece| piece.tokens).sum();
         let tokens = last.tokens + draft.tokens + with_titles;
@@ -201,7 +206,10 @@ mod tests {
         assert_eq!(chunks.len(), 2);
         assert_eq!(chunks[0].headings, ["Pericarditis", "Signs"]);
         assert_eq!(chunks[0].text, "Chest pain that grows when lying.\n\nA friction rub.");
-        assert_eq!((&chunks[0].blocks[..], &chunks[0].pages[..], chunks[0].tokens), (&[2, 3][..], &[1, 2][..], 9));
+        assert_eq!(
+            (&chunks[0].blocks[..], &chunks[0].pages[..], chunks[0].tokens),
+            (&[2, 3][..], &[1, 2][..], 9)
+        );
         assert_eq!(chunks[1].headings, ["Pericarditis", "Treatment"]);
         assert!(chunks[1].id.ends_with("-0001") && chunks[1].id != chunks[0].id);
         assert_eq!(chunks[1].places(&blocks), blocks[5].places);
@@ -249,7 +257,8 @@ mod tests {
         for limit in [1, 3, 10, 64, 10_000] {
             let chunks = chunks(&blocks, limit, 0);
             let all: Vec<&str> = chunks.iter().flat_map(|chunk| chunk.text.split_whitespace()).collect();
-            let expected: Vec<&str> = "Before all headings.".split(' ').chain(text.split_whitespace()).collect();
+            let expected: Vec<&str> =
+                "Before all headings.".split(' ').chain(text.split_whitespace()).collect();
             assert_eq!(all, expected, "limit {limit}");
             assert!(chunks.iter().all(|chunk| chunk.tokens <= limit), "limit {limit}");
         }

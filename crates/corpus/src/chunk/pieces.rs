@@ -31,7 +31,9 @@ pub(super) fn pieces(block: &Block, index: usize, max: usize, count: &dyn Fn(&st
     }
     match block.kind {
         Kind::Table => table(&block.text, max, count).into_iter().map(piece).collect(),
-        Kind::Code | Kind::Formula => filled(block.text.split_inclusive('\n'), max, count).into_iter().map(piece).collect(),
+        Kind::Code | Kind::Formula => {
+            filled(block.text.split_inclusive('\n'), max, count).into_iter().map(piece).collect()
+        }
         _ => {
             let mut parts = Vec::new();
             for part in filled(sentences(&block.text).into_iter(), max, count) {
@@ -46,7 +48,11 @@ pub(super) fn pieces(block: &Block, index: usize, max: usize, count: &dyn Fn(&st
 }
 
 /// Parts put together for as long as they fit.
-fn filled<'a>(parts: impl Iterator<Item = &'a str>, max: usize, count: &dyn Fn(&str) -> usize) -> Vec<String> {
+fn filled<'a>(
+    parts: impl Iterator<Item = &'a str>,
+    max: usize,
+    count: &dyn Fn(&str) -> usize,
+) -> Vec<String> {
     let mut filled: Vec<(String, usize)> = Vec::new();
     for part in parts {
         let tokens = count(part);
@@ -108,7 +114,8 @@ mod tests {
 
     #[test]
     fn sentences_end_where_readers_end_them() {
-        let text = "Give 0.5 mg, e.g. twice a day. \"Is it enough?\" (Not always.) 20 mg are the limit.\nThen stop!";
+        let text =
+            "Give 0.5 mg, e.g. twice a day. \"Is it enough?\" (Not always.) 20 mg are the limit.\nThen stop!";
         let expected = [
             "Give 0.5 mg, e.g. twice a day. ",
             "\"Is it enough?\" ",

@@ -27,7 +27,8 @@ pub fn split(text: &str, options: &RecursiveOptions) -> Vec<String> {
 }
 
 fn split_with(text: &str, separators: &[String], options: &RecursiveOptions) -> Vec<String> {
-    let found = separators.iter().position(|separator| separator.is_empty() || text.contains(separator.as_str()));
+    let found =
+        separators.iter().position(|separator| separator.is_empty() || text.contains(separator.as_str()));
     let at = found.unwrap_or(separators.len().saturating_sub(1));
     let separator = separators.get(at).map_or("", String::as_str);
     let finer = match separator.is_empty() {

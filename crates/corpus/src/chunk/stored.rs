@@ -56,14 +56,16 @@ pub fn read_blocks(path: &Path) -> Result<Vec<StoredDocument>> {
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_slice(&text).map_err(|error| malformed(number, error.to_string()))?;
+        let line: Line =
+            serde_json::from_slice(&text).map_err(|error| malformed(number, error.to_string()))?;
         let place = *places.entry(line.document.clone()).or_insert_with(|| {
             documents.push(StoredDocument { id: line.document.clone(), blocks: Vec::new() });
             documents.len() - 1
         });
         let blocks = &mut documents[place].blocks;
         if line.block != blocks.len() {
-            let reason = format!("block {} of {}, expected block {}", line.block, line.document, blocks.len());
+            let reason =
+                format!("block {} of {}, expected block {}", line.block, line.document, blocks.len());
             return Err(malformed(number, reason));
         }
         blocks.push(line.content);
