@@ -8,7 +8,7 @@ use crate::{Draft, Kind};
 /// So many questions are taken from a reply where the prompt names no number.
 const MOST: usize = 500;
 
-/// What a reply of up to `most` questions looks like.
+/// What a reply of about `most` questions looks like; who writes some more than that is not turned away.
 pub(crate) fn form(kind: Kind, most: Option<usize>) -> Form {
     let text = || json!({ "type": "string" });
     let mut properties = json!({ "question": text(), "answer": text() });
@@ -20,7 +20,7 @@ pub(crate) fn form(kind: Kind, most: Option<usize>) -> Form {
     let question = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false
     });
-    let questions = json!({ "type": "array", "items": question, "maxItems": most.unwrap_or(MOST) });
+    let questions = json!({ "type": "array", "items": question, "maxItems": most.map_or(MOST, |most| most + most.div_ceil(2)) });
     let schema = json!({
         "type": "object",
         "properties": { "questions": questions },
@@ -54,7 +54,7 @@ mod tests {
         assert_eq!((drafts.len(), drafts[1].distractors.len()), (2, 3));
         let two = json!({ "questions": [{ "question": "Q?", "answer": "a", "distractors": ["b", "c"] }] });
         assert!(chat::schema::check(&schema, &two).is_err());
-        let Form::JsonSchema { schema, .. } = form(Kind::Qa, Some(1)) else { panic!("no schema") };
+        let Form::JsonSchema { schema, .. } = form(Kind::Qa, Some(2)) else { panic!("no schema") };
         assert_eq!(chat::schema::check(&schema, &json!({ "questions": [] })), Ok(()));
         assert!(chat::schema::check(&schema, &document).is_err());
     }
