@@ -2,6 +2,7 @@
 
 mod bench;
 mod serving;
+mod synth;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
+pub(crate) use synth::{SpendingArgs, SynthArgs, SynthKind, WriterArgs};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// See it all in a few minutes: shipped data, shipped model, training, comparison, report.
     Quickstart(QuickstartArgs),
+    /// Let a model write questions from a corpus: every row traced to its page, checked, and on its document's side.
+    Synth(SynthArgs),
     /// Clean rows and split them so that nothing tested was trained on.
     Prepare(PrepareArgs),
     /// Carry out a recipe: data, training, adapter, comparison with the base, report.

@@ -13,6 +13,7 @@ mod prepare;
 mod pull;
 mod quickstart;
 mod serve;
+mod synth;
 mod train;
 mod verify;
 
@@ -23,6 +24,7 @@ use crate::failure::Outcome;
 pub(crate) fn run(args: Args) -> Outcome<()> {
     match args.verb {
         Verb::Quickstart(args) => quickstart::run(&args),
+        Verb::Synth(args) => synth::run(&args),
         Verb::Prepare(args) => prepare::run(&args),
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),

@@ -23,7 +23,7 @@ const LANGUAGES: [(&str, &str); 8] = [
 pub(super) fn card(report: &Report) -> String {
     let (task, noun) = match report.kind {
         Kind::Qa => ("question-answering", "questions with answers"),
-        Kind::Mc => ("multiple-choice", "questions with four options, one of them right"),
+        Kind::Mc => ("multiple-choice", "questions with four options"),
     };
     let language = report.settings.language.to_lowercase();
     let code =

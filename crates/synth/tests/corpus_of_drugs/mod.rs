@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub(crate) fn write(folder: &Path, documents: usize) -> PathBuf {
     let mut lines = String::new();
     for document in 0..documents {
-        let id = format!("{document:064x}");
+        let id = format!("{document:02x}{:062x}", 0);
         let mut block = 0;
         let mut add = |kind: Value, text: &str, page: usize| {
             let area = json!({ "x0": 72.0, "y0": 100.0 + block as f64, "x1": 300.0, "y1": 120.0 });
