@@ -43,7 +43,7 @@ pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
     let plan = Plan::new(&blocks, &settings, &|text| named.count(text))?;
     let context = context(&plan, &named)?;
     if args.dry_run {
-        return dry_run(args, &plan, named, (context, store));
+        return dry_run(args, &plan, &named, store);
     }
     let store = store.ok_or_else(|| Failure::unexpected("no store of replies"))?;
     announce(args, &plan, &named);
@@ -125,7 +125,7 @@ fn settings(args: &SynthArgs, named: &Named) -> Outcome<Settings> {
         }
         _ => {}
     }
-    settings.chunks.min_tokens = settings.chunks.min_tokens.min(settings.chunks.max_tokens / 4);
+    settings.chunks.min_tokens = settings.chunks.min_tokens.min(settings.chunks.max_tokens);
     Ok(settings)
 }
 
@@ -180,20 +180,13 @@ fn announce(args: &SynthArgs, plan: &Plan, named: &Named) {
     }
 }
 
-fn dry_run(
-    args: &SynthArgs,
-    plan: &Plan,
-    named: Named,
-    (context, store): (usize, Option<ReplyStore>),
-) -> Outcome<()> {
+fn dry_run(args: &SynthArgs, plan: &Plan, named: &Named, store: Option<ReplyStore>) -> Outcome<()> {
     let count = |text: &str| named.count(text);
     let estimate = match store {
         None => plan.estimate(&count, |_| Ok(false))?,
         Some(store) => {
-            // What the store is kept under is known of a model that is started.
-            let another = Named::new(&args.writer, &args.spending, None)?;
-            let model = another.start(&args.writer, context)?.kept_in(store);
-            plan.estimate(&count, |request| model.has(request))?
+            let identity = named.identity(&args.writer)?;
+            plan.estimate(&count, |request| Ok(store.get(&identity, request)?.is_some()))?
         }
     };
     let cost = cost(args, &estimate)?;

@@ -62,7 +62,7 @@ impl Named {
     /// Tokens of a text; with an address about four bytes each, as its vocabulary is not known.
     pub(crate) fn count(&self, text: &str) -> usize {
         match self {
-            Named::Local(model) => model.tokenizer.encode(text).map_or(text.len(), |ids| ids.len()),
+            Named::Local(model) => model.tokenizer.encode_ordinary(text).map_or(text.len(), |ids| ids.len()),
             Named::Remote(_) => text.len().div_ceil(4),
         }
     }
@@ -85,13 +85,21 @@ impl Named {
         }
     }
 
+    /// What its replies are kept under.
+    pub(crate) fn identity(&self, args: &WriterArgs) -> Outcome<String> {
+        match self {
+            Named::Local(model) => identity(&model.base, args.adapter.as_deref()),
+            Named::Remote(endpoint) => Ok(endpoint.identity()),
+        }
+    }
+
     /// Makes it ready for requests of at most `context` tokens with their replies, `at_once` at a time.
     pub(crate) fn start(self, args: &WriterArgs, context: usize) -> Outcome<Writer> {
+        let identity = self.identity(args)?;
         match self {
             Named::Remote(endpoint) => Ok(Writer::Remote(endpoint)),
             Named::Local(model) => {
                 let name = args.model.as_deref().unwrap_or_default();
-                let identity = identity(&model.base, args.adapter.as_deref())?;
                 let Model { decoder, tokenizer, template, .. } = *model;
                 let settings = EngineSettings::new(usize::from(args.at_once), context);
                 let parts = LocalParts { decoder, tokenizer, template };
