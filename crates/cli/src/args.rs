@@ -3,6 +3,7 @@
 mod bench;
 mod ingest;
 mod serving;
+mod synth;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
+pub(crate) use synth::{SpendingArgs, SynthArgs, SynthKind, WriterArgs};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
 #[derive(Debug, Parser)]
@@ -30,6 +32,8 @@ pub(crate) enum Verb {
     /// Reads one document on standard input: what `ingest` starts for each.
     #[command(hide = true)]
     IngestChild,
+    /// Let a model write questions from a corpus: every row traced to its page, checked, and on its document's side.
+    Synth(SynthArgs),
     /// Clean rows and split them so that nothing tested was trained on.
     Prepare(PrepareArgs),
     /// Carry out a recipe: data, training, adapter, comparison with the base, report.

@@ -240,6 +240,44 @@ impl From<serve::Error> for Failure {
     }
 }
 
+impl From<::chat::Error> for Failure {
+    fn from(error: ::chat::Error) -> Self {
+        use ::chat::Error;
+        let failure = Failure::input(chain(&error));
+        match error {
+            Error::Unreachable { .. } => {
+                failure.hint("start the server, or name another address with --model")
+            }
+            Error::Key { .. } => failure
+                .hint("put the key into the variable that --api-key-env names, or a file for --api-key-file"),
+            Error::Credit { .. } => failure.hint("top up the account"),
+            Error::NotFound { .. } => {
+                failure.hint("look at --model-name, and at the path of the address (`/v1`)")
+            }
+            Error::Busy { .. } => failure.hint("ask less at once: --at-once, --requests-per-minute"),
+            Error::Budget(_) => failure.hint("raise --budget or --budget-tokens, or name --prices"),
+            Error::Stopped(_) => Failure { status: Status::Unexpected as u8, ..failure },
+            Error::Gate(_) => Failure { status: Status::Gate as u8, ..failure },
+            _ => failure,
+        }
+    }
+}
+
+impl From<synth::Error> for Failure {
+    fn from(error: synth::Error) -> Self {
+        let text = chain(&error);
+        match error {
+            synth::Error::Model(error) => error.into(),
+            synth::Error::Write(error) => error.into(),
+            synth::Error::Dataset(dataset::Error::EmptySide { .. }) => Failure::input(text).hint(
+                "documents stay whole, so each side needs one: leave sides out with --test 0 or --val 0, or add documents",
+            ),
+            synth::Error::NoText { .. } => Failure::input(text).hint("look at what `medtune ingest` reported"),
+            _ => Failure::input(text),
+        }
+    }
+}
+
 impl From<compute::Error> for Failure {
     fn from(error: compute::Error) -> Self {
         Failure::unexpected(chain(&error)).hint("use smaller batches (micro_batch_tokens) or a smaller model")

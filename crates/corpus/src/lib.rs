@@ -9,6 +9,7 @@ pub mod cleaning;
 mod collect;
 mod commonmark;
 mod decode;
+pub mod chunk;
 mod document;
 mod docx;
 mod error;
@@ -27,6 +28,7 @@ mod xml;
 
 pub use article::ArticleReader;
 pub use commonmark::MarkdownReader;
+pub use chunk::{Chunk, ChunkOptions, StoredDocument, read_blocks};
 pub use document::{Area, Block, Document, DocumentId, Kind, Place, Removed};
 pub use docx::DocxReader;
 pub use error::{CorpusError, Result};

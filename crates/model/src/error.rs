@@ -115,6 +115,9 @@ pub enum Error {
     /// A constraint on a text that cannot be compiled.
     #[error("constraint: {0}")]
     Constraint(#[from] crate::engine::ConstraintError),
+    /// The engine's thread could not be started.
+    #[error("the engine cannot start: {0}")]
+    Start(String),
     /// A file below this crate.
     #[error(transparent)]
     Format(#[from] formats::Error),

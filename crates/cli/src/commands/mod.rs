@@ -14,6 +14,7 @@ mod prepare;
 mod pull;
 mod quickstart;
 mod serve;
+mod synth;
 mod train;
 mod verify;
 
@@ -26,6 +27,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Quickstart(args) => quickstart::run(&args),
         Verb::Ingest(args) => ingest::run(&args),
         Verb::IngestChild => ingest::child(),
+        Verb::Synth(args) => synth::run(&args),
         Verb::Prepare(args) => prepare::run(&args),
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),

@@ -9,6 +9,7 @@ pub(crate) mod importance;
 pub(crate) mod merging;
 pub(crate) mod ollama;
 pub(crate) mod quantization;
+pub(crate) mod question_writer;
 pub(crate) mod ranks;
 pub(crate) mod report;
 pub(crate) mod training;

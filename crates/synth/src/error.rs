@@ -1,0 +1,56 @@
+//! What can go wrong.
+
+use std::path::PathBuf;
+
+/// What stops the making of questions.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A prompt that cannot be used.
+    #[error("{origin}: {reason}")]
+    Prompt {
+        /// Its file or name.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting without sense.
+    #[error("`{name}`: {reason}")]
+    Setting {
+        /// Which.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The corpus has nothing to ask about.
+    #[error("{path}: no text to ask about ({documents} documents)")]
+    NoText {
+        /// The file of blocks.
+        path: PathBuf,
+        /// Documents in it.
+        documents: usize,
+    },
+    /// The corpus.
+    #[error(transparent)]
+    Corpus(#[from] corpus::CorpusError),
+    /// The split.
+    #[error(transparent)]
+    Dataset(#[from] dataset::Error),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] chat::Error),
+    /// A file that cannot be written.
+    #[error(transparent)]
+    Write(#[from] formats::Error),
+    /// A Parquet file that cannot be written.
+    #[error("{path}: {reason}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The library's reason.
+        reason: String,
+    },
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

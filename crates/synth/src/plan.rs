@@ -1,0 +1,203 @@
+//! What will be asked: known before the first request.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use chat::{ChatRequest, Message};
+use corpus::{Chunk, StoredDocument, chunk, read_blocks};
+use dataset::{By, Fingerprint, Item, Origin, Side, components, split};
+use serde::Serialize;
+
+use crate::schema::form;
+use crate::settings::Settings;
+use crate::{Error, Kind, Prompt, Result};
+
+/// One chunk and what is asked about it.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The chunk.
+    pub chunk: Chunk,
+    /// Its document's side of the split.
+    pub side: Side,
+    /// The place of its document in the corpus.
+    pub(crate) document: usize,
+    /// Questions that are asked for.
+    pub questions: usize,
+    /// What the model is asked.
+    pub request: ChatRequest,
+}
+
+/// All that will be asked about a corpus.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How.
+    pub settings: Settings,
+    /// With which prompt.
+    pub prompt: Prompt,
+    /// In the order of the corpus.
+    pub tasks: Vec<Task>,
+    pub(crate) documents: Vec<StoredDocument>,
+}
+
+/// What a plan takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Requests, without those whose replies are there and those of the second look.
+    pub requests: usize,
+    /// Requests whose replies are there.
+    pub kept: usize,
+    /// Tokens of the prompts.
+    pub prompt_tokens: usize,
+    /// Tokens of the replies, as they usually are.
+    pub reply_tokens: usize,
+    /// Tokens of the replies, at most.
+    pub most_reply_tokens: usize,
+    /// Questions that are asked for.
+    pub questions: usize,
+}
+
+impl Plan {
+    /// Reads the blocks of a corpus, cuts the documents, parts them and writes the requests. `count` counts the tokens of
+    /// a text.
+    ///
+    /// Near-duplicate chunks keep their documents on one side, as a preprint and its publication.
+    ///
+    /// # Errors
+    /// Settings without sense, a file that is not one of blocks, no text, or fewer documents than sides.
+    pub fn new(blocks: &Path, settings: &Settings, count: &dyn Fn(&str) -> usize) -> Result<Self> {
+        settings.validate()?;
+        let prompt = Prompt::find(settings.prompt.as_deref().unwrap_or(settings.kind.default_prompt()))?;
+        let documents = read_blocks(blocks)?;
+        let cut = |document: &StoredDocument| {
+            chunk::by_headings(&document.id, &document.blocks, &settings.chunks, count)
+        };
+        let chunks: Vec<(usize, Chunk)> = documents
+            .iter()
+            .enumerate()
+            .flat_map(|(at, document)| cut(document).into_iter().map(move |c| (at, c)))
+            .collect();
+        if chunks.is_empty() {
+            return Err(Error::NoText { path: blocks.to_owned(), documents: documents.len() });
+        }
+        let sides = sides(&chunks, settings)?;
+        let task = |((document, chunk), side): ((usize, Chunk), Side)| {
+            let questions = settings.questions.for_tokens(chunk.tokens);
+            let request = request(&chunk, questions, settings, &prompt)?;
+            Ok(Task { chunk, side, document, questions, request })
+        };
+        let tasks = chunks.into_iter().zip(sides).map(task).collect::<Result<Vec<_>>>()?;
+        Ok(Plan { settings: settings.clone(), prompt, tasks, documents })
+    }
+
+    /// Number of documents.
+    pub fn documents(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Chunks and documents on each side.
+    pub fn sides(&self) -> BTreeMap<Side, (usize, usize)> {
+        let mut sides: BTreeMap<Side, (usize, usize)> = BTreeMap::new();
+        let mut before = None;
+        for task in &self.tasks {
+            let (chunks, documents) = sides.entry(task.side).or_default();
+            *chunks += 1;
+            *documents += usize::from(before != Some(task.document));
+            before = Some(task.document);
+        }
+        sides
+    }
+
+    /// What it takes to ask everything whose reply is not `kept` yet.
+    ///
+    /// # Errors
+    /// That of `kept`.
+    pub fn estimate(
+        &self,
+        count: &dyn Fn(&str) -> usize,
+        kept: impl Fn(&ChatRequest) -> chat::Result<bool>,
+    ) -> Result<Estimate> {
+        let mut estimate = Estimate::default();
+        for task in &self.tasks {
+            estimate.questions += task.questions;
+            if kept(&task.request)? {
+                estimate.kept += 1;
+                continue;
+            }
+            estimate.requests += 1;
+            let around = 16 * task.request.messages.len();
+            estimate.prompt_tokens +=
+                around + task.request.messages.iter().map(|m| count(&m.content)).sum::<usize>();
+            estimate.reply_tokens +=
+                (task.questions * self.settings.kind.tokens_per_question()).min(task.request.max_tokens);
+            estimate.most_reply_tokens += task.request.max_tokens;
+        }
+        Ok(estimate)
+    }
+
+    /// Tokens of the longest prompt and its reply.
+    pub fn longest(&self, count: &dyn Fn(&Message) -> usize) -> usize {
+        let tokens =
+            |task: &Task| task.request.messages.iter().map(count).sum::<usize>() + task.request.max_tokens;
+        self.tasks.iter().map(tokens).max().unwrap_or(0)
+    }
+}
+
+/// What the model is asked about a chunk.
+fn request(chunk: &Chunk, questions: usize, settings: &Settings, prompt: &Prompt) -> Result<ChatRequest> {
+    let headings = match chunk.headings.is_empty() {
+        true => "(none)".to_owned(),
+        false => chunk.headings.join(" > "),
+    };
+    let counted = prompt.asks_for("count");
+    let values = [
+        ("text", chunk.text.as_str()),
+        ("headings", &headings),
+        ("count", &questions.to_string()),
+        ("language", &settings.language),
+    ];
+    // Twice of what is usual, and room for a reply without a single question.
+    let max_tokens = settings.max_tokens.unwrap_or(64 + 2 * questions * settings.kind.tokens_per_question());
+    Ok(ChatRequest {
+        messages: prompt.fill(&values)?,
+        max_tokens,
+        temperature: settings.temperature,
+        seed: Some(settings.seed),
+        stop: Vec::new(),
+        form: Some(form(settings.kind, counted.then_some(questions))),
+    })
+}
+
+/// The side of each chunk: that of its document, drawn before there is a question.
+fn sides(chunks: &[(usize, Chunk)], settings: &Settings) -> Result<Vec<Side>> {
+    // A chunk stands for the rows that will be made of it; it takes part as an answer without a question.
+    let stand_in = |(_, chunk): &(usize, Chunk)| dataset::Row {
+        id: chunk.id.clone(),
+        document: Some(chunk.document.to_string()),
+        topic: None,
+        source: None,
+        item: Item::Conversation(vec![Message::assistant(chunk.text.clone())]),
+        origin: Origin { file: String::new(), row: 0, line: None },
+    };
+    let rows: Vec<dataset::Row> = chunks.iter().map(stand_in).collect();
+    let prints = Fingerprint::of_all(&rows);
+    let (rows, prints): (Vec<_>, Vec<_>) = (rows.iter().collect(), prints.iter().collect());
+    let mut joined = components(&rows, &prints, &[By::Document, By::Answer]);
+    let split = split(&rows, &prints, &mut joined, &settings.split)?;
+    // What the split keeps together it keeps on one side; this says so for every document.
+    let mut of_document: HashMap<usize, Side> = HashMap::new();
+    for ((document, _), side) in chunks.iter().zip(&split.sides) {
+        let known = of_document.entry(*document).or_insert(*side);
+        debug_assert_eq!(known, side);
+    }
+    Ok(split.sides)
+}
+
+impl Kind {
+    /// The prompt with which a row is looked at again.
+    pub(crate) fn second_look(self) -> &'static str {
+        match self {
+            Kind::Qa => "check-qa",
+            Kind::Mc => "check-mc",
+        }
+    }
+}
