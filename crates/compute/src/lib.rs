@@ -14,6 +14,7 @@ mod adapters;
 mod backend;
 pub mod cpu;
 mod eight_bit;
+mod encoder;
 mod error;
 mod layout;
 mod operands;
@@ -26,6 +27,7 @@ pub use backend::{
 };
 pub use cpu::Cpu;
 pub use eight_bit::EightBitMoments;
+pub use encoder::{BidirectionalAttention, EncoderBackend, LayerNorm};
 pub use error::Error;
 pub use layout::{Activation, AttentionShape, DType, KV_BLOCK, Segment};
 pub use operands::{HeadNorm, HeadNormBackward, NormGain, RmsNorm, RmsNormBackward};

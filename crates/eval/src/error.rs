@@ -18,6 +18,12 @@ pub enum Error {
         /// `base` or `tuned`.
         model: &'static str,
     },
+    /// Two items have one id.
+    #[error("item `{id}` occurs twice")]
+    Twice {
+        /// The item.
+        id: String,
+    },
     /// The two models were not measured on the same items in the same way, so they cannot be paired.
     #[error("item `{id}` cannot be paired: {reason}")]
     Unpaired {
@@ -51,6 +57,22 @@ pub enum Error {
         tokens: usize,
         /// The model's limit.
         limit: usize,
+    },
+    /// A layer that the encoder of BERTScore does not have.
+    #[error("layer {layer} was asked for, the encoder has {layers}")]
+    Layer {
+        /// What was asked for.
+        layer: usize,
+        /// What there is.
+        layers: usize,
+    },
+    /// A file of BERTScore baselines without the layer.
+    #[error("baseline of layer {layer}: {reason}")]
+    Baseline {
+        /// The layer.
+        layer: usize,
+        /// What is wrong.
+        reason: String,
     },
     /// The model.
     #[error(transparent)]

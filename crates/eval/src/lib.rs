@@ -11,7 +11,7 @@ mod error;
 pub mod report;
 pub mod statistics;
 mod subject;
-pub mod text_metrics;
+pub mod text;
 
 pub use error::{Error, Result};
 pub use subject::{ExaminationMemory, Progress, Stage, Subject, Wanted};

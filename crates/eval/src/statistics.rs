@@ -7,17 +7,26 @@
 //! All random draws come from a seed: the same outcomes give the same interval.
 
 mod bootstrap;
+mod clopper_pearson;
+mod draws;
 mod holm;
+mod kappa;
+mod kendall;
+mod krippendorff;
 mod mcnemar;
 mod permutation;
 mod power;
 mod wilson;
 
-pub use bootstrap::{bca_interval, jackknife_standard_error};
+pub use bootstrap::{bca_interval, bca_interval_of, jackknife_standard_error};
+pub use clopper_pearson::clopper_pearson;
 pub use holm::holm;
+pub use kappa::{KappaWeights, cohen_kappa, fleiss_kappa};
+pub use kendall::kendall_tau;
+pub use krippendorff::{Level, krippendorff_alpha};
 pub use mcnemar::Discordant;
 pub use permutation::{PairedSums, permutation_p};
-pub use power::{detectable_from_standard_error, minimal_detectable_difference};
+pub use power::{Assumptions, Plan, detectable_from_standard_error, minimal_detectable_difference};
 pub use wilson::{wilson, wilson_effective};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +34,9 @@ use std::collections::BTreeMap;
 
 /// Quantile of the standard normal distribution at 0.975: a two-sided 95 % interval.
 pub(crate) const Z_95: f64 = 1.959_963_984_540_054;
+
+/// What a two-sided 95 % interval leaves out on either side.
+const TAIL: f64 = 0.025;
 
 /// A two-sided 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use model::{
 };
 
 use crate::comparison::{Choice, Outcome, TokenLoss};
-use crate::text_metrics::rouge_l;
+use crate::text::rouge_l;
 use crate::{Error, Result};
 
 mod memory;

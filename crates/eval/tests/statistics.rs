@@ -261,3 +261,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_plan_says_before_the_run_what_its_items_can_show() {
+    let alone = Plan::of(&[1; 1_273], Assumptions { discordant: 0.12, within_group: 0.5 });
+    assert_eq!((alone.n, alone.groups, alone.design_effect), (1_273, 1_273, 1.0));
+    assert_eq!(alone.detectable, minimal_detectable_difference(1_273, 0.12));
+    // Groups of four with a correlation of 0.1: 1 + 3 · 0.1.
+    let grouped = Plan::of(&[4; 100], Assumptions { discordant: 0.2, within_group: 0.1 });
+    close(grouped.design_effect, 1.3, 1e-12);
+    close(grouped.detectable, 1.3f64.sqrt() * minimal_detectable_difference(400, 0.2), 1e-12);
+    assert_eq!(
+        grouped.to_string(),
+        "400 items of 100 documents can show differences from 7.1 percentage points up (80 % power at 5 %, if the \
+         models disagree on 20 % of the items); smaller ones are likely to be missed"
+    );
+    assert_eq!(Plan::of(&[], Assumptions::default()).detectable, 1.0);
+}
+
+#[test]
+fn a_planned_difference_is_found_four_times_in_five() {
+    let (n, discordant) = (400, 0.2);
+    let difference = Plan::of(&[1; 400], Assumptions { discordant, within_group: 0.0 }).detectable;
+    let mut random = StdRng::seed_from_u64(31);
+    let mut found = 0;
+    for _ in 0..1_000 {
+        let mut counts = Discordant { only_base: 0, only_tuned: 0, n };
+        for _ in 0..n {
+            let draw: f64 = random.random();
+            counts.only_tuned += u64::from(draw < (discordant + difference) / 2.0);
+            counts.only_base += u64::from((0.5..0.5 + (discordant - difference) / 2.0).contains(&draw));
+        }
+        found += u32::from(counts.mcnemar_p() < 0.05);
+    }
+    // The exact test is a little stricter than the normal approximation of the plan.
+    assert!((700..=830).contains(&found), "{found} of 1000");
+}

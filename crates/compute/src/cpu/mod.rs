@@ -10,6 +10,7 @@ mod bias;
 mod buffer;
 mod dropout;
 mod embed;
+mod encoder;
 mod gemm;
 mod head_norm;
 mod integer;

@@ -1,0 +1,288 @@
+//! Published evaluations of medical models, computed again from their files with pairs, intervals and unread answers.
+//!
+//! MIRAGE (Xiong et al. 2024, GPT-4 with and without retrieval), MedGPT (2024), and the expert's grades of ECG-LLM
+//! (Ahrens et al. 2025). The files lie beside the repository.
+
+use eval::statistics::{Discordant, clopper_pearson, holm, wilson};
+use flate2::read::GzDecoder;
+use regex::Regex;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+fn oracle(path: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("MEDTUNE_ORACLES").map(PathBuf::from);
+    let folder =
+        folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
+    let file = folder.join(path);
+    if !file.exists() {
+        eprintln!("NOT CHECKED: {} is not here", file.display());
+        return None;
+    }
+    Some(file)
+}
+
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| if path.is_dir() { files(&path, end) } else { vec![path] })
+        .filter(|path| path.to_str().unwrap().ends_with(end))
+        .collect();
+    found.sort();
+    found
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The right letter of every question of MIRAGE, by set and key.
+fn mirage_gold(folder: &Path) -> BTreeMap<&'static str, BTreeMap<String, char>> {
+    let mut gold: BTreeMap<&str, BTreeMap<String, char>> = BTreeMap::new();
+    let text = |value: &Value| value.as_str().unwrap().to_string();
+    let lines = |path: &Path| -> Vec<Value> {
+        std::fs::read_to_string(path)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    for (row, question) in lines(&files(&folder.join("medqa"), "test.jsonl")[0]).iter().enumerate() {
+        gold.entry("medqa").or_default().insert(format!("{row:04}"), text(&question["answer_idx"]).remove(0));
+    }
+    for question in lines(&folder.join("medmcqa/data/dev.json")) {
+        let right = "ABCD".as_bytes()[question["cop"].as_u64().unwrap() as usize - 1];
+        gold.entry("medmcqa").or_default().insert(text(&question["id"]), char::from(right));
+    }
+    for (key, decision) in json(&folder.join("pubmedqa/data/test_set.json")).as_object().unwrap() {
+        let decision = decision.as_str().or_else(|| decision["final_decision"].as_str()).unwrap();
+        let right =
+            [("yes", 'A'), ("no", 'B'), ("maybe", 'C')].into_iter().find(|(name, _)| *name == decision);
+        gold.entry("pubmedqa").or_default().insert(key.clone(), right.unwrap().1);
+    }
+    for path in files(&folder.join("bioasq"), ".gz") {
+        let file: Value =
+            serde_json::from_reader(GzDecoder::new(std::fs::File::open(path).unwrap())).unwrap();
+        for question in file["questions"].as_array().unwrap().iter().filter(|q| q["type"] == "yesno") {
+            let yes = text(&question["exact_answer"]).eq_ignore_ascii_case("yes");
+            gold.entry("bioasq").or_default().insert(text(&question["id"]), if yes { 'A' } else { 'B' });
+        }
+    }
+    for path in files(&folder.join("mmlu"), "_test.csv") {
+        let subject = path.file_name().unwrap().to_str().unwrap().trim_end_matches("_test.csv").to_string();
+        let mut rows = csv::ReaderBuilder::new().has_headers(false).from_path(&path).unwrap();
+        for (row, record) in rows.records().enumerate() {
+            let right = record.unwrap().iter().next_back().unwrap().chars().next().unwrap();
+            gold.entry("mmlu").or_default().insert(format!("{subject}-{row:03}"), right);
+        }
+    }
+    gold
+}
+
+/// Files of a tar archive: name and content.
+fn untar(bytes: &[u8]) -> Vec<(String, &[u8])> {
+    let field = |header: &[u8], from: usize, to: usize| {
+        String::from_utf8_lossy(&header[from..to]).trim_matches(['\0', ' ']).to_string()
+    };
+    let (mut at, mut files) = (0, Vec::new());
+    while at + 512 <= bytes.len() && bytes[at] != 0 {
+        let header = &bytes[at..at + 512];
+        let size = usize::from_str_radix(&field(header, 124, 135), 8).unwrap();
+        let (prefix, name) = (field(header, 345, 500), field(header, 0, 100));
+        let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        files.push((name, &bytes[at + 512..at + 512 + size]));
+        at += 512 + size.next_multiple_of(512);
+    }
+    files
+}
+
+/// MIRAGE's rule (`src/evaluate.py`, `locate_answer`): the letter behind the last `"answer_choice": "`. MIRAGE takes
+/// an answer without a letter for A.
+fn mirage_letter(answer: &str, rules: &[Regex]) -> Option<char> {
+    let choice = answer.rsplit("\"answer_choice\": \"").next().unwrap().trim();
+    rules.iter().find_map(|rule| rule.captures(choice)).map(|found| found[1].chars().next().unwrap())
+}
+
+#[test]
+fn mirages_gpt_4_loses_by_retrieval_on_examinations_and_wins_on_research_questions() {
+    let (Some(raw), Some(archive)) =
+        (oracle("medical/mirage_raw"), oracle("medical/mirage_predictions_gpt4.tar.gz"))
+    else {
+        return;
+    };
+    let gold = mirage_gold(&raw);
+    let rules = [
+        r"^\s*([ABCD])$",
+        r"^\s*([ABCD]) or",
+        r"^\s*([ABCD]) and",
+        r"^\s*([ABCD])/",
+        r"^\s*([ABCD]),",
+        r"[Oo]ption ([ABCD])",
+        r":\s*([ABCD])",
+        r"^\s*([ABCD])\.",
+        "^\\s*([ABCD])\"",
+        r"^\s*([ABCD]):",
+    ]
+    .map(|rule| Regex::new(rule).unwrap());
+    let mut bytes = Vec::new();
+    GzDecoder::new(std::fs::File::open(archive).unwrap()).read_to_end(&mut bytes).unwrap();
+    // Set, with retrieval or not, key → letter.
+    let mut letters: HashMap<(String, bool, String), Option<char>> = HashMap::new();
+    for (name, content) in untar(&bytes).into_iter().filter(|(name, _)| name.ends_with(".json")) {
+        let parts: Vec<&str> = name.trim_start_matches("./").split('/').collect();
+        let key = parts.last().unwrap().trim_end_matches(".json").split_once('_').unwrap().1;
+        let answers: Vec<String> = serde_json::from_slice(content).unwrap();
+        let letter = mirage_letter(&answers[0], &rules);
+        letters.insert((parts[0].to_string(), parts[1] == "rag_32", key.to_string()), letter);
+    }
+    assert_eq!(letters.len(), 15_326);
+    // n, only without retrieval right, only with, no letter without, with, p, difference in points.
+    let expected = BTreeMap::from([
+        ("mmlu", (1089, 69, 45, 10, 31, 0.0308, -2.20)),
+        ("medqa", (1273, 72, 57, 27, 35, 0.2176, -1.18)),
+        ("medmcqa", (4183, 505, 370, 173, 526, 5.67e-6, -3.23)),
+        ("pubmedqa", (500, 34, 189, 0, 1, 3.00e-27, 31.00)),
+        ("bioasq", (618, 18, 69, 5, 1, 3.32e-8, 8.25)),
+    ]);
+    let mut p_values = Vec::new();
+    for (set, (n, only_base, only_tuned, unread_base, unread_tuned, p, points)) in expected {
+        let mut pair = Discordant { only_base: 0, only_tuned: 0, n: 0 };
+        let mut unread = [0, 0];
+        for (key, right) in &gold[set] {
+            let picked = [false, true].map(|retrieval| letters[&(set.to_string(), retrieval, key.clone())]);
+            let [base, tuned] = picked.map(|letter| letter.unwrap_or('A') == *right);
+            (0..2).for_each(|side| unread[side] += usize::from(picked[side].is_none()));
+            pair.n += 1;
+            pair.only_base += u64::from(base && !tuned);
+            pair.only_tuned += u64::from(tuned && !base);
+        }
+        assert_eq!(pair, Discordant { only_base, only_tuned, n }, "{set}");
+        assert_eq!(unread, [unread_base, unread_tuned], "{set}: answers that name no letter");
+        assert!((pair.mcnemar_p() / p - 1.0).abs() < 2e-3, "{set}: {}", pair.mcnemar_p());
+        assert!((pair.difference() * 100.0 - points).abs() < 0.005, "{set}: {}", pair.difference());
+        assert_eq!(pair.wald_interval().excludes_zero(), set != "medqa");
+        p_values.push(pair.mcnemar_p());
+    }
+    let adjusted = holm(&p_values);
+    assert_eq!(adjusted.iter().filter(|p| **p < 0.05).count(), 3, "five tests at once: {adjusted:?}");
+}
+
+fn table(path: &Path) -> Vec<Vec<String>> {
+    let mut rows = csv::ReaderBuilder::new().flexible(true).from_path(path).unwrap();
+    rows.records().map(|row| row.unwrap().iter().map(|cell| cell.trim().to_string()).collect()).collect()
+}
+
+#[test]
+fn medgpts_base_answers_nothing_that_can_be_read() {
+    let Some(folder) = oracle("medical/medgpt_outputs") else { return };
+    let answer = Regex::new(r"(?s)<answer>\s*([A-E])\b.*?</answer>").unwrap();
+    let letter = |text: &str| answer.captures(text).map(|found| found[1].to_string());
+    let read = |file: &str| -> Vec<(Option<String>, Option<String>)> {
+        // Columns: input, instruction, output, prompt_train, prompt_test, input_ids, attention_mask, model_response.
+        table(&folder.join(file)).iter().map(|row| (letter(&row[2]), letter(&row[7]))).collect()
+    };
+    let (base, tuned) = (read("test_data_gemma.csv"), read("test_data_gemma_finetune.csv"));
+    let right = |rows: &[(Option<String>, Option<String>)]| {
+        rows.iter().map(|(gold, picked)| picked.is_some() && gold == picked).collect::<Vec<_>>()
+    };
+    let count = |flags: &[bool]| flags.iter().filter(|flag| **flag).count() as u64;
+    assert!(base.iter().chain(&tuned).all(|(gold, _)| gold.is_some()), "every reference has its letter");
+    let tags =
+        |file: &str| table(&folder.join(file)).iter().filter(|row| !row[7].contains("<answer>")).count();
+    assert_eq!(
+        (tags("test_data_gemma.csv"), tags("test_data_gemma_finetune.csv")),
+        (79, 0),
+        "answers without tags"
+    );
+    let (base, tuned) = (right(&base), right(&tuned));
+    assert_eq!((base.len(), count(&base), count(&tuned)), (93, 0, 64));
+    let (none, most) = (clopper_pearson(0, 93), wilson(64, 93));
+    assert!(
+        none.low == 0.0 && (none.high - 0.0389).abs() < 5e-5,
+        "{none:?}: up to 3.9 % may hide in 0 of 93"
+    );
+    assert!((most.low - 0.5881).abs() < 5e-5 && (most.high - 0.7733).abs() < 5e-5, "{most:?}");
+    let pair = Discordant { only_base: 0, only_tuned: 64, n: 93 };
+    assert!(
+        pair.mcnemar_p() < 1e-18,
+        "the prompt of the base was broken: a difference of files, not of models"
+    );
+}
+
+/// Whether the expert found each question's answer correct, by system. Rows that occur twice count once; a row with
+/// two marks counts as correct if one of them says so, as the published tabulation has it.
+fn ecg_grades(path: &Path) -> BTreeMap<String, BTreeMap<String, bool>> {
+    let mut seen = BTreeSet::new();
+    let mut grades: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+    for row in table(path) {
+        if !row[0].is_empty() && seen.insert(row.clone()) {
+            let mark = row.get(6).is_some_and(|mark| !mark.is_empty());
+            grades.entry(row[2].clone()).or_default().insert(row[0].clone(), mark);
+        }
+    }
+    grades
+}
+
+#[test]
+fn the_ecg_expert_puts_every_tuned_model_below_its_base_and_retrieval_above_both() {
+    let Some(path) = oracle("medical/ecg_llm/40_questions.csv") else { return };
+    let grades = ecg_grades(&path);
+    let correct = |system: &str| {
+        let marks = &grades[system];
+        (marks.values().filter(|mark| **mark).count() as u64, marks.len() as u64)
+    };
+    let expected = [
+        ("Claude 3.7 Sonnet", (34, 39)),
+        ("LLama 3.1 70B + RAG", (34, 40)),
+        ("LLama 3.1 70B", (29, 39)),
+        ("LLama 3.1 8B + RAG", (28, 40)),
+        ("LLama 3.1 8B", (21, 39)),
+        ("Finetuned 70B: r=256, alpha=128", (21, 39)),
+        ("Finetuned 70B: r=256, alpha=256", (9, 39)),
+        ("Finetuned 70B: r=256, alpha=512", (16, 39)),
+        ("Finetuned 8B: r=256, alpha=128", (17, 39)),
+        ("Finetuned 8B: r=256, alpha=256", (11, 39)),
+        ("Finetuned 8B: r=256, alpha=512", (12, 39)),
+        ("Finetuned 8B: r=64, alpha=16", (15, 39)),
+    ];
+    for (system, counts) in expected {
+        assert_eq!(correct(system), counts, "{system}");
+    }
+    let interval = wilson(34, 39);
+    assert!((interval.low - 0.7329).abs() < 5e-4 && (interval.high - 0.9440).abs() < 5e-4, "{interval:?}");
+    let pair = |base: &str, other: &str| {
+        let mut pair = Discordant { only_base: 0, only_tuned: 0, n: 0 };
+        for (question, base) in &grades[base] {
+            let Some(other) = grades[other].get(question) else { continue };
+            pair.n += 1;
+            pair.only_base += u64::from(*base && !other);
+            pair.only_tuned += u64::from(!base && *other);
+        }
+        pair
+    };
+    let (mut names, mut pairs) = (Vec::new(), Vec::new());
+    for (size, base) in [("8B", "LLama 3.1 8B"), ("70B", "LLama 3.1 70B")] {
+        for system in grades.keys().filter(|system| system.starts_with(&format!("Finetuned {size}"))) {
+            names.push(system.clone());
+            pairs.push(pair(base, system));
+        }
+    }
+    assert!(
+        pairs.len() == 7 && pairs.iter().all(|pair| pair.difference() < 0.0),
+        "every tuned model is below"
+    );
+    let adjusted = holm(&pairs.iter().map(Discordant::mcnemar_p).collect::<Vec<_>>());
+    let distinguishable: Vec<&str> =
+        names.iter().zip(&adjusted).filter(|(_, p)| **p < 0.05).map(|(name, _)| name.as_str()).collect();
+    println!("{names:?}\n{pairs:?}\n{adjusted:?}");
+    assert_eq!(distinguishable, ["Finetuned 70B: r=256, alpha=256", "Finetuned 70B: r=256, alpha=512"]);
+    for (base, retrieval) in
+        [("LLama 3.1 8B", "LLama 3.1 8B + RAG"), ("LLama 3.1 70B", "LLama 3.1 70B + RAG")]
+    {
+        let pair = pair(base, retrieval);
+        assert!(pair.difference() > 0.0, "retrieval is above its base");
+        assert!(pair.mcnemar_p() > 0.05, "and not distinguishable from it on 39 questions: {pair:?}");
+    }
+}
