@@ -257,9 +257,8 @@ impl From<::chat::Error> for Failure {
             Error::Busy { .. } => failure.hint("ask less at once: --at-once, --requests-per-minute"),
             Error::Budget(_) => failure.hint("raise --budget or --budget-tokens, or name --prices"),
             Error::Stopped(_) => Failure { status: Status::Unexpected as u8, ..failure },
-            Error::Gate(_) => Failure { status: Status::Gate as u8, ..failure }.hint(
-                "mask it with `ingest --phi mask`, ask a model on this machine, or say --allow-phi",
-            ),
+            Error::Gate(_) => Failure { status: Status::Gate as u8, ..failure }
+                .hint("mask it with `ingest --phi mask`, ask a model on this machine, or say --allow-phi"),
             _ => failure,
         }
     }

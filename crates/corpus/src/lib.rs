@@ -5,11 +5,11 @@
 //! ```
 
 mod article;
+pub mod chunk;
 pub mod cleaning;
 mod collect;
 mod commonmark;
 mod decode;
-pub mod chunk;
 mod document;
 mod docx;
 mod error;
@@ -27,8 +27,8 @@ mod tidy;
 mod xml;
 
 pub use article::ArticleReader;
-pub use commonmark::MarkdownReader;
 pub use chunk::{Chunk, ChunkOptions, StoredDocument, read_blocks};
+pub use commonmark::MarkdownReader;
 pub use document::{Area, Block, Document, DocumentId, Kind, Place, Removed};
 pub use docx::DocxReader;
 pub use error::{CorpusError, Result};

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) status: Arc<Status>,
     /// One place for each text that is written or waits.
     pub(crate) places: Arc<Semaphore>,
+    /// One place for each request whose vectors are computed.
+    pub(crate) encoding: Semaphore,
     pub(crate) jobs: mpsc::Sender<Job>,
 }
 
@@ -32,7 +34,9 @@ impl App {
         // Room for a job in every place, and for the wish to stop.
         let (jobs, inbox) = mpsc::channel(places + 1);
         let places = Arc::new(Semaphore::new(places));
-        (App(Arc::new(Shared { catalogue, settings, status: Arc::default(), places, jobs })), inbox)
+        let encoding = Semaphore::new(settings.limits.encoding);
+        let status = Arc::default();
+        (App(Arc::new(Shared { catalogue, settings, status, places, encoding, jobs })), inbox)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A model behind HTTP: `/ask`, the APIs of OpenAI and Ollama, and a page.
+//! A model behind HTTP: `/ask`, the APIs of OpenAI and Ollama, and a page; beside it an encoder for vectors of texts.
 //!
 //! One thread owns the engine and takes a step at a time; handlers reach it through bounded channels and hear of
 //! their texts through others. Whoever goes away or stops reading loses its place within a step. No text of a client
@@ -7,6 +7,7 @@
 mod app;
 mod ask;
 mod catalogue;
+mod embeddings;
 mod error;
 mod guard;
 mod health;
@@ -30,6 +31,7 @@ mod worker;
 mod writer;
 
 pub use catalogue::{Catalogue, Details, Name};
+pub use embeddings::{Embedder, MeanEmbedder, TextVector};
 pub use error::Error;
 pub use key::Keys;
 pub use server::{Inbox, Server};

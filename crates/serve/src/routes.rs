@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use crate::app::App;
 use crate::guard::guard;
 use crate::refusal::Refusal;
-use crate::{ask, health, ollama, openai, pages};
+use crate::{ask, embeddings, health, ollama, openai, pages};
 
 /// What needs no key: fixed pages and whether the server lives.
 const PUBLIC: [&str; 4] = ["/", "/docs", "/openapi.json", "/health"];
@@ -34,15 +34,15 @@ pub(crate) fn table() -> Vec<(&'static str, &'static [&'static str], MethodRoute
         ("/v1/models/{model}", GET, get(openai::models::one)),
         ("/v1/chat/completions", POST, post(openai::chat::complete)),
         ("/v1/completions", POST, post(openai::completions::complete)),
-        ("/v1/embeddings", POST, post(openai::models::embeddings)),
+        ("/v1/embeddings", POST, post(embeddings::openai)),
         ("/api/version", GET, get(ollama::models::version)),
         ("/api/tags", GET, get(ollama::models::tags)),
         ("/api/ps", GET, get(ollama::models::running)),
         ("/api/show", POST, post(ollama::models::show)),
         ("/api/generate", POST, post(ollama::write::generate)),
         ("/api/chat", POST, post(ollama::write::chat)),
-        ("/api/embed", POST, post(ollama::models::embed)),
-        ("/api/embeddings", POST, post(ollama::models::embed)),
+        ("/api/embed", POST, post(embeddings::ollama)),
+        ("/api/embeddings", POST, post(embeddings::old)),
     ]
 }
 

@@ -1,8 +1,10 @@
 //! What a server takes on, and from whom.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::embeddings::Embedder;
 use crate::key::Keys;
 
 /// How a server is set up.
@@ -16,6 +18,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// A line on standard error for every request: method, route, status, duration, never a text.
     pub access_log: bool,
+    /// What makes vectors of texts; without it there are none.
+    pub embedder: Option<Arc<dyn Embedder>>,
     /// What it takes on.
     pub limits: Limits,
 }
@@ -28,6 +32,7 @@ impl Settings {
             keys: Keys::default(),
             allowed_hosts: Vec::new(),
             access_log: false,
+            embedder: None,
             limits: Limits::default(),
         }
     }
@@ -46,6 +51,10 @@ pub struct Limits {
     pub messages: usize,
     /// Prompts of a request.
     pub prompts: usize,
+    /// Texts of a request for vectors.
+    pub inputs: usize,
+    /// Requests for vectors that are computed at once.
+    pub encoding: usize,
     /// Texts for one prompt (`n`).
     pub choices: usize,
     /// Stop strings.
@@ -78,6 +87,8 @@ impl Default for Limits {
             body: 1 << 20,
             messages: 256,
             prompts: 16,
+            inputs: 256,
+            encoding: 4,
             choices: 4,
             stops: 4,
             stop_bytes: 64,

@@ -16,6 +16,9 @@ pub(crate) struct ServeArgs {
     /// base.
     #[arg(long = "adapter", value_name = "DIR|FILE")]
     pub(crate) adapters: Vec<PathBuf>,
+    /// An encoder for vectors of texts (BERT or RoBERTa, a folder in Hugging Face layout), such as PubMedBERT's.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) encoder: Option<PathBuf>,
     /// What clients call the first model [default: the name of the folder or file].
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -5,16 +5,16 @@ mod verified;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::serve::{Catalogue, DecoderWriter, Details, Keys, Name, Server, Settings};
+use ::serve::{Catalogue, DecoderWriter, Details, Embedder, Keys, MeanEmbedder, Name, Server, Settings};
 use compute::{Cpu, KV_BLOCK};
 use model::engine::{AdapterId, EngineSettings};
-use model::{Config, Decoder};
+use model::{Config, Decoder, Encoder};
 
 use crate::args::ServeArgs;
 use crate::commands::inspect::storage;
 use crate::failure::{Failure, Outcome, io};
 use crate::output;
-use crate::pipeline::base::{Model, template, writing_device};
+use crate::pipeline::base::{Model, device, template, writing_device};
 use crate::pipeline::quantization;
 use crate::recipe_file;
 
@@ -69,8 +69,14 @@ fn settings(args: &ServeArgs) -> Outcome<Settings> {
     };
     settings.allowed_hosts.clone_from(&args.allowed_hosts);
     settings.access_log = args.access_log;
+    settings.embedder = args.encoder.as_deref().map(embedder).transpose()?;
     settings.limits.places = usize::from(args.slots) + usize::from(args.queue);
     Ok(settings)
+}
+
+fn embedder(folder: &Path) -> Outcome<Arc<dyn Embedder>> {
+    let encoder = Encoder::from_dir(device(), folder)?;
+    Ok(Arc::new(MeanEmbedder::new(last_part(&folder.display().to_string()), encoder)))
 }
 
 /// What to load.

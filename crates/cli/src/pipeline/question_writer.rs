@@ -151,7 +151,8 @@ impl ChatModel for Writer {
 
 /// Whether an address is this machine's own, so that nothing leaves it.
 fn is_this_machine(address: &str) -> bool {
-    let authority = address.split("://").nth(1).unwrap_or_default().split(['/', '?', '#']).next().unwrap_or_default();
+    let authority =
+        address.split("://").nth(1).unwrap_or_default().split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     let host = match host.strip_prefix('[') {
         Some(six) => six.split(']').next().unwrap_or_default(),
@@ -208,7 +209,9 @@ mod tests {
 
     #[test]
     fn only_loopback_addresses_are_this_machine() {
-        for address in ["http://localhost:11434/v1", "http://127.0.0.1/v1", "http://[::1]:8000", "http://LOCALHOST"] {
+        for address in
+            ["http://localhost:11434/v1", "http://127.0.0.1/v1", "http://[::1]:8000", "http://LOCALHOST"]
+        {
             assert!(is_this_machine(address), "{address}");
         }
         for address in [

@@ -1,4 +1,4 @@
-//! What is there: `/api/version`, `tags`, `ps`, `show`, and `embed`, for which there is nothing.
+//! What is there: `/api/version`, `tags`, `ps`, `show`.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::catalogue::Name;
 use crate::json::{Json, reply};
-use crate::openai::models::no_encoder;
-use crate::refusal::{Outcome, Refusal};
+use crate::refusal::Outcome;
 
 /// When a model that stays will be unloaded.
 const NEVER: &str = "2999-12-31T23:59:59Z";
@@ -112,9 +111,4 @@ pub(crate) async fn show(State(app): State<App>, Json(request): Json<ShowRequest
         "modified_at": app.catalogue.since().1,
         "digest": app.catalogue.digest(name),
     })))
-}
-
-/// `POST /api/embed`.
-pub(crate) async fn embed() -> Refusal {
-    no_encoder()
 }

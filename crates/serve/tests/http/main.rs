@@ -3,6 +3,7 @@
 mod abuse;
 mod ask;
 mod client;
+mod embeddings;
 mod ending;
 mod ollama;
 mod openai;

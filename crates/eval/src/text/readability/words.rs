@@ -59,7 +59,8 @@ pub(super) fn sentences(text: &str, count_words: impl Fn(&str) -> usize) -> usiz
 
 /// Whether a word in lower case is on the Dale-Chall list. Inflected forms are only where the list has them.
 pub(super) fn is_easy(word: &str) -> bool {
-    static EASY: LazyLock<HashSet<&str>> =
-        LazyLock::new(|| include_str!("../../../data/readability/easy_words.txt").split_whitespace().collect());
+    static EASY: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+        include_str!("../../../data/readability/easy_words.txt").split_whitespace().collect()
+    });
     EASY.contains(word)
 }
