@@ -51,7 +51,8 @@ fn part(pieces: &[Piece], mut set: Vec<usize>, depth: u8, found: &mut Vec<Vec<us
     let middle = (left + right) / 2.0;
     for (wide, band) in bands {
         if wide {
-            found.push(band);
+            // What crosses this gutter may have another one.
+            part(pieces, band, depth + 1, found);
             continue;
         }
         let (first, second): (Vec<_>, Vec<_>) = band.into_iter().partition(|&index| {

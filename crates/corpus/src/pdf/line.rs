@@ -4,7 +4,11 @@ use super::library::{Span, Style};
 use crate::Area;
 
 /// Wider room than this between two spans parts columns and cells, in ems.
-const COLUMN_GAP: f32 = 1.0;
+pub(super) const COLUMN_GAP: f32 = 1.0;
+/// The same within a table, where cells are put together again by column.
+pub(super) const CELL_GAP: f32 = 0.5;
+/// The same between two numbers.
+const NUMBER_GAP: f32 = 0.55;
 /// Narrower room than this is kerning within a word, in ems.
 const WORD_GAP: f32 = 0.16;
 
@@ -78,9 +82,11 @@ struct Open {
     main: usize,
 }
 
-/// Lines of a page in no particular order. Turned text makes lines of its own.
-pub(super) fn lines(page: u32, spans: &[Span]) -> Vec<Line> {
-    let mut order: Vec<&Span> = spans.iter().filter(|span| !span.turned).collect();
+/// Lines of a page in no particular order, parted where the room is wider than `widest` ems. Turned text makes
+/// lines of its own.
+pub(super) fn lines(page: u32, spans: &[Span], widest: f32) -> Vec<Line> {
+    let upright: Vec<Span> = spans.iter().filter(|span| !span.turned).flat_map(pieces).collect();
+    let mut order: Vec<&Span> = upright.iter().collect();
     order.sort_by(|a, b| {
         a.area.x0.total_cmp(&b.area.x0).then(a.baseline.total_cmp(&b.baseline))
     });
@@ -102,7 +108,10 @@ pub(super) fn lines(page: u32, spans: &[Span]) -> Vec<Line> {
             let level = rise <= 0.12 * most
                 || (least < 0.9 * most && vertical_overlap(main.area, span.area) >= 0.5)
                 || vertical_overlap(main.area, span.area) >= 0.75;
-            (alike && level && gap <= COLUMN_GAP * least.max(0.8 * most) && gap >= -0.6 * most)
+            let last = &candidate.spans[candidate.spans.len() - 1];
+            let numbers = ends_number(&last.text) && begins_number(&span.text);
+            let widest = if numbers { widest.min(NUMBER_GAP) } else { widest };
+            (alike && level && gap <= widest * least.max(0.8 * most) && gap >= -0.6 * most)
                 .then_some(rise + 0.05 * gap.abs())
         };
         let nearest = (0..open.len())
@@ -126,6 +135,42 @@ pub(super) fn lines(page: u32, spans: &[Span]) -> Vec<Line> {
         close(page, Open { x1: span.area.x1, main: 0, spans: vec![span.clone()] })
     }));
     lines
+}
+
+fn ends_number(text: &str) -> bool {
+    text.trim_end().ends_with(|c: char| c.is_ascii_digit() || c == '%')
+}
+
+fn begins_number(text: &str) -> bool {
+    text.trim_start().starts_with(|c: char| c.is_ascii_digit() || "-−–$€£(".contains(c))
+}
+
+/// A span without runs of spaces: producers pad the cells of a table with them.
+fn pieces(span: &Span) -> Vec<Span> {
+    if !span.text.contains("   ") {
+        return vec![span.clone()];
+    }
+    // A space is about half as wide as a figure.
+    let width = |text: &str| text.chars().map(|c| if c == ' ' { 1.0 } else { 2.0 }).sum::<f32>();
+    let whole = width(span.text.trim_end()).max(1.0);
+    let unit = (span.area.x1 - span.area.x0) / whole;
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < span.text.len() {
+        let rest = &span.text[at..];
+        let skip = rest.len() - rest.trim_start_matches(' ').len();
+        let rest = &rest[skip..];
+        let length = rest.find("   ").unwrap_or(rest.len());
+        if length > 0 {
+            let mut piece = span.clone();
+            piece.text = rest[..length].to_owned();
+            piece.area.x0 = span.area.x0 + unit * width(&span.text[..at + skip]);
+            piece.area.x1 = piece.area.x0 + unit * width(&piece.text);
+            pieces.push(piece);
+        }
+        at += skip + length.max(1);
+    }
+    pieces
 }
 
 fn close(page: u32, open: Open) -> Line {

@@ -61,7 +61,7 @@ impl Reader for PdfReader {
 impl PdfReader {
     fn document(self, bytes: &[u8], mut source: Source) -> Document {
         let mut pages: Vec<Vec<Line>> =
-            source.pages.iter().map(|page| line::lines(page.number, &page.spans)).collect();
+            source.pages.iter().map(|page| line::lines(page.number, &page.spans, line::COLUMN_GAP)).collect();
         let mut warnings = std::mem::take(&mut source.warnings);
         warnings.extend(without_text(&source));
         let furniture = furniture::take(&mut pages, &source.pages);
@@ -155,7 +155,7 @@ fn page_elements(
     leading: f32,
     elements: &mut Vec<Element>,
 ) {
-    let tables = table::ruled(&mut lines, &page.rulings);
+    let tables = table::ruled(&mut lines, page);
     let lines = list::with_their_marks(lines);
     let pieces: Vec<Piece> = lines
         .iter()
