@@ -41,8 +41,10 @@ fn part(pieces: &[Piece], mut set: Vec<usize>, depth: u8, found: &mut Vec<Vec<us
     };
     let crosses = |index: usize| pieces[index].area.x0 < left && pieces[index].area.x1 > right;
     let mut bands: Vec<(bool, Vec<usize>)> = Vec::new();
-    for &index in &set {
-        let wide = crosses(index);
+    for (at, &index) in set.iter().enumerate() {
+        let above = bands.last().filter(|(wide, _)| *wide).and_then(|(_, band)| band.last());
+        let wide = crosses(index)
+            || above.is_some_and(|&above| continues(pieces, above, index) && alone(pieces, &set, at));
         match bands.last_mut() {
             Some((kind, band)) if *kind == wide => band.push(index),
             _ => bands.push((wide, vec![index])),
@@ -62,6 +64,20 @@ fn part(pieces: &[Piece], mut set: Vec<usize>, depth: u8, found: &mut Vec<Vec<us
         part(pieces, first, depth + 1, found);
         part(pieces, second, depth + 1, found);
     }
+}
+
+/// The short last line of a paragraph as wide as the page.
+fn continues(pieces: &[Piece], above: usize, below: usize) -> bool {
+    let (a, b) = (&pieces[above], &pieces[below]);
+    let same = (a.size - b.size).abs() < 0.3 && (a.area.x0 - b.area.x0).abs() < 2.0;
+    same && b.length > 0 && b.area.y1 - a.area.y1 < 1.45 * a.size.max(b.size)
+}
+
+/// Whether nothing stands beside the piece at `at`.
+fn alone(pieces: &[Piece], set: &[usize], at: usize) -> bool {
+    let own = pieces[set[at]].area;
+    let near = at.saturating_sub(12)..(at + 12).min(set.len());
+    !set[near].iter().any(|&other| other != set[at] && vertical_overlap(pieces[other].area, own) > 0.3)
 }
 
 fn sort(pieces: &[Piece], set: &mut [usize]) {

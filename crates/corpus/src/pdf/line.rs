@@ -47,6 +47,15 @@ impl Line {
         if all == 0 { 1.0 } else { own as f32 / all as f32 }
     }
 
+    /// The share of the letters that are about as large as most.
+    pub(super) fn evenness(&self) -> f32 {
+        let letters = |run: &Run| run.text.chars().filter(|c| c.is_alphabetic()).count();
+        let all: usize = self.runs.iter().map(letters).sum();
+        let alike = |run: &&Run| (run.style.size() - self.size()).abs() < 0.4;
+        let own: usize = self.runs.iter().filter(alike).map(letters).sum();
+        if all == 0 { 1.0 } else { own as f32 / all as f32 }
+    }
+
     /// Appends another line of the same baseline, `gap` apart.
     pub(super) fn append(&mut self, right: Line, gap: &str) {
         if let Some(last) = self.runs.last_mut() {
