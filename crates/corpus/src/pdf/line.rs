@@ -113,7 +113,7 @@ pub(super) fn lines(page: u32, spans: &[Span], widest: f32) -> Vec<Line> {
             let (least, most) = (a.min(b), a.max(b));
             let rise = (main.baseline - span.baseline).abs();
             let gap = span.area.x0 - candidate.x1;
-            let alike = most / least <= 2.3 || rise < 0.1 * least;
+            let alike = most / least <= 2.0 || rise < 0.1 * least && !initial(span) && !initial(main);
             let level = rise <= 0.12 * most
                 || (least < 0.9 * most && vertical_overlap(main.area, span.area) >= 0.5)
                 || vertical_overlap(main.area, span.area) >= 0.75;
@@ -139,11 +139,56 @@ pub(super) fn lines(page: u32, spans: &[Span], widest: f32) -> Vec<Line> {
         }
     }
     done.extend(open);
+    set_initials(&mut done);
     let mut lines: Vec<Line> = done.into_iter().map(|open| close(page, open)).collect();
     lines.extend(spans.iter().filter(|span| span.turned).map(|span| {
         close(page, Open { x1: span.area.x1, main: 0, spans: vec![span.clone()] })
     }));
     lines
+}
+
+/// A single letter, as a paragraph may begin with one that is several lines tall.
+fn initial(span: &Span) -> bool {
+    let mut letters = span.text.trim().chars();
+    letters.next().is_some_and(char::is_uppercase) && letters.next().is_none()
+}
+
+/// Puts tall initials before the first of the lines beside them.
+fn set_initials(lines: &mut Vec<Open>) {
+    let alone = |line: &Open| line.spans.len() == 1 && initial(&line.spans[0]);
+    let mut at = 0;
+    while at < lines.len() {
+        if !alone(&lines[at]) {
+            at += 1;
+            continue;
+        }
+        let letter = lines[at].spans[0].clone();
+        let beside = |other: &Open| {
+            let first = &other.spans[0];
+            let gap = first.area.x0 - letter.area.x1;
+            let middle = first.baseline - 0.3 * first.style.size();
+            letter.style.size() > 2.0 * first.style.size()
+                && (-2.0..first.style.size()).contains(&gap)
+                && middle > letter.area.y0 - first.style.size()
+                && middle < letter.area.y1
+                && first.text.starts_with(char::is_alphabetic)
+        };
+        let first = (0..lines.len())
+            .filter(|&other| other != at && beside(&lines[other]))
+            .min_by(|&a, &b| lines[a].spans[0].baseline.total_cmp(&lines[b].spans[0].baseline));
+        match first {
+            Some(other) => {
+                let line = &mut lines[other];
+                let (area, style, baseline) =
+                    (line.spans[0].area, line.spans[0].style, line.spans[0].baseline);
+                let area = Area { x0: area.x0 - 0.1, x1: area.x0, ..area };
+                line.spans.insert(0, Span { area, style, baseline, ..letter });
+                line.main += 1;
+                lines.remove(at);
+            }
+            None => at += 1,
+        }
+    }
 }
 
 fn ends_number(text: &str) -> bool {
