@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::output::{Output, Source};
 
 /// Passed and all lines of each kind. Formulas are not read and count as failed.
-pub fn olmocr(
+pub(crate) fn olmocr(
     data: &Path,
     source: &Source,
     print: bool,
@@ -71,7 +71,8 @@ fn part(text: &str, fact: &Value) -> String {
 
 fn normal(text: &str, folded: bool) -> String {
     let text: String = text.nfkc().collect();
-    let text = text.replace(['“', '”', '„'], "\"").replace(['‘', '’', '‚'], "'").replace(['–', '—', '‑', '−'], "-");
+    let text =
+        text.replace(['“', '”', '„'], "\"").replace(['‘', '’', '‚'], "'").replace(['–', '—', '‑', '−'], "-");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if folded { text.to_lowercase() } else { text }
 }

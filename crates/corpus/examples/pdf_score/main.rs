@@ -46,7 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn papers(data: &Path, source: &Source) -> Result<(), Box<dyn std::error::Error>> {
-    println!("| paper | recall | order | scrambled | headings P | R | F1 | nesting | heads left | precision | cells F1 | s |");
+    println!(
+        "| paper | recall | order | scrambled | headings P | R | F1 | nesting | heads left | precision | cells F1 | s |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     let mut sum = paper::Score::default();
     let names = truth::papers(data)?;

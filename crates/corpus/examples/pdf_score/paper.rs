@@ -13,29 +13,29 @@ use super::truth;
 
 /// Figures of one paper, or sums of several.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Score {
+pub(crate) struct Score {
     /// Share of the body's tokens that are in the output.
-    pub recall: f64,
+    pub(crate) recall: f64,
     /// Share of the running text's tokens that are in the output in their order.
-    pub order: f64,
+    pub(crate) order: f64,
     /// Paragraphs whose five-word sequences are mostly not in the output: columns run into each other.
-    pub scrambled: f64,
-    pub heading_precision: f64,
-    pub heading_recall: f64,
-    pub heading_f1: f64,
+    pub(crate) scrambled: f64,
+    pub(crate) heading_precision: f64,
+    pub(crate) heading_recall: f64,
+    pub(crate) heading_f1: f64,
     /// Share of the headings found whose section is the right one.
-    pub nesting: f64,
+    pub(crate) nesting: f64,
     /// Running heads and feet in the output.
-    pub heads_left: f64,
+    pub(crate) heads_left: f64,
     /// Share of the output's tokens that are in the file.
-    pub precision: f64,
+    pub(crate) precision: f64,
     /// Nothing where a paper has no table as text.
-    pub cells_f1: Option<f64>,
-    pub seconds: f64,
+    pub(crate) cells_f1: Option<f64>,
+    pub(crate) seconds: f64,
 }
 
 impl Score {
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.recall += other.recall;
         self.order += other.order;
         self.scrambled += other.scrambled;
@@ -49,7 +49,7 @@ impl Score {
     }
 
     /// Of `count` papers; scrambled paragraphs and heads left stay sums.
-    pub fn mean(self, count: usize) -> Self {
+    pub(crate) fn mean(self, count: usize) -> Self {
         let n = count as f64;
         Self {
             recall: self.recall / n,
@@ -87,12 +87,19 @@ impl fmt::Display for Score {
 
 /// Titles that a publisher's template adds in print and that its XML has as no title, or the other way round.
 const TEMPLATE: [&str; 9] = [
-    "abstract", "keywords", "references", "authordetails", "openaccess", "editorialresponsibility",
-    "acknowledgements", "acknowledgments", "acknowledgement",
+    "abstract",
+    "keywords",
+    "references",
+    "authordetails",
+    "openaccess",
+    "editorialresponsibility",
+    "acknowledgements",
+    "acknowledgments",
+    "acknowledgement",
 ];
 
 /// Scores `name` as `source` converts it.
-pub fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn Error>> {
+pub(crate) fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn Error>> {
     let folder = data.join("jats_pairs").join(name);
     let truth = truth::read(&folder)?;
     let output = source.convert("jats_pairs", &folder.join("fulltext.pdf"))?;
@@ -103,8 +110,14 @@ pub fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn 
     let found = common(&body, &got);
     let all = tokens(&truth.all);
     let cells: Vec<String> = truth.cells.iter().map(|c| super::tables::bare(c)).collect();
-    let own: Vec<String> =
-        output.tables().concat().concat().iter().map(|c| super::tables::bare(c)).filter(|c| !c.is_empty()).collect();
+    let own: Vec<String> = output
+        .tables()
+        .concat()
+        .concat()
+        .iter()
+        .map(|c| super::tables::bare(c))
+        .filter(|c| !c.is_empty())
+        .collect();
     let (heading_precision, heading_recall, nesting) = headings(&truth.headings, &output.headings());
     let mut score = Score {
         recall: found as f64 / body.len().max(1) as f64,
@@ -126,18 +139,18 @@ pub fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn 
     Ok(score)
 }
 
-pub fn f1(precision: f64, recall: f64) -> f64 {
+pub(crate) fn f1(precision: f64, recall: f64) -> f64 {
     if precision + recall == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) }
 }
 
 /// Words and numbers in lower case.
-pub fn tokens(text: &str) -> Vec<String> {
+pub(crate) fn tokens(text: &str) -> Vec<String> {
     let folded: String = text.nfkc().flat_map(char::to_lowercase).collect();
     folded.split(|c: char| !c.is_alphanumeric()).filter(|t| !t.is_empty()).map(str::to_owned).collect()
 }
 
 /// How many of `wanted` are in `got`, each counted as often as it is in both.
-pub fn common<T: Hash + Eq>(wanted: &[T], got: &[T]) -> usize {
+pub(crate) fn common<T: Hash + Eq>(wanted: &[T], got: &[T]) -> usize {
     let mut counts: HashMap<&T, usize> = HashMap::new();
     for item in got {
         *counts.entry(item).or_default() += 1;
@@ -191,8 +204,10 @@ fn headings(truth: &[(usize, String)], got: &[(usize, String)]) -> (f64, f64, f6
     let mut from = 0;
     let mut pairs = Vec::new();
     for (index, (_, title, _)) in truth.iter().enumerate() {
-        let alike = |other: usize| !used[other] && strsim::normalized_levenshtein(title, &got[other].1) >= 0.85;
-        let found = (from..got.len()).find(|&other| alike(other)).or_else(|| (0..from).find(|&other| alike(other)));
+        let alike =
+            |other: usize| !used[other] && strsim::normalized_levenshtein(title, &got[other].1) >= 0.85;
+        let found =
+            (from..got.len()).find(|&other| alike(other)).or_else(|| (0..from).find(|&other| alike(other)));
         if let Some(other) = found {
             used[other] = true;
             from = other + 1;
@@ -200,13 +215,16 @@ fn headings(truth: &[(usize, String)], got: &[(usize, String)]) -> (f64, f64, f6
         }
     }
     let template = |title: &str| TEMPLATE.contains(&title);
-    let counted = |list: &[(usize, String, String)]| list.iter().filter(|(_, title, _)| !template(title)).count();
+    let counted =
+        |list: &[(usize, String, String)]| list.iter().filter(|(_, title, _)| !template(title)).count();
     let matched = pairs.iter().filter(|(index, _)| !template(&truth[*index].1)).count();
     let nested = pairs
         .iter()
-        .filter(|(index, other)| !template(&truth[*index].1) && {
-            let (a, b) = (&truth[*index].2, &got[*other].2);
-            a == b || strsim::normalized_levenshtein(a, b) >= 0.85
+        .filter(|(index, other)| {
+            !template(&truth[*index].1) && {
+                let (a, b) = (&truth[*index].2, &got[*other].2);
+                a == b || strsim::normalized_levenshtein(a, b) >= 0.85
+            }
         })
         .count();
     let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
@@ -233,13 +251,24 @@ fn keyed(list: &[(usize, String)]) -> Vec<(usize, String, String)> {
 /// Heads and feet of the journals of this set. One occurrence is the citation on the first page.
 fn heads_left(text: &str) -> usize {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    ["trialsjournal.com/content/1", "Behav Ecol Sociobiol (2015) 69:", "PLOS ONE | DOI", "Metabolites 2014, 4 9"]
-        .iter()
-        .map(|head| text.matches(head).count().saturating_sub(1))
-        .sum::<usize>()
-        + text.match_indices("Page ").filter(|(at, _)| {
-            let rest = &text[at + 5..];
-            let words: Vec<&str> = rest.split(' ').take(3).collect();
-            words.len() == 3 && words[0].parse::<u32>().is_ok() && words[1] == "of" && words[2].parse::<u32>().is_ok()
-        }).count()
+    [
+        "trialsjournal.com/content/1",
+        "Behav Ecol Sociobiol (2015) 69:",
+        "PLOS ONE | DOI",
+        "Metabolites 2014, 4 9",
+    ]
+    .iter()
+    .map(|head| text.matches(head).count().saturating_sub(1))
+    .sum::<usize>()
+        + text
+            .match_indices("Page ")
+            .filter(|(at, _)| {
+                let rest = &text[at + 5..];
+                let words: Vec<&str> = rest.split(' ').take(3).collect();
+                words.len() == 3
+                    && words[0].parse::<u32>().is_ok()
+                    && words[1] == "of"
+                    && words[2].parse::<u32>().is_ok()
+            })
+            .count()
 }

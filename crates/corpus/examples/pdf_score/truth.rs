@@ -7,21 +7,21 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 /// A paper as its publisher has it.
 #[derive(Debug, Default)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// Depth (the title is 1) and text of each title of a section, in order.
-    pub headings: Vec<(usize, String)>,
+    pub(crate) headings: Vec<(usize, String)>,
     /// Title, abstract and body in reading order, without what floats.
-    pub running: Vec<String>,
+    pub(crate) running: Vec<String>,
     /// As above with figures' captions and tables.
-    pub body: String,
+    pub(crate) body: String,
     /// The whole file, references and all.
-    pub all: String,
+    pub(crate) all: String,
     /// Texts of the cells of all tables.
-    pub cells: Vec<String>,
+    pub(crate) cells: Vec<String>,
 }
 
 /// Names of the folders with a paper, sorted.
-pub fn papers(data: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+pub(crate) fn papers(data: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(data.join("jats_pairs"))? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -30,11 +30,21 @@ pub fn papers(data: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(names)
 }
 
-const FLOATS: [&str; 9] = ["fig", "table-wrap", "tbl", "table", "suppl", "supplementary-material", "fig-group", "graphic", "tex-math"];
+const FLOATS: [&str; 9] = [
+    "fig",
+    "table-wrap",
+    "tbl",
+    "table",
+    "suppl",
+    "supplementary-material",
+    "fig-group",
+    "graphic",
+    "tex-math",
+];
 const PARTS: [&str; 8] = ["p", "title", "st", "caption", "label", "td", "th", "entry"];
 
 /// Reads `fulltext.xml` of a paper.
-pub fn read(folder: &Path) -> Result<Truth, Box<dyn Error>> {
+pub(crate) fn read(folder: &Path) -> Result<Truth, Box<dyn Error>> {
     let bytes = std::fs::read(folder.join("fulltext.xml"))?;
     let mut xml = String::from_utf8_lossy(&bytes).into_owned();
     if let (Some(from), true) = (xml.find("<!DOCTYPE"), true)
@@ -46,9 +56,7 @@ pub fn read(folder: &Path) -> Result<Truth, Box<dyn Error>> {
     let document = Document::parse_with_options(&xml, options)?;
     let root = document.root_element();
     let mut truth = Truth { all: text(root), ..Truth::default() };
-    let find = |names: &[&str]| {
-        root.descendants().find(|node| names.contains(&node.tag_name().name()))
-    };
+    let find = |names: &[&str]| root.descendants().find(|node| names.contains(&node.tag_name().name()));
     let title = match root.tag_name().name() {
         "art" => root.descendants().find(|n| {
             n.tag_name().name() == "title" && n.parent().is_some_and(|p| p.tag_name().name() == "bibl")
@@ -85,7 +93,7 @@ pub fn read(folder: &Path) -> Result<Truth, Box<dyn Error>> {
 }
 
 /// All text below, with a space where a block ends.
-pub fn text(node: Node<'_, '_>) -> String {
+pub(crate) fn text(node: Node<'_, '_>) -> String {
     let mut all = String::new();
     for part in node.descendants() {
         if part.is_text() {
@@ -109,7 +117,10 @@ fn running(node: Node<'_, '_>, paragraphs: &mut Vec<String>) {
         if matches!(name, "p" | "title" | "st") {
             let mut all = String::new();
             for part in child.descendants().filter(Node::is_text) {
-                let skipped = part.ancestors().take_while(|n| *n != child).any(|n| FLOATS.contains(&n.tag_name().name()));
+                let skipped = part
+                    .ancestors()
+                    .take_while(|n| *n != child)
+                    .any(|n| FLOATS.contains(&n.tag_name().name()));
                 if !skipped {
                     all.push_str(part.text().unwrap_or_default());
                 }

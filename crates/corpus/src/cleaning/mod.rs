@@ -156,8 +156,7 @@ mod tests {
 
     #[test]
     fn running_heads_go_and_without_rules_all_stays() {
-        let blocks =
-            [(Kind::RunningHead, "Trials 15:511"), (Kind::Paragraph, "Text."), (H1, "References")];
+        let blocks = [(Kind::RunningHead, "Trials 15:511"), (Kind::Paragraph, "Text."), (H1, "References")];
         let mut one = document(&blocks);
         let report = clean(&mut one, &Rules::default());
         assert_eq!(report.removed[RUNNING_HEADS], 1);

@@ -62,9 +62,7 @@ fn part(pieces: &[Piece], mut set: Vec<usize>, depth: u8, found: &mut Vec<Vec<us
 
 /// From top to bottom, stretches that the gutter parts, and stretches that it does not.
 fn bands(pieces: &[Piece], set: &[usize], gutter: &Gutter) -> Vec<(bool, Vec<usize>)> {
-    let crosses = |index: usize| {
-        pieces[index].area.x0 < gutter.left && pieces[index].area.x1 > gutter.right
-    };
+    let crosses = |index: usize| pieces[index].area.x0 < gutter.left && pieces[index].area.x1 > gutter.right;
     let mut runs: Vec<(bool, Vec<usize>)> = Vec::new();
     for (at, &index) in set.iter().enumerate() {
         let above = runs.last().filter(|(free, _)| !*free).and_then(|(_, run)| run.last());
@@ -176,8 +174,7 @@ fn text_on_both_sides(pieces: &[Piece], set: &[usize], (l, r): (f32, f32)) -> bo
 
 /// Where most intervals overlap, and how many do.
 fn most_covered(intervals: &[(f32, f32)]) -> Option<(f32, usize)> {
-    let mut events: Vec<(f32, i32)> =
-        intervals.iter().flat_map(|&(a, b)| [(a, 1), (b, -1)]).collect();
+    let mut events: Vec<(f32, i32)> = intervals.iter().flat_map(|&(a, b)| [(a, 1), (b, -1)]).collect();
     events.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let (mut open, mut best) = (0, None);
     for (at, &(x, step)) in events.iter().enumerate() {

@@ -72,9 +72,7 @@ fn in_margins(lines: &[Line], page: &Page) -> Vec<usize> {
         found
     };
     let mut found = rows(&mut order.iter().copied(), &|line| line.area.y1 < MARGIN * page.height);
-    found.extend(rows(&mut order.iter().rev().copied(), &|line| {
-        line.area.y0 > (1.0 - MARGIN) * page.height
-    }));
+    found.extend(rows(&mut order.iter().rev().copied(), &|line| line.area.y0 > (1.0 - MARGIN) * page.height));
     found.sort_unstable();
     found.dedup();
     found
@@ -116,7 +114,9 @@ fn in_row_with_number(lines: &[Line], index: usize, page: &Page) -> bool {
 
 fn names_its_source(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["downloaded from ", "download date", "http://", "https://", "www."].iter().any(|sign| text.starts_with(sign))
+    ["downloaded from ", "download date", "http://", "https://", "www."]
+        .iter()
+        .any(|sign| text.starts_with(sign))
 }
 
 fn is_page_number(text: &str) -> bool {

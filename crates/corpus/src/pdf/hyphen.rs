@@ -36,14 +36,12 @@ fn bare(word: &str) -> String {
 const HYPHENS: [char; 4] = ['-', '\u{ad}', '\u{2010}', '\u{2011}'];
 
 /// Prefixes that keep their hyphen when nothing else is known.
-const KEEP: [&str; 12] = [
-    "self", "non", "well", "high", "low", "long", "short", "cross", "half", "follow", "evidence", "large",
-];
+const KEEP: [&str; 12] =
+    ["self", "non", "well", "high", "low", "long", "short", "cross", "half", "follow", "evidence", "large"];
 
 fn ends_in_hyphen(text: &str) -> bool {
     let mut back = text.chars().rev();
-    back.next().is_some_and(|c| HYPHENS.contains(&c))
-        && back.next().is_some_and(char::is_alphanumeric)
+    back.next().is_some_and(|c| HYPHENS.contains(&c)) && back.next().is_some_and(char::is_alphanumeric)
 }
 
 /// Appends a line of a paragraph to what is there.
@@ -79,7 +77,9 @@ pub(super) fn append(text: &mut String, line: &str, vocabulary: &Vocabulary) {
             || parts && !whole && hyphen != '\u{ad}'
             || !whole && hyphen != '\u{ad}' && KEEP.contains(&last.as_str()) && tail.chars().count() > 3
     };
-    if ["and", "or", "to", "und", "oder", "bis"].contains(&tail.as_str()) && line[tail.len()..].starts_with(' ') {
+    if ["and", "or", "to", "und", "oder", "bis"].contains(&tail.as_str())
+        && line[tail.len()..].starts_with(' ')
+    {
         // `pre-|and postoperative` is not a divided word.
         text.push('-');
         text.push(' ');

@@ -69,12 +69,7 @@ impl Line {
 
 /// The smallest rectangle around both.
 pub(super) fn union(a: Area, b: Area) -> Area {
-    Area {
-        x0: a.x0.min(b.x0),
-        y0: a.y0.min(b.y0),
-        x1: a.x1.max(b.x1),
-        y1: a.y1.max(b.y1),
-    }
+    Area { x0: a.x0.min(b.x0), y0: a.y0.min(b.y0), x1: a.x1.max(b.x1), y1: a.y1.max(b.y1) }
 }
 
 /// The share of the lower one's height that both have in common.
@@ -96,9 +91,7 @@ struct Open {
 pub(super) fn lines(page: u32, spans: &[Span], widest: f32) -> Vec<Line> {
     let upright: Vec<Span> = spans.iter().filter(|span| !span.turned).flat_map(pieces).collect();
     let mut order: Vec<&Span> = upright.iter().collect();
-    order.sort_by(|a, b| {
-        a.area.x0.total_cmp(&b.area.x0).then(a.baseline.total_cmp(&b.baseline))
-    });
+    order.sort_by(|a, b| a.area.x0.total_cmp(&b.area.x0).then(a.baseline.total_cmp(&b.baseline)));
     let mut open: Vec<Open> = Vec::new();
     let mut done: Vec<Open> = Vec::new();
     for span in order {
@@ -141,9 +134,12 @@ pub(super) fn lines(page: u32, spans: &[Span], widest: f32) -> Vec<Line> {
     done.extend(open);
     set_initials(&mut done);
     let mut lines: Vec<Line> = done.into_iter().map(|open| close(page, open)).collect();
-    lines.extend(spans.iter().filter(|span| span.turned).map(|span| {
-        close(page, Open { x1: span.area.x1, main: 0, spans: vec![span.clone()] })
-    }));
+    lines.extend(
+        spans
+            .iter()
+            .filter(|span| span.turned)
+            .map(|span| close(page, Open { x1: span.area.x1, main: 0, spans: vec![span.clone()] })),
+    );
     lines
 }
 

@@ -45,8 +45,7 @@ impl Default for PdfReader {
 
 impl Reader for PdfReader {
     fn read(&self, path: &Path, bytes: &[u8]) -> Result<Document> {
-        let malformed =
-            |reason| CorpusError::Malformed { path: path.to_owned(), format: "PDF", reason };
+        let malformed = |reason| CorpusError::Malformed { path: path.to_owned(), format: "PDF", reason };
         // The parser is another's and reads what anybody sends: a panic of it is a broken file, not a broken program.
         let read = catch_unwind(AssertUnwindSafe(|| {
             library::load(bytes).map(|source| self.document(bytes, source))
@@ -149,12 +148,7 @@ fn leading(pages: &[Vec<Line>], body: Style) -> f32 {
 }
 
 /// Tables and paragraphs of a page in reading order.
-fn page_elements(
-    mut lines: Vec<Line>,
-    page: &library::Page,
-    leading: f32,
-    elements: &mut Vec<Element>,
-) {
+fn page_elements(mut lines: Vec<Line>, page: &library::Page, leading: f32, elements: &mut Vec<Element>) {
     let tables = table::ruled(&mut lines, page);
     let lines = list::with_their_marks(lines);
     let pieces: Vec<Piece> = lines

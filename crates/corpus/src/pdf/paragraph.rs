@@ -121,7 +121,9 @@ fn parts(last: &Paragraph, line: &Line, (left, right): (f32, f32), leading: f32)
         return true;
     }
     let other_face = line.style != above.style && line.purity() > 0.9 && above.purity() > 0.9;
-    if other_face && (fits(above, &text, right) || pitch > 1.1 * leading || line.style.bold != above.style.bold) {
+    if other_face
+        && (fits(above, &text, right) || pitch > 1.1 * leading || line.style.bold != above.style.bold)
+    {
         return true;
     }
     if ends_sentence(&above.text()) && opens_in_other_face(line, above) {
@@ -189,5 +191,7 @@ pub(super) fn goes_on(open: &Paragraph, next: &Paragraph) -> bool {
 }
 
 fn abbreviates(text: &str) -> bool {
-    ["al.", "e.g.", "i.e.", "vs.", "Fig.", "No.", "z. B.", "bzw.", "cf."].iter().any(|end| text.ends_with(end))
+    ["al.", "e.g.", "i.e.", "vs.", "Fig.", "No.", "z. B.", "bzw.", "cf."]
+        .iter()
+        .any(|end| text.ends_with(end))
 }

@@ -7,8 +7,22 @@ use super::list::{self, Marker};
 use super::paragraph::{self, Paragraph};
 
 const LABELS: [&str; 16] = [
-    "figure", "fig.", "fig", "table", "tab.", "tabelle", "abbildung", "abb.", "abb", "box", "scheme", "chart",
-    "plate", "algorithm", "kasten", "schema",
+    "figure",
+    "fig.",
+    "fig",
+    "table",
+    "tab.",
+    "tabelle",
+    "abbildung",
+    "abb.",
+    "abb",
+    "box",
+    "scheme",
+    "chart",
+    "plate",
+    "algorithm",
+    "kasten",
+    "schema",
 ];
 
 /// Marks captions and footnotes.
@@ -117,8 +131,8 @@ pub(super) fn list_items(elements: &mut [Element], context: &Context<'_>) {
             margin = None;
             continue;
         };
-        let beside = index > 0 && marks[index - 1].is_some()
-            || marks.get(index + 1).is_some_and(Option::is_some);
+        let beside =
+            index > 0 && marks[index - 1].is_some() || marks.get(index + 1).is_some_and(Option::is_some);
         if mark == Marker::Number && !beside {
             continue;
         }

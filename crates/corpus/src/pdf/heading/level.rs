@@ -29,12 +29,7 @@ impl Look {
 }
 
 /// Marks what was found as headings with levels, and splits off those that open a paragraph.
-pub(super) fn assign(
-    elements: &mut Vec<Element>,
-    found: Vec<Found>,
-    titled: bool,
-    context: &Context<'_>,
-) {
+pub(super) fn assign(elements: &mut Vec<Element>, found: Vec<Found>, titled: bool, context: &Context<'_>) {
     let base = if titled { 2 } else { 1 };
     let levels = levels(&found, base, context);
     for (found, level) in found.iter().zip(levels).rev() {
@@ -65,7 +60,8 @@ fn levels(found: &[Found], base: u8, context: &Context<'_>) -> Vec<u8> {
     let mut ranked: Vec<(Look, bool)> = looks.clone();
     let first = |look: &Look| looks.iter().position(|(l, _)| l == look).unwrap_or(0);
     ranked.sort_by(|(a, x), (b, y)| {
-        let size = if (a.size - b.size).abs() < 0.4 { std::cmp::Ordering::Equal } else { b.size.total_cmp(&a.size) };
+        let size =
+            if (a.size - b.size).abs() < 0.4 { std::cmp::Ordering::Equal } else { b.size.total_cmp(&a.size) };
         y.cmp(x)
             .then(a.opens.cmp(&b.opens))
             .then(size)

@@ -83,7 +83,10 @@ pub(super) fn split_off(paragraph: &Paragraph, letters: usize) -> Option<(Paragr
         for run in &line.runs {
             let count = run.text.chars().filter(|c| c.is_alphanumeric()).count();
             // Signs after the last letter (a colon, a full stop) still belong to the heading.
-            let trailing = left == 0 && count == 0 && after.runs.is_empty() && tail.lines.is_empty()
+            let trailing = left == 0
+                && count == 0
+                && after.runs.is_empty()
+                && tail.lines.is_empty()
                 && run.text.trim_start().starts_with([':', '.']);
             if left > 0 && count <= left || trailing {
                 left -= count;
@@ -132,17 +135,66 @@ fn nth_letter_end(text: &str, letters: usize) -> usize {
 
 /// Titles of sections that stand at the top of a paper's hierarchy.
 const TOP: [&str; 60] = [
-    "abstract", "summary", "introduction", "background", "methods", "method", "materialsandmethods",
-    "methodsdesign", "methodology", "patientsandmethods", "materialandmethods", "results",
-    "resultsanddiscussion", "discussion", "conclusion", "conclusions", "references", "bibliography",
-    "literaturecited", "acknowledgements", "acknowledgments", "acknowledgement", "competinginterests",
-    "conflictofinterest", "conflictsofinterest", "conflictofinterests", "authorscontributions",
-    "authorcontributions", "funding", "abbreviations", "supportinginformation", "supplementarymaterial",
-    "keywords", "appendix", "contents", "limitations", "trialstatus", "authordetails", "authorsinformation",
-    "experimentalsection", "ethicalstandards", "zusammenfassung", "einleitung", "hintergrund", "methoden",
-    "methodik", "ergebnisse", "diskussion", "schlussfolgerung", "fazit", "literatur", "literaturverzeichnis",
-    "danksagung", "interessenkonflikt", "material", "inhalt", "inhaltsverzeichnis", "relatedwork",
-    "casereport", "casepresentation",
+    "abstract",
+    "summary",
+    "introduction",
+    "background",
+    "methods",
+    "method",
+    "materialsandmethods",
+    "methodsdesign",
+    "methodology",
+    "patientsandmethods",
+    "materialandmethods",
+    "results",
+    "resultsanddiscussion",
+    "discussion",
+    "conclusion",
+    "conclusions",
+    "references",
+    "bibliography",
+    "literaturecited",
+    "acknowledgements",
+    "acknowledgments",
+    "acknowledgement",
+    "competinginterests",
+    "conflictofinterest",
+    "conflictsofinterest",
+    "conflictofinterests",
+    "authorscontributions",
+    "authorcontributions",
+    "funding",
+    "abbreviations",
+    "supportinginformation",
+    "supplementarymaterial",
+    "keywords",
+    "appendix",
+    "contents",
+    "limitations",
+    "trialstatus",
+    "authordetails",
+    "authorsinformation",
+    "experimentalsection",
+    "ethicalstandards",
+    "zusammenfassung",
+    "einleitung",
+    "hintergrund",
+    "methoden",
+    "methodik",
+    "ergebnisse",
+    "diskussion",
+    "schlussfolgerung",
+    "fazit",
+    "literatur",
+    "literaturverzeichnis",
+    "danksagung",
+    "interessenkonflikt",
+    "material",
+    "inhalt",
+    "inhaltsverzeichnis",
+    "relatedwork",
+    "casereport",
+    "casepresentation",
 ];
 
 /// Whether this is the title of a section that papers have at the top level, numbered or not.

@@ -21,12 +21,7 @@ struct Opening {
 }
 
 /// Openings of paragraphs after the front matter that are headings. `faces` are the fonts of other headings.
-pub(super) fn run_in(
-    elements: &[Element],
-    front: usize,
-    faces: &[u16],
-    context: &Context<'_>,
-) -> Vec<Found> {
+pub(super) fn run_in(elements: &[Element], front: usize, faces: &[u16], context: &Context<'_>) -> Vec<Found> {
     let openings: Vec<Opening> = elements
         .iter()
         .enumerate()

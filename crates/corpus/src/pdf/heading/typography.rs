@@ -53,9 +53,9 @@ pub(super) fn find(elements: &[Element], title: Option<usize>, context: &Context
     });
     let faces: Vec<u16> = candidates.iter().map(|found| found.style.font).collect();
     let standing: Vec<usize> = candidates.iter().map(|found| found.index).collect();
-    candidates.extend(run_in(elements, front, &faces, context).into_iter().filter(|found| {
-        !standing.contains(&found.index)
-    }));
+    candidates.extend(
+        run_in(elements, front, &faces, context).into_iter().filter(|found| !standing.contains(&found.index)),
+    );
     candidates.sort_by_key(|found| found.index);
     candidates
 }
@@ -136,6 +136,7 @@ pub(super) fn number(text: &str) -> Option<usize> {
         return None;
     }
     let parts: Vec<&str> = first.trim_end_matches('.').split('.').collect();
-    let numbers = parts.iter().all(|p| !p.is_empty() && p.len() <= 2 && p.bytes().all(|b| b.is_ascii_digit()));
+    let numbers =
+        parts.iter().all(|p| !p.is_empty() && p.len() <= 2 && p.bytes().all(|b| b.is_ascii_digit()));
     (numbers && parts.len() <= 5).then_some(parts.len())
 }

@@ -2,6 +2,7 @@
 //!
 //! Everything it hands out is measured from the page's upper left corner, in points.
 
+mod nesting;
 mod rulings;
 
 use std::collections::HashMap;
@@ -79,9 +80,12 @@ const MAX_PAGES: usize = 20_000;
 /// # Errors
 /// The reason, in words for a person.
 pub(super) fn load(bytes: &[u8]) -> Result<Source, String> {
-    if !bytes.iter().take(1024).collect::<Vec<_>>().windows(5).any(|w| w.iter().copied().eq(b"%PDF-"))
-    {
+    if !bytes.iter().take(1024).collect::<Vec<_>>().windows(5).any(|w| w.iter().copied().eq(b"%PDF-")) {
         return Err("it does not begin with %PDF-".into());
+    }
+    let depth = nesting::depth(bytes);
+    if depth > nesting::DEEPEST {
+        return Err(format!("its objects are nested {depth} deep"));
     }
     let backend = RawBackend::load_bytes(bytes).map_err(reason)?;
     let numbers = backend.pages();
@@ -156,12 +160,7 @@ fn span(span: TextSpan, frame: &PageBox, fonts: &mut HashMap<String, u16>) -> Op
     };
     let (x0, baseline) = (span.x - frame.llx, frame.ury - span.y);
     Some(Span {
-        area: Area {
-            x0,
-            y0: baseline - 0.8 * size,
-            x1: x0 + width.max(0.0),
-            y1: baseline + 0.2 * size,
-        },
+        area: Area { x0, y0: baseline - 0.8 * size, x1: x0 + width.max(0.0), y1: baseline + 0.2 * size },
         baseline,
         style: Style {
             quarters: (size * 4.0).round() as u16,

@@ -39,8 +39,7 @@ impl Painter<'_> {
         let mut path: Vec<[(f32, f32); 2]> = Vec::new();
         let (mut at, mut begin) = ((0.0, 0.0), (0.0, 0.0));
         for operation in operations {
-            let numbers: Vec<f32> =
-                operation.operands.iter().filter_map(get_number_from_value).collect();
+            let numbers: Vec<f32> = operation.operands.iter().filter_map(get_number_from_value).collect();
             match (operation.operator.as_str(), numbers.as_slice()) {
                 ("q", _) => saved.push(matrix),
                 ("Q", _) => matrix = saved.pop().unwrap_or(start),
@@ -72,8 +71,7 @@ impl Painter<'_> {
                 ("S" | "s" | "f" | "F" | "f*" | "B" | "B*" | "b" | "b*", _) => self.keep(&mut path),
                 ("n", _) => path.clear(),
                 ("Do", _) if depth < DEEPEST_FORM => {
-                    if let Some(unpdf::parser::backend::PdfValue::Name(name)) =
-                        operation.operands.first()
+                    if let Some(unpdf::parser::backend::PdfValue::Name(name)) = operation.operands.first()
                         && let Some(PaintedXObject::Form(form)) = self.backend.xobject(scope, name)
                         && let Some(content) = form.content
                         && let Ok(inner) = self.backend.decode_content(&content)

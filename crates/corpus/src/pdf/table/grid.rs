@@ -60,8 +60,7 @@ pub(super) fn separators(rows: &[Vec<Line>]) -> Vec<f32> {
 /// Whether rows do part at a strip: text on both sides of it within one row.
 fn parts_rows(rows: &[Vec<Line>], a: f32, b: f32) -> bool {
     let parting = rows.iter().filter(|row| {
-        row.iter().any(|line| line.area.x1 <= a + 1.0)
-            && row.iter().any(|line| line.area.x0 >= b - 1.0)
+        row.iter().any(|line| line.area.x1 <= a + 1.0) && row.iter().any(|line| line.area.x0 >= b - 1.0)
     });
     parting.count() >= 2
 }
@@ -77,11 +76,7 @@ pub(super) fn column(line: &Line, separators: &[f32]) -> usize {
 /// Rows of text to rows of the table. `bounds` are rules between rows: what they enclose is one row, unless several
 /// lines of it fill several columns. Without rules a line that leaves cells empty and stands closer than rows do
 /// belongs to the row above.
-pub(super) fn logical_rows(
-    rows: Vec<Vec<Line>>,
-    separators: &[f32],
-    bounds: &[f32],
-) -> Vec<Vec<Line>> {
+pub(super) fn logical_rows(rows: Vec<Vec<Line>>, separators: &[f32], bounds: &[f32]) -> Vec<Vec<Line>> {
     if bounds.len() < 4 {
         return by_pitch(rows, separators);
     }

@@ -26,10 +26,7 @@ pub(in crate::pdf) fn ruled(lines: &mut Vec<Line>, page: &Page) -> Vec<Table> {
         }
         let inside = |area: Area| {
             let (x, y) = ((area.x0 + area.x1) / 2.0, area.y0 + 0.5 * (area.y1 - area.y0));
-            x > region.area.x0 - 2.0
-                && x < region.area.x1 + 2.0
-                && y > region.area.y0
-                && y < region.area.y1
+            x > region.area.x0 - 2.0 && x < region.area.x1 + 2.0 && y > region.area.y0 && y < region.area.y1
         };
         // Cells may stand closer than columns of text do. Only what no head or foot has taken counts.
         let taken = |span: &Span| lines.iter().any(|line| covers(line.area, span.area));
@@ -65,7 +62,10 @@ fn letters(text: &str) -> usize {
 }
 
 fn covers(line: Area, span: Area) -> bool {
-    span.x0 >= line.x0 - 0.5 && span.x1 <= line.x1 + 0.5 && span.y0 >= line.y0 - 0.5 && span.y1 <= line.y1 + 0.5
+    span.x0 >= line.x0 - 0.5
+        && span.x1 <= line.x1 + 0.5
+        && span.y0 >= line.y0 - 0.5
+        && span.y1 <= line.y1 + 0.5
 }
 
 /// Upright rules, and strips that no line covers. Of two with no text between them one is enough.
