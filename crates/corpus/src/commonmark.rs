@@ -11,7 +11,7 @@ use crate::tidy::push_superscript;
 use crate::{CorpusError, Document, Kind, Reader, Result, html};
 
 /// Headings, paragraphs, lists, tables, captions, formulas, verbatim text and notes. An image that stands alone is its
-/// caption. Metadata at the top stands under `removed` with the rule `front matter`.
+/// caption. Under `removed` stand the metadata at the top, with the rule `front matter`, and `link definitions`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MarkdownReader;
 
@@ -28,7 +28,13 @@ impl Reader for MarkdownReader {
             | Options::ENABLE_HEADING_ATTRIBUTES
             | Options::ENABLE_STRIKETHROUGH
             | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
-        for event in Parser::new_ext(&decoded.text, options) {
+        let parser = Parser::new_ext(&decoded.text, options);
+        let mut definitions: Vec<_> = parser.reference_definitions().iter().collect();
+        definitions.sort_by_key(|(_, definition)| definition.span.start);
+        for (label, definition) in definitions {
+            walk.out.remove("link definitions", &format!("[{label}]: {}", definition.dest));
+        }
+        for event in parser {
             walk.event(event);
         }
         walk.flush(Kind::Paragraph);

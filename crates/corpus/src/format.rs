@@ -159,8 +159,8 @@ fn binary(bytes: &[u8]) -> Option<Result<Format, String>> {
 /// Text that begins with a tag: by the name of its first element.
 fn of_markup(head: &str, path: &Path) -> Option<Result<Format, String>> {
     let start = head.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
+    let named_html = Format::of_name(path) == Some(Format::Html);
     if !start.starts_with('<') {
-        let named_html = Format::of_name(path) == Some(Format::Html);
         return (named_html && start.contains("</")).then_some(Ok(Format::Html));
     }
     let xml = start.starts_with("<?xml");
@@ -186,7 +186,7 @@ fn of_markup(head: &str, path: &Path) -> Option<Result<Format, String>> {
             Some(Err(format!("XML whose first element is `<{root}>`")))
         }
         _ if xml => Some(Ok(Format::Article)),
-        _ if lower.contains("</") => Some(Ok(Format::Html)),
+        _ if named_html || lower.contains("</") => Some(Ok(Format::Html)),
         _ => None,
     }
 }
@@ -224,6 +224,7 @@ mod tests {
         );
         assert_eq!(detected("a", b"<!-- c --><art><ui>1</ui></art>"), Ok(Format::Article));
         assert_eq!(detected("a.htm", b"<article><p>x</p></article>"), Ok(Format::Html));
+        assert_eq!(detected("a.html", b"<p>One.<p>Two."), Ok(Format::Html));
         assert_eq!(detected("a.md", b"<img src='x'>\n\n# Title"), Ok(Format::Markdown));
         assert_eq!(detected("a.txt", b"# Title"), Ok(Format::Plain));
         assert_eq!(detected("README", b"Text."), Ok(Format::Plain));

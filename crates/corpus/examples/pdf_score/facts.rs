@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::output::{Output, Source};
 
 /// Passed and all lines of each kind. Formulas are not read and count as failed.
-pub fn olmocr(
+pub(crate) fn olmocr(
     data: &Path,
     source: &Source,
     print: bool,

@@ -10,7 +10,7 @@ use corpus::{Reader, to_markdown};
 
 /// Where the Markdown comes from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub(crate) enum Source {
     /// This project's reader and its cleaning.
     Reader {
         /// Whether bookmarks are used.
@@ -22,17 +22,17 @@ pub enum Source {
 
 /// A converted file.
 #[derive(Debug, Default)]
-pub struct Output {
+pub(crate) struct Output {
     /// All that was read.
-    pub markdown: String,
+    pub(crate) markdown: String,
     /// What cleaning left; the same as above for other tools.
-    pub cleaned: String,
-    pub seconds: f64,
+    pub(crate) cleaned: String,
+    pub(crate) seconds: f64,
 }
 
 impl Source {
     /// Converts `pdf`, which belongs to the set `set`.
-    pub fn convert(&self, set: &str, pdf: &Path) -> Result<Output, Box<dyn Error>> {
+    pub(crate) fn convert(&self, set: &str, pdf: &Path) -> Result<Output, Box<dyn Error>> {
         match self {
             Self::Reader { outline } => {
                 let bytes = std::fs::read(pdf)?;
@@ -66,7 +66,7 @@ impl Source {
 
 impl Output {
     /// Level and text of each heading.
-    pub fn headings(&self) -> Vec<(usize, String)> {
+    pub(crate) fn headings(&self) -> Vec<(usize, String)> {
         let lines = self.markdown.lines().filter(|line| line.starts_with('#'));
         lines
             .map(|line| {
@@ -78,17 +78,17 @@ impl Output {
     }
 
     /// Everything without Markdown's marks.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.markdown.lines().map(|line| plain(line) + "\n").collect()
     }
 
     /// What cleaning left, without Markdown's marks.
-    pub fn cleaned_text(&self) -> String {
+    pub(crate) fn cleaned_text(&self) -> String {
         self.cleaned.lines().map(|line| plain(line) + "\n").collect()
     }
 
     /// Rows of each table.
-    pub fn tables(&self) -> Vec<Vec<Vec<String>>> {
+    pub(crate) fn tables(&self) -> Vec<Vec<Vec<String>>> {
         let mut tables: Vec<Vec<Vec<String>>> = Vec::new();
         let mut inside = false;
         for line in self.markdown.lines() {

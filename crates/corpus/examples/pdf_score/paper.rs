@@ -13,29 +13,29 @@ use super::truth;
 
 /// Figures of one paper, or sums of several.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Score {
+pub(crate) struct Score {
     /// Share of the body's tokens that are in the output.
-    pub recall: f64,
+    pub(crate) recall: f64,
     /// Share of the running text's tokens that are in the output in their order.
-    pub order: f64,
+    pub(crate) order: f64,
     /// Paragraphs whose five-word sequences are mostly not in the output: columns run into each other.
-    pub scrambled: f64,
-    pub heading_precision: f64,
-    pub heading_recall: f64,
-    pub heading_f1: f64,
+    pub(crate) scrambled: f64,
+    pub(crate) heading_precision: f64,
+    pub(crate) heading_recall: f64,
+    pub(crate) heading_f1: f64,
     /// Share of the headings found whose section is the right one.
-    pub nesting: f64,
+    pub(crate) nesting: f64,
     /// Running heads and feet in the output.
-    pub heads_left: f64,
+    pub(crate) heads_left: f64,
     /// Share of the output's tokens that are in the file.
-    pub precision: f64,
+    pub(crate) precision: f64,
     /// Nothing where a paper has no table as text.
-    pub cells_f1: Option<f64>,
-    pub seconds: f64,
+    pub(crate) cells_f1: Option<f64>,
+    pub(crate) seconds: f64,
 }
 
 impl Score {
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.recall += other.recall;
         self.order += other.order;
         self.scrambled += other.scrambled;
@@ -49,7 +49,7 @@ impl Score {
     }
 
     /// Of `count` papers; scrambled paragraphs and heads left stay sums.
-    pub fn mean(self, count: usize) -> Self {
+    pub(crate) fn mean(self, count: usize) -> Self {
         let n = count as f64;
         Self {
             recall: self.recall / n,
@@ -99,7 +99,7 @@ const TEMPLATE: [&str; 9] = [
 ];
 
 /// Scores `name` as `source` converts it.
-pub fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn Error>> {
+pub(crate) fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn Error>> {
     let folder = data.join("jats_pairs").join(name);
     let truth = truth::read(&folder)?;
     let output = source.convert("jats_pairs", &folder.join("fulltext.pdf"))?;
@@ -139,18 +139,18 @@ pub fn score(data: &Path, name: &str, source: &Source) -> Result<Score, Box<dyn 
     Ok(score)
 }
 
-pub fn f1(precision: f64, recall: f64) -> f64 {
+pub(crate) fn f1(precision: f64, recall: f64) -> f64 {
     if precision + recall == 0.0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) }
 }
 
 /// Words and numbers in lower case.
-pub fn tokens(text: &str) -> Vec<String> {
+pub(crate) fn tokens(text: &str) -> Vec<String> {
     let folded: String = text.nfkc().flat_map(char::to_lowercase).collect();
     folded.split(|c: char| !c.is_alphanumeric()).filter(|t| !t.is_empty()).map(str::to_owned).collect()
 }
 
 /// How many of `wanted` are in `got`, each counted as often as it is in both.
-pub fn common<T: Hash + Eq>(wanted: &[T], got: &[T]) -> usize {
+pub(crate) fn common<T: Hash + Eq>(wanted: &[T], got: &[T]) -> usize {
     let mut counts: HashMap<&T, usize> = HashMap::new();
     for item in got {
         *counts.entry(item).or_default() += 1;

@@ -9,7 +9,7 @@ use super::output::Source;
 use super::paper::{common, f1};
 
 /// A cell's text without spaces and hyphens, in lower case.
-pub fn bare(cell: &str) -> String {
+pub(crate) fn bare(cell: &str) -> String {
     cell.nfkc()
         .filter(|c| !c.is_whitespace() && !"-‐‑–—\u{ad}".contains(*c))
         .flat_map(char::to_lowercase)
@@ -17,7 +17,7 @@ pub fn bare(cell: &str) -> String {
 }
 
 /// Recall, precision and F1 of the cells of all 30 files together; with `print`, of each.
-pub fn icdar(data: &Path, source: &Source, print: bool) -> Result<(f64, f64, f64), Box<dyn Error>> {
+pub(crate) fn icdar(data: &Path, source: &Source, print: bool) -> Result<(f64, f64, f64), Box<dyn Error>> {
     let mut files = Vec::new();
     for folder in ["competition-dataset-eu", "competition-dataset-us"] {
         for entry in std::fs::read_dir(data.join("icdar2013").join(folder))? {

@@ -7,21 +7,21 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 /// A paper as its publisher has it.
 #[derive(Debug, Default)]
-pub struct Truth {
+pub(crate) struct Truth {
     /// Depth (the title is 1) and text of each title of a section, in order.
-    pub headings: Vec<(usize, String)>,
+    pub(crate) headings: Vec<(usize, String)>,
     /// Title, abstract and body in reading order, without what floats.
-    pub running: Vec<String>,
+    pub(crate) running: Vec<String>,
     /// As above with figures' captions and tables.
-    pub body: String,
+    pub(crate) body: String,
     /// The whole file, references and all.
-    pub all: String,
+    pub(crate) all: String,
     /// Texts of the cells of all tables.
-    pub cells: Vec<String>,
+    pub(crate) cells: Vec<String>,
 }
 
 /// Names of the folders with a paper, sorted.
-pub fn papers(data: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+pub(crate) fn papers(data: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(data.join("jats_pairs"))? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
@@ -44,7 +44,7 @@ const FLOATS: [&str; 9] = [
 const PARTS: [&str; 8] = ["p", "title", "st", "caption", "label", "td", "th", "entry"];
 
 /// Reads `fulltext.xml` of a paper.
-pub fn read(folder: &Path) -> Result<Truth, Box<dyn Error>> {
+pub(crate) fn read(folder: &Path) -> Result<Truth, Box<dyn Error>> {
     let bytes = std::fs::read(folder.join("fulltext.xml"))?;
     let mut xml = String::from_utf8_lossy(&bytes).into_owned();
     if let (Some(from), true) = (xml.find("<!DOCTYPE"), true)
@@ -93,7 +93,7 @@ pub fn read(folder: &Path) -> Result<Truth, Box<dyn Error>> {
 }
 
 /// All text below, with a space where a block ends.
-pub fn text(node: Node<'_, '_>) -> String {
+pub(crate) fn text(node: Node<'_, '_>) -> String {
     let mut all = String::new();
     for part in node.descendants() {
         if part.is_text() {

@@ -40,24 +40,31 @@ struct Mark {
     version: u32,
 }
 
+/// Whether an earlier call wrote this folder.
+pub(super) fn is_corpus(folder: &Path) -> bool {
+    let mark = fs::read(folder.join(MARK)).ok().and_then(|bytes| serde_json::from_slice::<Mark>(&bytes).ok());
+    mark.is_some_and(|mark| mark.written_by == WRITTEN_BY)
+}
+
 impl Folder {
     /// Opens or makes it. A folder of someone else is left alone.
     pub(super) fn open(root: &Path) -> Result<Self> {
         let folder = Folder { root: root.into() };
         let mark = root.join(MARK);
-        let empty = || fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none());
-        let ours = || {
-            let mark = fs::read(&mark).ok().and_then(|bytes| serde_json::from_slice::<Mark>(&bytes).ok());
-            mark.is_some_and(|mark| mark.written_by == WRITTEN_BY)
+        // A call that was killed at its very beginning leaves the mark under its first name.
+        let begun = |entry: &fs::DirEntry| entry.file_name() == format!(".{MARK}.new").as_str();
+        let free = || {
+            fs::read_dir(root).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| begun(&e))))
         };
-        if root.exists() && !empty() && !ours() {
+        if root.exists() && !is_corpus(root) && !free() {
             return Err(CorpusError::NoCorpus { path: root.into() });
         }
+        fs::create_dir_all(root).map_err(io(root))?;
+        folder.write_json(&mark, &Mark { written_by: WRITTEN_BY.into(), version: 1 })?;
         for part in ["documents", "parsed", "scratch"] {
             let path = root.join(part);
             fs::create_dir_all(&path).map_err(io(&path))?;
         }
-        folder.write_json(&mark, &Mark { written_by: WRITTEN_BY.into(), version: 1 })?;
         folder.clear_scratch()?;
         Ok(folder)
     }

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::folder;
 use crate::{CorpusError, Format, Result};
 
 /// Folders are searched so deep.
@@ -42,7 +43,7 @@ impl Source {
 /// `name_pages_1-300.md`, as page blocks of MinerU's output are named.
 static PAGES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(.+)_pages_([0-9]+)-([0-9]+)$").ok());
 
-/// Files as they were named, and every file of the folders that has a known ending; hidden ones and links are left out.
+/// Files as they were named, and every file of the folders that has a known ending; hidden ones, links and what an earlier call wrote are left out.
 /// Sorted by path, each file once, page blocks of one name in one folder together.
 ///
 /// # Errors
@@ -75,7 +76,7 @@ fn search(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
         if hidden {
             continue;
         }
-        if kind.is_dir() && depth < DEEPEST {
+        if kind.is_dir() && depth < DEEPEST && !folder::is_corpus(&path) {
             search(&path, depth + 1, files)?;
         } else if kind.is_file() && Format::of_name(&path).is_some() {
             files.push(path);
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn parts_of_one_name_are_one_document_in_the_order_of_their_pages() {
-        let folder = tempfile::tempdir().unwrap();
+        let home = tempfile::tempdir().unwrap();
         for name in [
             "a_pages_301-600.md",
             "a_pages_1-300.md",
@@ -122,11 +123,14 @@ mod tests {
             "c.unknown",
             "sub/a_pages_1-9.md",
         ] {
-            let path = folder.path().join(name);
+            let path = home.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "x").unwrap();
         }
-        let found = find(&[folder.path().into(), folder.path().join("b.txt")]).unwrap();
+        // The corpus of an earlier call, inside the folder.
+        folder::Folder::open(&home.path().join("out")).unwrap();
+        fs::write(home.path().join("out/documents/a-12345678.md"), "x").unwrap();
+        let found = find(&[home.path().into(), home.path().join("b.txt")]).unwrap();
         let names: Vec<_> = found.iter().map(|source| (source.name.as_str(), source.parts.len())).collect();
         assert_eq!(names, [("a", 2), ("b", 1), ("a", 1)]);
         assert_eq!(found[0].parts[0].pages, Some((1, 300)));

@@ -91,25 +91,32 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-/// A row of its own at the edge of the page that begins or ends with the page's number.
+/// A row of its own at the edge of the page with the page's number at one end, or with where the file is from.
 fn in_row_with_number(lines: &[Line], index: usize, page: &Page) -> bool {
     let line = &lines[index];
-    let row: Vec<&Line> =
-        lines.iter().filter(|other| vertical_overlap(other.area, line.area) > 0.5).collect();
-    if row.len() > 3 || !row.iter().any(|line| is_page_number(&line.text())) {
+    let level = |other: &Line| vertical_overlap(other.area, line.area) > 0.5;
+    let row: Vec<&Line> = lines.iter().filter(|other| level(other)).collect();
+    let number = row.len() <= 3 && row.iter().any(|line| is_page_number(&line.text()));
+    if !number && !names_its_source(&line.text()) {
         return false;
     }
     let top = line.baseline < page.height / 2.0;
-    let outermost = lines.iter().all(|other| {
-        let level = vertical_overlap(other.area, line.area) > 0.5;
-        level || if top { other.baseline > line.baseline } else { other.baseline < line.baseline }
+    let outside = lines.iter().filter(|other| {
+        !level(other) && if top { other.baseline < line.baseline } else { other.baseline > line.baseline }
     });
     let room = lines
         .iter()
-        .filter(|other| vertical_overlap(other.area, line.area) <= 0.5)
+        .filter(|other| !level(other))
         .map(|other| (other.baseline - line.baseline).abs())
         .fold(f32::INFINITY, f32::min);
-    outermost && room > 1.5 * line.size()
+    outside.count() <= 1 && room > 1.5 * line.size()
+}
+
+fn names_its_source(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["downloaded from ", "download date", "http://", "https://", "www."]
+        .iter()
+        .any(|sign| text.starts_with(sign))
 }
 
 fn is_page_number(text: &str) -> bool {

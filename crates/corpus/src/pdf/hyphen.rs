@@ -69,7 +69,12 @@ pub(super) fn append(text: &mut String, line: &str, vocabulary: &Vocabulary) {
         let whole = vocabulary.knows(&format!("{head}{tail}"));
         let compound = vocabulary.knows(&format!("{head}-{tail}"));
         let last = head.rsplit(HYPHENS).next().unwrap_or(head).to_lowercase();
+        let parts = head.chars().count() >= 3
+            && tail.chars().count() >= 5
+            && vocabulary.knows(head)
+            && vocabulary.knows(&tail);
         compound && !whole
+            || parts && !whole && hyphen != '\u{ad}'
             || !whole && hyphen != '\u{ad}' && KEEP.contains(&last.as_str()) && tail.chars().count() > 3
     };
     if ["and", "or", "to", "und", "oder", "bis"].contains(&tail.as_str())
@@ -119,6 +124,7 @@ mod tests {
         assert_eq!(joined(&["arterial hyper-", "tension is"], ""), "arterial hypertension is");
         assert_eq!(joined(&["a non-", "specific"], ""), "a non-specific");
         assert_eq!(joined(&["the dose-", "response"], "a dose-response curve"), "the dose-response");
+        assert_eq!(joined(&["fast-", "flowing rivers"], "a fast car, flowing"), "fast-flowing rivers");
         assert_eq!(joined(&["pre-", "and postoperative"], ""), "pre- and postoperative");
         assert_eq!(joined(&["Anti-", "HBs", "IL-", "6"], ""), "Anti-HBs IL-6");
     }

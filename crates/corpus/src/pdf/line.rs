@@ -4,7 +4,11 @@ use super::library::{Span, Style};
 use crate::Area;
 
 /// Wider room than this between two spans parts columns and cells, in ems.
-const COLUMN_GAP: f32 = 1.0;
+pub(super) const COLUMN_GAP: f32 = 1.0;
+/// The same within a table, where cells are put together again by column.
+pub(super) const CELL_GAP: f32 = 0.5;
+/// The same between two numbers.
+const NUMBER_GAP: f32 = 0.55;
 /// Narrower room than this is kerning within a word, in ems.
 const WORD_GAP: f32 = 0.16;
 
@@ -43,6 +47,15 @@ impl Line {
         if all == 0 { 1.0 } else { own as f32 / all as f32 }
     }
 
+    /// The share of the letters that are about as large as most.
+    pub(super) fn evenness(&self) -> f32 {
+        let letters = |run: &Run| run.text.chars().filter(|c| c.is_alphabetic()).count();
+        let all: usize = self.runs.iter().map(letters).sum();
+        let alike = |run: &&Run| (run.style.size() - self.size()).abs() < 0.4;
+        let own: usize = self.runs.iter().filter(alike).map(letters).sum();
+        if all == 0 { 1.0 } else { own as f32 / all as f32 }
+    }
+
     /// Appends another line of the same baseline, `gap` apart.
     pub(super) fn append(&mut self, right: Line, gap: &str) {
         if let Some(last) = self.runs.last_mut() {
@@ -73,9 +86,11 @@ struct Open {
     main: usize,
 }
 
-/// Lines of a page in no particular order. Turned text makes lines of its own.
-pub(super) fn lines(page: u32, spans: &[Span]) -> Vec<Line> {
-    let mut order: Vec<&Span> = spans.iter().filter(|span| !span.turned).collect();
+/// Lines of a page in no particular order, parted where the room is wider than `widest` ems. Turned text makes
+/// lines of its own.
+pub(super) fn lines(page: u32, spans: &[Span], widest: f32) -> Vec<Line> {
+    let upright: Vec<Span> = spans.iter().filter(|span| !span.turned).flat_map(pieces).collect();
+    let mut order: Vec<&Span> = upright.iter().collect();
     order.sort_by(|a, b| a.area.x0.total_cmp(&b.area.x0).then(a.baseline.total_cmp(&b.baseline)));
     let mut open: Vec<Open> = Vec::new();
     let mut done: Vec<Open> = Vec::new();
@@ -91,11 +106,14 @@ pub(super) fn lines(page: u32, spans: &[Span]) -> Vec<Line> {
             let (least, most) = (a.min(b), a.max(b));
             let rise = (main.baseline - span.baseline).abs();
             let gap = span.area.x0 - candidate.x1;
-            let alike = most / least <= 2.3 || rise < 0.1 * least;
+            let alike = most / least <= 2.0 || rise < 0.1 * least && !initial(span) && !initial(main);
             let level = rise <= 0.12 * most
                 || (least < 0.9 * most && vertical_overlap(main.area, span.area) >= 0.5)
                 || vertical_overlap(main.area, span.area) >= 0.75;
-            (alike && level && gap <= COLUMN_GAP * least.max(0.8 * most) && gap >= -0.6 * most)
+            let last = &candidate.spans[candidate.spans.len() - 1];
+            let numbers = ends_number(&last.text) && begins_number(&span.text);
+            let widest = if numbers { widest.min(NUMBER_GAP) } else { widest };
+            (alike && level && gap <= widest * least.max(0.8 * most) && gap >= -0.6 * most)
                 .then_some(rise + 0.05 * gap.abs())
         };
         let nearest = (0..open.len())
@@ -114,6 +132,7 @@ pub(super) fn lines(page: u32, spans: &[Span]) -> Vec<Line> {
         }
     }
     done.extend(open);
+    set_initials(&mut done);
     let mut lines: Vec<Line> = done.into_iter().map(|open| close(page, open)).collect();
     lines.extend(
         spans
@@ -122,6 +141,86 @@ pub(super) fn lines(page: u32, spans: &[Span]) -> Vec<Line> {
             .map(|span| close(page, Open { x1: span.area.x1, main: 0, spans: vec![span.clone()] })),
     );
     lines
+}
+
+/// A single letter, as a paragraph may begin with one that is several lines tall.
+fn initial(span: &Span) -> bool {
+    let mut letters = span.text.trim().chars();
+    letters.next().is_some_and(char::is_uppercase) && letters.next().is_none()
+}
+
+/// Puts tall initials before the first of the lines beside them.
+fn set_initials(lines: &mut Vec<Open>) {
+    let alone = |line: &Open| line.spans.len() == 1 && initial(&line.spans[0]);
+    let mut at = 0;
+    while at < lines.len() {
+        if !alone(&lines[at]) {
+            at += 1;
+            continue;
+        }
+        let letter = lines[at].spans[0].clone();
+        let beside = |other: &Open| {
+            let first = &other.spans[0];
+            let gap = first.area.x0 - letter.area.x1;
+            let middle = first.baseline - 0.3 * first.style.size();
+            letter.style.size() > 2.0 * first.style.size()
+                && (-2.0..first.style.size()).contains(&gap)
+                && middle > letter.area.y0 - first.style.size()
+                && middle < letter.area.y1
+                && first.text.starts_with(char::is_alphabetic)
+        };
+        let first = (0..lines.len())
+            .filter(|&other| other != at && beside(&lines[other]))
+            .min_by(|&a, &b| lines[a].spans[0].baseline.total_cmp(&lines[b].spans[0].baseline));
+        match first {
+            Some(other) => {
+                let line = &mut lines[other];
+                let (area, style, baseline) =
+                    (line.spans[0].area, line.spans[0].style, line.spans[0].baseline);
+                let area = Area { x0: area.x0 - 0.1, x1: area.x0, ..area };
+                line.spans.insert(0, Span { area, style, baseline, ..letter });
+                line.main += 1;
+                lines.remove(at);
+            }
+            None => at += 1,
+        }
+    }
+}
+
+fn ends_number(text: &str) -> bool {
+    text.trim_end().ends_with(|c: char| c.is_ascii_digit() || c == '%')
+}
+
+fn begins_number(text: &str) -> bool {
+    text.trim_start().starts_with(|c: char| c.is_ascii_digit() || "-−–$€£(".contains(c))
+}
+
+/// A span without runs of spaces: producers pad the cells of a table with them.
+fn pieces(span: &Span) -> Vec<Span> {
+    if !span.text.contains("   ") {
+        return vec![span.clone()];
+    }
+    // A space is about half as wide as a figure.
+    let width = |text: &str| text.chars().map(|c| if c == ' ' { 1.0 } else { 2.0 }).sum::<f32>();
+    let whole = width(span.text.trim_end()).max(1.0);
+    let unit = (span.area.x1 - span.area.x0) / whole;
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < span.text.len() {
+        let rest = &span.text[at..];
+        let skip = rest.len() - rest.trim_start_matches(' ').len();
+        let rest = &rest[skip..];
+        let length = rest.find("   ").unwrap_or(rest.len());
+        if length > 0 {
+            let mut piece = span.clone();
+            piece.text = rest[..length].to_owned();
+            piece.area.x0 = span.area.x0 + unit * width(&span.text[..at + skip]);
+            piece.area.x1 = piece.area.x0 + unit * width(&piece.text);
+            pieces.push(piece);
+        }
+        at += skip + length.max(1);
+    }
+    pieces
 }
 
 fn close(page: u32, open: Open) -> Line {

@@ -60,7 +60,7 @@ impl Reader for PdfReader {
 impl PdfReader {
     fn document(self, bytes: &[u8], mut source: Source) -> Document {
         let mut pages: Vec<Vec<Line>> =
-            source.pages.iter().map(|page| line::lines(page.number, &page.spans)).collect();
+            source.pages.iter().map(|page| line::lines(page.number, &page.spans, line::COLUMN_GAP)).collect();
         let mut warnings = std::mem::take(&mut source.warnings);
         warnings.extend(without_text(&source));
         let furniture = furniture::take(&mut pages, &source.pages);
@@ -149,7 +149,7 @@ fn leading(pages: &[Vec<Line>], body: Style) -> f32 {
 
 /// Tables and paragraphs of a page in reading order.
 fn page_elements(mut lines: Vec<Line>, page: &library::Page, leading: f32, elements: &mut Vec<Element>) {
-    let tables = table::ruled(&mut lines, &page.rulings);
+    let tables = table::ruled(&mut lines, page);
     let lines = list::with_their_marks(lines);
     let pieces: Vec<Piece> = lines
         .iter()

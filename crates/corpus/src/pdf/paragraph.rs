@@ -117,13 +117,16 @@ fn parts(last: &Paragraph, line: &Line, (left, right): (f32, f32), leading: f32)
     }
     let text = line.text();
     let ended = fits(above, &text, right) || ends_sentence(&above.text());
-    if (line.size() - above.size()).abs() > 0.6 && line.purity() > 0.6 && above.purity() > 0.6 {
+    if (line.size() - above.size()).abs() > 0.6 && line.evenness() > 0.6 && above.evenness() > 0.6 {
         return true;
     }
     let other_face = line.style != above.style && line.purity() > 0.9 && above.purity() > 0.9;
     if other_face
         && (fits(above, &text, right) || pitch > 1.1 * leading || line.style.bold != above.style.bold)
     {
+        return true;
+    }
+    if ends_sentence(&above.text()) && opens_in_other_face(line, above) {
         return true;
     }
     let em = line.size();
@@ -148,6 +151,19 @@ fn parts(last: &Paragraph, line: &Line, (left, right): (f32, f32), leading: f32)
         return ended;
     }
     ends_sentence(&above.text()) && fits(above, &text, right) && above.area.x1 < right - 1.5 * em
+}
+
+/// Whether a line begins with some words in a face that neither its rest nor the line above has: a heading that
+/// opens a paragraph.
+fn opens_in_other_face(line: &Line, above: &Line) -> bool {
+    let [first, .., last] = line.runs.as_slice() else { return false };
+    let text = first.text.trim_end();
+    first.style != line.style
+        && first.style != last.style
+        && above.runs.last().is_some_and(|run| run.style.font != first.style.font)
+        && text.ends_with(':')
+        && text.starts_with(char::is_uppercase)
+        && text.chars().count() > 4
 }
 
 /// Whether the first word of the next line had room at the end of this one: the break was wanted.

@@ -89,7 +89,12 @@ pub(super) fn joined(elements: Vec<Element>, context: &Context<'_>) -> Vec<Eleme
         }
         let continued = open.is_some_and(|index| match &whole[index] {
             Element::Text(before, _) => {
-                paragraph.room.is_infinite()
+                let lower = paragraph.lines[0].text().starts_with(char::is_lowercase);
+                let float = matches!(
+                    whole.last(),
+                    Some(Element::Table(_) | Element::Text(_, Role::Caption | Role::Footnote))
+                );
+                (paragraph.room.is_infinite() || float && lower)
                     && before.lines[before.lines.len() - 1].page + 1 >= paragraph.lines[0].page
                     && paragraph::goes_on(before, paragraph)
             }

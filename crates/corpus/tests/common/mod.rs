@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub(crate) mod pdf_writer;
+
 use std::path::{Path, PathBuf};
 
 /// The file under the folder of reference data (`MEDTUNE_ORACLES`, or `shared/data` beside the checkout); `None`,

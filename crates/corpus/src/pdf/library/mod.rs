@@ -2,6 +2,7 @@
 //!
 //! Everything it hands out is measured from the page's upper left corner, in points.
 
+mod nesting;
 mod rulings;
 
 use std::collections::HashMap;
@@ -81,6 +82,10 @@ const MAX_PAGES: usize = 20_000;
 pub(super) fn load(bytes: &[u8]) -> Result<Source, String> {
     if !bytes.iter().take(1024).collect::<Vec<_>>().windows(5).any(|w| w.iter().copied().eq(b"%PDF-")) {
         return Err("it does not begin with %PDF-".into());
+    }
+    let depth = nesting::depth(bytes);
+    if depth > nesting::DEEPEST {
+        return Err(format!("its objects are nested {depth} deep"));
     }
     let backend = RawBackend::load_bytes(bytes).map_err(reason)?;
     let numbers = backend.pages();

@@ -38,41 +38,31 @@ pub(super) fn separators(rows: &[Vec<Line>]) -> Vec<f32> {
     events.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
     // Heads that span columns may cross a strip, if they are few.
     let tolerated = (rows.len() / 8).min(4) as i32;
-    let mut found = Vec::new();
-    let (mut open, mut start): (i32, Option<(f32, i32)>) = (0, None);
-    let mut seen = false;
-    for (at, &(x, step)) in events.iter().enumerate() {
+    let mut strips = Vec::new();
+    let (mut open, mut from, mut seen) = (0, None, false);
+    for (x, step) in events {
         open += step;
-        let next = events.get(at + 1).map_or(x, |event| event.0);
-        if open <= tolerated && seen {
-            if start.is_none() {
-                start = Some((x, open));
-            }
-        } else if let Some((from, _)) = start.take()
-            && x - from >= NARROWEST
-        {
-            found.push((from, x));
-        }
         if open > tolerated {
+            if let Some(from) = from.take()
+                && x - from >= NARROWEST
+            {
+                strips.push((from, x));
+            }
             seen = true;
+        } else if seen && from.is_none() {
+            from = Some(x);
         }
-        let _ = next;
     }
-    // A strip counts when rows do part there: text on both sides of it within one row.
-    found
-        .into_iter()
-        .filter(|&(a, b)| {
-            let parting = rows
-                .iter()
-                .filter(|row| {
-                    row.iter().any(|line| line.area.x1 <= a + 1.0)
-                        && row.iter().any(|line| line.area.x0 >= b - 1.0)
-                })
-                .count();
-            parting >= 2
-        })
-        .map(|(a, b)| (a + b) / 2.0)
-        .collect()
+    strips.retain(|&(a, b)| parts_rows(rows, a, b));
+    strips.into_iter().map(|(a, b)| (a + b) / 2.0).collect()
+}
+
+/// Whether rows do part at a strip: text on both sides of it within one row.
+fn parts_rows(rows: &[Vec<Line>], a: f32, b: f32) -> bool {
+    let parting = rows.iter().filter(|row| {
+        row.iter().any(|line| line.area.x1 <= a + 1.0) && row.iter().any(|line| line.area.x0 >= b - 1.0)
+    });
+    parting.count() >= 2
 }
 
 /// The column of a line: the one of its left edge, or the one that holds most of it.
@@ -83,43 +73,57 @@ pub(super) fn column(line: &Line, separators: &[f32]) -> usize {
     if spans { start } else { separators.iter().filter(|&&x| x < middle).count() }
 }
 
-/// Rows of text to rows of the table: `bounds` (rules between rows) decide where there are any; otherwise a line
-/// that leaves cells empty and stands closer than rows do belongs to the row above.
+/// Rows of text to rows of the table. `bounds` are rules between rows: what they enclose is one row, unless several
+/// lines of it fill several columns. Without rules a line that leaves cells empty and stands closer than rows do
+/// belongs to the row above.
 pub(super) fn logical_rows(rows: Vec<Vec<Line>>, separators: &[f32], bounds: &[f32]) -> Vec<Vec<Line>> {
-    let baseline = |row: &[Line]| row[0].baseline;
-    if bounds.len() >= 2 {
-        let mut merged: Vec<(usize, Vec<Line>)> = Vec::new();
-        for row in rows {
-            for line in row {
-                let middle = line.baseline - 0.3 * line.size();
-                let band = bounds.iter().filter(|&&y| y < middle).count();
-                match merged.iter_mut().find(|(b, _)| *b == band) {
-                    Some((_, row)) => row.push(line),
-                    None => merged.push((band, vec![line])),
-                }
-            }
-        }
-        merged.sort_by_key(|(band, _)| *band);
-        return merged.into_iter().map(|(_, row)| row).collect();
+    if bounds.len() < 4 {
+        return by_pitch(rows, separators);
     }
-    let pitches: Vec<f32> = rows.windows(2).map(|w| baseline(&w[1]) - baseline(&w[0])).collect();
+    let mut bands: Vec<(usize, Vec<Vec<Line>>)> = Vec::new();
+    for row in rows {
+        let middle = row[0].baseline - 0.3 * row[0].size();
+        let band = bounds.iter().filter(|&&y| y < middle).count();
+        match bands.last_mut() {
+            Some((last, rows)) if *last == band => rows.push(row),
+            _ => bands.push((band, vec![row])),
+        }
+    }
+    let mut merged = Vec::new();
+    for (_, band) in bands {
+        let most = band.iter().map(|row| filled(row, separators).len()).max().unwrap_or(0);
+        let full = band.iter().filter(|row| filled(row, separators).len() * 2 > most).count();
+        if most >= 2 && full >= 2 && full * 2 > band.len() {
+            merged.extend(by_pitch(band, separators));
+        } else {
+            merged.push(band.into_iter().flatten().collect());
+        }
+    }
+    merged
+}
+
+/// Columns in which a row has text.
+fn filled(row: &[Line], separators: &[f32]) -> Vec<usize> {
+    let mut columns: Vec<usize> = row.iter().map(|line| column(line, separators)).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+fn by_pitch(rows: Vec<Vec<Line>>, separators: &[f32]) -> Vec<Vec<Line>> {
+    let pitches: Vec<f32> = rows.windows(2).map(|w| w[1][0].baseline - w[0][0].baseline).collect();
     let mut sorted = pitches.clone();
     sorted.sort_by(f32::total_cmp);
     let tight = sorted.get(sorted.len() / 10).copied().unwrap_or(0.0);
     // Two pitches, one within cells and one between rows, or one for all.
     let loose = sorted.iter().filter(|&&pitch| pitch > 1.2 * tight).count();
     let two = loose * 5 >= sorted.len();
-    let filled = |row: &[Line]| {
-        let mut columns: Vec<usize> = row.iter().map(|line| column(line, separators)).collect();
-        columns.dedup();
-        columns
-    };
     let mut merged: Vec<Vec<Line>> = Vec::new();
     for (index, row) in rows.into_iter().enumerate() {
-        let columns = filled(&row);
+        let columns = filled(&row, separators);
         let continues = index > 0 && {
             let pitch = pitches[index - 1];
-            let above = filled(&merged[merged.len() - 1]);
+            let above = filled(&merged[merged.len() - 1], separators);
             let inside = columns.iter().all(|c| above.contains(c));
             let near = pitch <= 1.2 * tight && pitch < 1.45 * row[0].size();
             let partial = columns.len() < above.len() || columns == [0];

@@ -2,8 +2,8 @@
 
 use super::{Table, grid};
 use crate::Area;
-use crate::pdf::library::Ruling;
-use crate::pdf::line::Line;
+use crate::pdf::library::{Page, Ruling, Span};
+use crate::pdf::line::{CELL_GAP, Line, lines as assemble};
 
 /// How far apart the ends of rules may lie that belong together, in points.
 const NEAR: f32 = 4.0;
@@ -13,38 +13,81 @@ const MOST_RULES: usize = 3000;
 const LONGEST_CELL: usize = 80;
 
 /// Takes the lines of ruled tables out of `lines`.
-pub(in crate::pdf) fn ruled(lines: &mut Vec<Line>, rulings: &[Ruling]) -> Vec<Table> {
-    if rulings.len() > MOST_RULES {
+pub(in crate::pdf) fn ruled(lines: &mut Vec<Line>, page: &Page) -> Vec<Table> {
+    if page.rulings.len() > MOST_RULES {
         return Vec::new();
     }
-    let (mut horizontal, vertical) = merged(rulings);
+    let (mut horizontal, vertical) = merged(&page.rulings);
     horizontal.sort_by(|a, b| a.y.total_cmp(&b.y));
     let mut tables: Vec<Table> = Vec::new();
     for region in regions(&horizontal, &vertical) {
         if tables.iter().any(|table| overlaps(table.area, region.area)) {
             continue;
         }
-        let inside = |line: &Line| {
-            let (x, y) = ((line.area.x0 + line.area.x1) / 2.0, line.baseline - 0.3 * line.size());
+        let inside = |area: Area| {
+            let (x, y) = ((area.x0 + area.x1) / 2.0, area.y0 + 0.5 * (area.y1 - area.y0));
             x > region.area.x0 - 2.0 && x < region.area.x1 + 2.0 && y > region.area.y0 && y < region.area.y1
         };
-        let rows = grid::rows(lines.iter().filter(|line| inside(line)).cloned().collect());
-        let separators = match region.columns.len() {
-            0 => grid::separators(&rows),
-            _ => region.columns.clone(),
+        // Cells may stand closer than columns of text do. Only what no head or foot has taken counts.
+        let taken = |span: &Span| lines.iter().any(|line| covers(line.area, span.area));
+        let spans: Vec<Span> = page
+            .spans
+            .iter()
+            .filter(|span| !span.turned && inside(span.area) && taken(span))
+            .cloned()
+            .collect();
+        let (within, beside): (Vec<Line>, Vec<Line>) =
+            std::mem::take(lines).into_iter().partition(|line| inside(line.area));
+        *lines = beside;
+        let kept: usize = within.iter().flat_map(|line| &line.runs).map(|run| letters(&run.text)).sum();
+        let whole = kept == spans.iter().map(|span| letters(&span.text)).sum::<usize>();
+        let cells = if whole { assemble(page.number, &spans, CELL_GAP) } else { within.clone() };
+        let rows = grid::rows(cells);
+        let separators = separators(&rows, &region.columns);
+        let table = match tabular(&rows, &separators, &region) {
+            true => Table::from_rows(rows, &separators, &region.rows),
+            false => None,
         };
-        if !tabular(&rows, &separators, &region) {
-            continue;
-        }
-        // A rule below the head alone does not part the rows.
-        let bands = region.rows.len() - 1;
-        let bounds = if bands >= 3 && bands * 4 >= rows.len() { &region.rows[..] } else { &[] };
-        if let Some(table) = Table::from_rows(rows, &separators, bounds) {
-            lines.retain(|line| !inside(line));
-            tables.push(table);
+        match table {
+            Some(table) => tables.push(table),
+            None => lines.extend(within),
         }
     }
     tables
+}
+
+/// Between which nothing is lost or doubled when lines are put together anew.
+fn letters(text: &str) -> usize {
+    text.chars().filter(|c| c.is_alphanumeric()).count()
+}
+
+fn covers(line: Area, span: Area) -> bool {
+    span.x0 >= line.x0 - 0.5
+        && span.x1 <= line.x1 + 0.5
+        && span.y0 >= line.y0 - 0.5
+        && span.y1 <= line.y1 + 0.5
+}
+
+/// Upright rules, and strips that no line covers. Of two with no text between them one is enough.
+fn separators(rows: &[Vec<Line>], ruled: &[f32]) -> Vec<f32> {
+    let mut all: Vec<f32> = grid::separators(rows).into_iter().chain(ruled.iter().copied()).collect();
+    all.sort_by(f32::total_cmp);
+    let between = |a: f32, b: f32| {
+        rows.iter().flatten().any(|line| {
+            let middle = (line.area.x0 + line.area.x1) / 2.0;
+            a < middle && middle < b
+        })
+    };
+    let mut kept: Vec<f32> = Vec::new();
+    for x in all {
+        if between(kept.last().copied().unwrap_or(f32::NEG_INFINITY), x) {
+            kept.push(x);
+        }
+    }
+    if kept.last().is_some_and(|&last| !between(last, f32::INFINITY)) {
+        kept.pop();
+    }
+    kept
 }
 
 #[derive(Debug, Clone, Copy)]
