@@ -43,6 +43,8 @@ pub enum Rule {
     RareTopic,
     /// Question and answer nearly those of an earlier row.
     NearDuplicate,
+    /// It holds an item of a test.
+    Contaminated,
 }
 
 impl Rule {
@@ -65,6 +67,7 @@ impl Rule {
             Rule::OverWordLimit => "over_word_limit",
             Rule::RareTopic => "rare_topic",
             Rule::NearDuplicate => "near_duplicate",
+            Rule::Contaminated => "contaminated",
         }
     }
 }

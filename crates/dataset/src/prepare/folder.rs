@@ -16,8 +16,17 @@ use crate::Error;
 pub(super) const WRITTEN_BY: &str = "medtune prepare";
 
 const REPORT: &str = "report.json";
-const NAMES: [&str; 7] =
-    ["train.jsonl", "val.jsonl", "test.jsonl", "choices.jsonl", "dropped.jsonl", "certificate.json", REPORT];
+const CONTAMINATION: &str = "contamination.json";
+const NAMES: [&str; 8] = [
+    "train.jsonl",
+    "val.jsonl",
+    "test.jsonl",
+    "choices.jsonl",
+    "dropped.jsonl",
+    "certificate.json",
+    CONTAMINATION,
+    REPORT,
+];
 
 /// Refuses a place that is taken by something else than an earlier result.
 pub(super) fn check_free(out: &Path) -> Result<(), Error> {
@@ -70,6 +79,9 @@ fn write_files(folder: &Path, prepared: &mut Prepared) -> Result<(), Error> {
     }
     outputs.push(lines(folder, "dropped.jsonl", &prepared.dropped)?);
     document(folder, "certificate.json", &prepared.certificate)?;
+    if let Some(contamination) = &prepared.contamination {
+        document(folder, CONTAMINATION, contamination)?;
+    }
     prepared.report.outputs = outputs;
     document(folder, REPORT, &prepared.report)?;
     sync_folder(folder)
