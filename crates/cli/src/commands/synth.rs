@@ -291,7 +291,12 @@ fn summary(report: &Report, out: &Path) -> String {
     if replies.without_price > 0 {
         let _ = write!(text, "; what {} of them cost is not known", replies.without_price);
     }
-    let next = out.join("rows.jsonl");
-    let _ = writeln!(text, "\n\nNext: medtune prepare {} --out prepared/", next.display());
+    let (train, test) = (out.join("messages/train.jsonl"), out.join("messages/test.jsonl"));
+    let _ = writeln!(
+        text,
+        "\n\nNext: medtune prepare {} --test 0 --out prepared/\n      and, when it is trained, medtune eval {}",
+        train.display(),
+        test.display()
+    );
     text
 }
