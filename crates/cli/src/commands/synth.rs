@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use ::chat::Message;
 use ::synth::{Crew, Estimate, Kind, Made, Plan, Prompt, Report, Settings, assemble, generate};
 use endpoint::{Cached, ReplyStore};
 use serde_json::json;
@@ -119,9 +120,11 @@ fn settings(args: &SynthArgs, named: &Named) -> Outcome<Settings> {
     settings.checks.model |= args.second_look;
     match (args.chunk_tokens, named.positions()) {
         (Some(tokens), _) => settings.chunks.max_tokens = tokens,
-        // A quarter of what the model reads: instructions, headings and questions need the rest.
+        // What the model reads holds instructions, headings and the questions as well.
         (None, Some(positions)) if args.recipe.is_none() => {
-            settings.chunks.max_tokens = settings.chunks.max_tokens.min(positions / 4);
+            let count = |messages: &[Message]| named.prompt_tokens(messages).unwrap_or(positions);
+            let room = settings.chunk_tokens_within(positions, &count)?;
+            settings.chunks.max_tokens = settings.chunks.max_tokens.min(room);
         }
         _ => {}
     }
