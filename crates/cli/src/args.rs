@@ -104,6 +104,10 @@ pub(crate) struct PrepareArgs {
     /// Our name of a column and the file's: `--column question=Frage`.
     #[arg(long = "column", value_name = "OURS=THEIRS")]
     pub(crate) columns: Vec<String>,
+    /// A test whose items must not be in the rows (MedQA, MedMCQA, PubMedQA, any file that can be read); may be given
+    /// several times. Rows that hold one are left out, and the pairs are written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Vec<PathBuf>,
     /// The layout of the rows, if the columns do not tell: `qa`, `alpaca`, `messages`, `sharegpt`, …
     #[arg(long = "type", value_name = "LAYOUT")]
     pub(crate) layout: Option<String>,

@@ -45,6 +45,8 @@ pub enum Rule {
     NearDuplicate,
     /// A text that the PHI gate refused.
     IdentifiesPerson,
+    /// It holds an item of a test.
+    Contaminated,
 }
 
 impl Rule {
@@ -68,6 +70,7 @@ impl Rule {
             Rule::RareTopic => "rare_topic",
             Rule::NearDuplicate => "near_duplicate",
             Rule::IdentifiesPerson => "identifies_person",
+            Rule::Contaminated => "contaminated",
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod certificate;
 mod cleaning;
+mod contamination;
 mod dropped;
 mod encode;
 mod error;
@@ -26,6 +27,7 @@ mod split;
 
 pub use certificate::{Certificate, ChoiceLeak, Leak, NearestPair, RowSplitLeak, SideCount, row_split_leak};
 pub use cleaning::{Cleaned, Cleaning, clean};
+pub use contamination::{Contamination, Found, contamination};
 pub use dropped::{Dropped, Rule, count_by_rule};
 pub use encode::{EncodeOptions, EncodeReport, EncodedSet, Overlong, Refusal, encode};
 pub use error::Error;
@@ -34,6 +36,6 @@ pub use groups::{By, Components, Fingerprint, components};
 pub use nearest::{Match, nearest};
 pub use normalise::{fold_whitespace, normalise_question, printed_form, tidy};
 pub use packing::{Batch, BatchPlan, Sample, consecutive, shuffled};
-pub use prepare::{PrepareOptions, Prepared, Report, prepare, prepare_rows};
+pub use prepare::{Against, PrepareOptions, Prepared, Report, prepare, prepare_against, prepare_rows};
 pub use rows::{AnswerOption, Choice, Input, Item, Layout, Origin, ReadOptions, Reader, Row, read};
 pub use split::{Group, Side, Split, SplitOptions, Stratify, split};

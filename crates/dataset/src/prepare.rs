@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::certificate::{Certificate, Leak, Part, RowSplitLeak, row_split_leak};
 use crate::cleaning::{Cleaned, Cleaning, clean};
-use crate::dropped::{Dropped, Rule, count_by_rule};
+use crate::contamination::{Contamination, contamination};
+use crate::dropped::{Dropped, Fault, Rule, count_by_rule};
 use crate::examples::{ChoiceItem, Example};
 use crate::gate;
 use crate::groups::{By, Fingerprint, components};
@@ -55,6 +56,19 @@ pub struct Prepared {
     pub report: Report,
     /// The proof that the sides are apart.
     pub certificate: Certificate,
+    /// What rows had in common with tests, where these were given.
+    pub contamination: Option<Against>,
+}
+
+/// What rows had in common with tests: `contamination.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Against {
+    /// The files of the tests.
+    pub files: Vec<FileRecord>,
+    /// Items in them.
+    pub items: usize,
+    /// Rows that hold one, which were left out.
+    pub pairs: Vec<Contamination>,
 }
 
 /// Number of rows on each side.
@@ -119,7 +133,8 @@ pub struct Report {
 }
 
 /// Reads, cleans, splits and writes `train.jsonl`, `val.jsonl`, `test.jsonl`, `choices.jsonl` (where there are
-/// multiple-choice items), `phi.jsonl` (where the gate was asked), `dropped.jsonl`, `certificate.json` and `report.json` into the folder `out`.
+/// multiple-choice items), `phi.jsonl` (where the gate was asked), `dropped.jsonl`, `certificate.json` and `report.json`
+/// into the folder `out`.
 ///
 /// The folder is made beside its place and renamed when it is complete. A folder that an earlier call wrote is
 /// replaced; any other is left alone.
@@ -127,7 +142,49 @@ pub struct Report {
 /// # Errors
 /// A file that cannot be read as a whole, options without sense, too few rows, or an output folder of someone else.
 pub fn prepare(inputs: &[Input], out: &Path, options: &PrepareOptions) -> Result<Prepared, Error> {
+    prepare_against(inputs, &[], out, options)
+}
+
+/// As [`prepare`], without the conversations that hold an item of the tests `against`; which, and of what, is written to
+/// `contamination.json`.
+///
+/// # Errors
+/// As [`prepare`], also for a test that cannot be read.
+pub fn prepare_against(
+    inputs: &[Input],
+    against: &[Input],
+    out: &Path,
+    options: &PrepareOptions,
+) -> Result<Prepared, Error> {
     folder::check_free(out)?;
+    let (mut rows, mut dropped, files) = read_all(inputs)?;
+    // First of all, so that no later file quotes what the gate masks.
+    let phi = options.phi.map(|mode| {
+        let passed = gate::pass(std::mem::take(&mut rows), phi::Gate::new(mode));
+        rows = passed.rows;
+        dropped.extend(passed.dropped);
+        passed.found
+    });
+    let mut found = None;
+    if !against.is_empty() {
+        // A broken item of a test is counted with its file, and nothing can hold it.
+        let (tests, _, files) = read_all(against)?;
+        let pairs = leave_out_contaminated(&mut rows, &tests, &mut dropped);
+        found = Some(Against { files, items: tests.len(), pairs });
+    }
+    let mut prepared = prepare_rows(rows, dropped, options)?;
+    for entry in phi.iter().flatten() {
+        *prepared.report.phi.entry(entry.finding.class).or_default() += 1;
+    }
+    prepared.phi = phi;
+    prepared.report.inputs = files;
+    prepared.contamination = found;
+    folder::write(out, &mut prepared)?;
+    Ok(prepared)
+}
+
+/// The rows of files, those that are broken, and the files.
+fn read_all(inputs: &[Input]) -> Result<(Vec<Row>, Vec<Dropped>, Vec<FileRecord>), Error> {
     let (mut rows, mut dropped, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for input in inputs {
         let before = rows.len() + dropped.len();
@@ -142,20 +199,30 @@ pub fn prepare(inputs: &[Input], out: &Path, options: &PrepareOptions) -> Result
         let (path, blake3) = (input.path.display().to_string(), folder::hash_file(&input.path)?);
         files.push(FileRecord { path, blake3, rows: read, layout: reader.layout() });
     }
-    let found = options.phi.map(|mode| {
-        let passed = gate::pass(std::mem::take(&mut rows), phi::Gate::new(mode));
-        rows = passed.rows;
-        dropped.extend(passed.dropped);
-        passed.found
-    });
-    let mut prepared = prepare_rows(rows, dropped, options)?;
-    for entry in found.iter().flatten() {
-        *prepared.report.phi.entry(entry.finding.class).or_default() += 1;
+    Ok((rows, dropped, files))
+}
+
+/// Takes the conversations out that hold an item of a test. Items of our own are never trained on.
+fn leave_out_contaminated(
+    rows: &mut Vec<Row>,
+    tests: &[Row],
+    dropped: &mut Vec<Dropped>,
+) -> Vec<Contamination> {
+    let found = contamination(rows, tests);
+    let mut pairs = Vec::new();
+    let mut kept = Vec::with_capacity(rows.len());
+    for (row, found) in rows.drain(..).zip(found) {
+        match found.filter(|_| matches!(row.item, Item::Conversation(_))) {
+            None => kept.push(row),
+            Some(found) => {
+                let detail = format!("holds `{}` of {} ({:.2})", found.test, found.file, found.similarity);
+                dropped.push(Dropped::new(Some(row.id), row.origin, Fault::new(Rule::Contaminated, detail)));
+                pairs.push(found);
+            }
+        }
     }
-    prepared.phi = found;
-    prepared.report.inputs = files;
-    folder::write(out, &mut prepared)?;
-    Ok(prepared)
+    *rows = kept;
+    pairs
 }
 
 /// Cleans and splits rows in memory. `broken` are rows that could not be read; they are counted in.
@@ -212,7 +279,7 @@ pub fn prepare_rows(
         inputs: Vec::new(),
         outputs: Vec::new(),
     };
-    Ok(Prepared { train, val, test, choices, dropped, phi: None, report, certificate })
+    Ok(Prepared { train, val, test, choices, dropped, phi: None, report, certificate, contamination: None })
 }
 
 fn validate(options: &PrepareOptions) -> Result<(), Error> {

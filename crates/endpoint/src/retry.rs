@@ -20,7 +20,7 @@ pub(crate) fn wait(repetition: u32, unit: Option<Duration>) -> Duration {
 pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
-        return (seconds >= 0.0 && seconds < 1e9).then(|| Duration::from_secs_f64(seconds));
+        return (0.0..1e9).contains(&seconds).then(|| Duration::from_secs_f64(seconds));
     }
     let at = UNIX_EPOCH + Duration::from_secs(http_date(value)?);
     Some(at.duration_since(now).unwrap_or_default())

@@ -12,6 +12,9 @@ use crate::schema::form;
 use crate::settings::Settings;
 use crate::{Error, Kind, Prompt, Result};
 
+/// Room for the headings of a chunk.
+const HEADING_TOKENS: usize = 64;
+
 /// One chunk and what is asked about it.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -139,6 +142,32 @@ impl Plan {
         let tokens =
             |task: &Task| task.request.messages.iter().map(count).sum::<usize>() + task.request.max_tokens;
         self.tasks.iter().map(tokens).max().unwrap_or(0)
+    }
+}
+
+impl Settings {
+    /// Tokens of the largest chunks whose prompts and replies a model that reads `context` tokens has room for; `count`
+    /// counts those of a conversation. 0 where there is no room for any.
+    ///
+    /// # Errors
+    /// When the prompt cannot be used.
+    pub fn chunk_tokens_within(&self, context: usize, count: &dyn Fn(&[Message]) -> usize) -> Result<usize> {
+        let prompt = Prompt::find(self.prompt.as_deref().unwrap_or(self.kind.default_prompt()))?;
+        let values = [("text", ""), ("headings", ""), ("count", "10"), ("language", self.language.as_str())];
+        let around = count(&prompt.fill(&values)?) + HEADING_TOKENS;
+        let of_question = (2 * self.kind.tokens_per_question()) as f64;
+        // One question more than by the number of tokens, as that is rounded.
+        let (fixed, for_token) = match self.max_tokens {
+            Some(reply) => (reply, 1.0),
+            None => {
+                let least = self.questions.least.max(1) as f64;
+                (
+                    64 + (least * of_question) as usize,
+                    1.0 + self.questions.per_1000_tokens / 1000.0 * of_question,
+                )
+            }
+        };
+        Ok((context.saturating_sub(around + fixed) as f64 / for_token) as usize)
     }
 }
 

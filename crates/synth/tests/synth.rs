@@ -257,6 +257,12 @@ fn all_layouts_are_read_back_as_the_rows_that_were_written() {
                 );
             }
         }
+        // The test side is read by `eval` as it is, and so are questions with options.
+        let tested = dataset::load(&out.join("messages/test.jsonl")).unwrap();
+        assert_eq!((tested.len(), tested[0].document.is_some()), (made.report.sides[&Side::Test], true));
+        if kind == Kind::Mc {
+            assert_eq!(dataset::load_choices(&out.join("rows.jsonl")).unwrap().len(), 60);
+        }
         let card = std::fs::read_to_string(out.join("hub/README.md")).unwrap();
         assert!(card.contains("  - split: validation\n    path: data/validation-*.parquet\n"), "{card}");
         assert_eq!(

@@ -33,7 +33,12 @@ pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
         split: SplitOptions { test: args.test, val: args.val, seed: args.seed, ..SplitOptions::default() },
         phi: args.phi.map(Into::into),
     };
-    let prepared = dataset::prepare(&inputs, &args.out, &options)?;
+    let test = |path: &PathBuf| match path.to_str() {
+        Some(name) => Ok(Input::new(formats::hub::resolve_rows(name)?)),
+        None => Ok(Input::new(path)),
+    };
+    let against: Vec<Input> = args.against.iter().map(test).collect::<Outcome<_>>()?;
+    let prepared = dataset::prepare_against(&inputs, &against, &args.out, &options)?;
     if args.json {
         let report =
             serde_json::to_value(&prepared.report).map_err(|e| Failure::unexpected(e.to_string()))?;
@@ -90,6 +95,16 @@ fn summary(prepared: &Prepared, out: &Path) -> String {
         let _ = writeln!(text, "  {} rows had an id that stood before and got a number", report.renamed_ids);
     }
     let _ = write!(text, "\n{}", in_words(certificate));
+    if let Some(against) = &prepared.contamination {
+        let _ = writeln!(
+            text,
+            "Against {}: {} held one and {} left out{}",
+            counted(against.items, "test item"),
+            counted(against.pairs.len(), "row"),
+            if against.pairs.len() == 1 { "is" } else { "are" },
+            if against.pairs.is_empty() { "." } else { "; the pairs: contamination.json" },
+        );
+    }
     text
 }
 

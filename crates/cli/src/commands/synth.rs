@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use ::chat::Message;
 use ::synth::{Crew, Estimate, Kind, Made, Plan, Prompt, Report, Settings, assemble, generate};
 use endpoint::{Cached, ReplyStore};
 use serde_json::json;
@@ -119,9 +120,11 @@ fn settings(args: &SynthArgs, named: &Named) -> Outcome<Settings> {
     settings.checks.model |= args.second_look;
     match (args.chunk_tokens, named.positions()) {
         (Some(tokens), _) => settings.chunks.max_tokens = tokens,
-        // A quarter of what the model reads: instructions, headings and questions need the rest.
+        // What the model reads holds instructions, headings and the questions as well.
         (None, Some(positions)) if args.recipe.is_none() => {
-            settings.chunks.max_tokens = settings.chunks.max_tokens.min(positions / 4);
+            let count = |messages: &[Message]| named.prompt_tokens(messages).unwrap_or(positions);
+            let room = settings.chunk_tokens_within(positions, &count)?;
+            settings.chunks.max_tokens = settings.chunks.max_tokens.min(room);
         }
         _ => {}
     }
@@ -291,7 +294,12 @@ fn summary(report: &Report, out: &Path) -> String {
     if replies.without_price > 0 {
         let _ = write!(text, "; what {} of them cost is not known", replies.without_price);
     }
-    let next = out.join("rows.jsonl");
-    let _ = writeln!(text, "\n\nNext: medtune prepare {} --out prepared/", next.display());
+    let (train, test) = (out.join("messages/train.jsonl"), out.join("messages/test.jsonl"));
+    let _ = writeln!(
+        text,
+        "\n\nNext: medtune prepare {} --test 0 --out prepared/\n      and, when it is trained, medtune eval {}",
+        train.display(),
+        test.display()
+    );
     text
 }

@@ -107,7 +107,7 @@ impl Named {
                 let Model { decoder, tokenizer, template, .. } = *model;
                 let settings = EngineSettings::new(usize::from(args.at_once), context);
                 let parts = LocalParts { decoder, tokenizer, template };
-                Ok(Writer::Local(LocalModel::start(parts, settings, (name, &identity))?))
+                Ok(Writer::Local(Box::new(LocalModel::start(parts, settings, (name, &identity))?)))
             }
         }
     }
@@ -115,7 +115,7 @@ impl Named {
 
 /// A model that is ready.
 pub(crate) enum Writer {
-    Local(LocalModel),
+    Local(Box<LocalModel>),
     Remote(Box<Endpoint>),
 }
 

@@ -16,6 +16,7 @@ use crate::Error;
 pub(super) const WRITTEN_BY: &str = "medtune prepare";
 
 const REPORT: &str = "report.json";
+const CONTAMINATION: &str = "contamination.json";
 const NAMES: [&str; 8] = [
     "train.jsonl",
     "val.jsonl",
@@ -24,6 +25,7 @@ const NAMES: [&str; 8] = [
     "phi.jsonl",
     "dropped.jsonl",
     "certificate.json",
+    CONTAMINATION,
     REPORT,
 ];
 
@@ -81,6 +83,9 @@ fn write_files(folder: &Path, prepared: &mut Prepared) -> Result<(), Error> {
     }
     outputs.push(lines(folder, "dropped.jsonl", &prepared.dropped)?);
     document(folder, "certificate.json", &prepared.certificate)?;
+    if let Some(contamination) = &prepared.contamination {
+        document(folder, CONTAMINATION, contamination)?;
+    }
     prepared.report.outputs = outputs;
     document(folder, REPORT, &prepared.report)?;
     sync_folder(folder)
