@@ -119,6 +119,15 @@ const PSEUDO: &[&str] = &[
     "gram-negative",
 ];
 
+/// Words that a negation reaches. NegEx has five; lists of findings are often longer.
+const REACH: usize = 6;
+
+/// Words that end what is negated.
+const CLOSING: &[&str] = &[
+    "by", "in", "on", "at", "during", "due", "given", "as", "that", "which", "who", "whose", "where", "when",
+    "if", "since", "until", "before", "after",
+];
+
 /// Words that carry no finding.
 const EMPTY: &str = "a about after all also an and any are as at be been before being but by can could did do does \
     during each either even ever for from further get had has have having he her him his how i if in into is it its \
@@ -127,7 +136,9 @@ const EMPTY: &str = "a about after all also an and any are as at be been before 
     this those through to too under until up upon us use used very was we well were what when where whether which \
     while who why will with within would you your no not without never none neither nor cannot denies denied absent \
     absence negative free lack lacks ruled rule excluded excludes unlikely avoid avoided contraindicated recommended \
-    evidence sign signs patient patients signs history";
+    evidence sign signs patient patients history clinical clinically presentation picture setting finding findings \
+    diagnosis likely point points toward towards best option options choice choices answer question typical typically \
+    time";
 
 struct Mention {
     word: String,
@@ -213,8 +224,8 @@ fn stands_alone(clause: &str, from: usize, to: usize) -> bool {
     edge(clause[..from].chars().next_back()) && edge(clause[to..].chars().next())
 }
 
-/// A negation reaches to the end of the clause, across "or" and the commas of a list, but not across a comma behind
-/// which a new statement begins.
+/// A negation reaches a few words far, across "or" and the commas of a list, but not across a word that begins a
+/// circumstance ("in", "by"), nor across a comma behind which a new statement begins.
 fn scope_end(clause: &str, from: usize) -> usize {
     static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
         let subject = r"(?:and\s+)?(?:he|she|it|they|we|you|i|this|that|there|the\s+\w+)\s+(?:\w+\s+)?";
@@ -224,11 +235,19 @@ fn scope_end(clause: &str, from: usize) -> usize {
         Regex::new(&format!(r",\s+(?:{subject}{verb}|{order})|\sand\s+(?:has|is|was|had|are|were|{order})"))
             .expect("a fixed pattern")
     });
-    STATEMENT.find(&clause[from..]).map_or(clause.len(), |statement| from + statement.start())
+    let statement =
+        STATEMENT.find(&clause[from..]).map_or(clause.len(), |statement| from + statement.start());
+    let mut reach = words(&clause[from..]).map(|(at, word)| (from + at, word));
+    let closed = reach.by_ref().take(REACH).find(|(_, word)| CLOSING.contains(word));
+    let far = closed.or_else(|| reach.next()).map_or(clause.len(), |(at, _)| at);
+    statement.min(far)
 }
 
+/// As far back, but not across a comma.
 fn scope_start(clause: &str, to: usize) -> usize {
-    clause[..to].rfind(',').map_or(0, |comma| comma + 1)
+    let comma = clause[..to].rfind(',').map_or(0, |comma| comma + 1);
+    let starts: Vec<usize> = words(&clause[..to]).map(|(at, _)| at).collect();
+    comma.max(starts[starts.len().saturating_sub(REACH)..].first().copied().unwrap_or(0))
 }
 
 fn words(clause: &str) -> impl Iterator<Item = (usize, &str)> {
