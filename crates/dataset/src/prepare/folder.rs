@@ -17,7 +17,7 @@ pub(super) const WRITTEN_BY: &str = "medtune prepare";
 
 const REPORT: &str = "report.json";
 const CONTAMINATION: &str = "contamination.json";
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "train.jsonl",
     "val.jsonl",
     "test.jsonl",
