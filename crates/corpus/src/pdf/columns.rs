@@ -123,10 +123,9 @@ fn gutter(pieces: &[Piece], set: &[usize]) -> Option<Gutter> {
         let mut nearest: Option<(f32, usize)> = None;
         for &b in set[..at].iter().rev().take(40).chain(set[at + 1..].iter().take(40)) {
             let right = &pieces[b];
-            if right.area.x0 > left.area.x1 && vertical_overlap(left.area, right.area) > 0.3 {
-                if nearest.is_none_or(|(x, _)| right.area.x0 < x) {
-                    nearest = Some((right.area.x0, b));
-                }
+            let beside = right.area.x0 > left.area.x1 && vertical_overlap(left.area, right.area) > 0.3;
+            if beside && nearest.is_none_or(|(x, _)| right.area.x0 < x) {
+                nearest = Some((right.area.x0, b));
             }
         }
         if let Some((x, b)) = nearest

@@ -1,7 +1,7 @@
 //! Levels of headings: from their numbers, otherwise from the order of their styles.
 
 use super::typography::{Found, number};
-use super::{Context, is_top, split_off};
+use super::{is_top, split_off};
 use crate::pdf::element::{Element, Role};
 
 /// How a heading is set, as far as its rank goes.
@@ -29,9 +29,9 @@ impl Look {
 }
 
 /// Marks what was found as headings with levels, and splits off those that open a paragraph.
-pub(super) fn assign(elements: &mut Vec<Element>, found: Vec<Found>, titled: bool, context: &Context<'_>) {
+pub(super) fn assign(elements: &mut Vec<Element>, found: Vec<Found>, titled: bool) {
     let base = if titled { 2 } else { 1 };
-    let levels = levels(&found, base, context);
+    let levels = levels(&found, base);
     for (found, level) in found.iter().zip(levels).rev() {
         let Element::Text(paragraph, role) = &mut elements[found.index] else { continue };
         match found.opens {
@@ -46,7 +46,7 @@ pub(super) fn assign(elements: &mut Vec<Element>, found: Vec<Found>, titled: boo
     }
 }
 
-fn levels(found: &[Found], base: u8, context: &Context<'_>) -> Vec<u8> {
+fn levels(found: &[Found], base: u8) -> Vec<u8> {
     let numbered = found.iter().filter(|f| number(&f.text).is_some()).count();
     let mut looks: Vec<(Look, bool)> = Vec::new();
     for heading in found {
@@ -83,7 +83,6 @@ fn levels(found: &[Found], base: u8, context: &Context<'_>) -> Vec<u8> {
         ranks.iter().find(|(l, _)| *l == look).map_or(0, |(_, rank)| *rank)
     };
     let by_number = numbered * 2 >= found.len() && numbered >= 2;
-    let _ = context;
     found
         .iter()
         .map(|heading| match number(&heading.text) {

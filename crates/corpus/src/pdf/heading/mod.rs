@@ -31,7 +31,7 @@ pub(super) fn mark(elements: &mut Vec<Element>, bookmarks: &[Bookmark], context:
         return;
     }
     let found = typography::find(elements, title, context);
-    level::assign(elements, found, title.is_some(), context);
+    level::assign(elements, found, title.is_some());
 }
 
 /// The largest text of the first page, if it is clearly larger than running text. Its parts are put together.
