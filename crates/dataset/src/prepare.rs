@@ -157,6 +157,7 @@ pub fn prepare_against(
     options: &PrepareOptions,
 ) -> Result<Prepared, Error> {
     folder::check_free(out)?;
+<<<<<<< HEAD
     let (mut rows, mut dropped, files) = read_all(inputs)?;
     // First of all, so that no later file quotes what the gate masks.
     let phi = options.phi.map(|mode| {
@@ -165,10 +166,13 @@ pub fn prepare_against(
         dropped.extend(passed.dropped);
         passed.found
     });
+=======
+    let WhatWasRead { mut rows, mut dropped, files } = read_all(inputs)?;
+>>>>>>> synth
     let mut found = None;
     if !against.is_empty() {
         // A broken item of a test is counted with its file, and nothing can hold it.
-        let (tests, _, files) = read_all(against)?;
+        let WhatWasRead { rows: tests, files, .. } = read_all(against)?;
         let pairs = leave_out_contaminated(&mut rows, &tests, &mut dropped);
         found = Some(Against { files, items: tests.len(), pairs });
     }
@@ -184,7 +188,13 @@ pub fn prepare_against(
 }
 
 /// The rows of files, those that are broken, and the files.
-fn read_all(inputs: &[Input]) -> Result<(Vec<Row>, Vec<Dropped>, Vec<FileRecord>), Error> {
+struct WhatWasRead {
+    rows: Vec<Row>,
+    dropped: Vec<Dropped>,
+    files: Vec<FileRecord>,
+}
+
+fn read_all(inputs: &[Input]) -> Result<WhatWasRead, Error> {
     let (mut rows, mut dropped, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for input in inputs {
         let before = rows.len() + dropped.len();
@@ -199,7 +209,7 @@ fn read_all(inputs: &[Input]) -> Result<(Vec<Row>, Vec<Dropped>, Vec<FileRecord>
         let (path, blake3) = (input.path.display().to_string(), folder::hash_file(&input.path)?);
         files.push(FileRecord { path, blake3, rows: read, layout: reader.layout() });
     }
-    Ok((rows, dropped, files))
+    Ok(WhatWasRead { rows, dropped, files })
 }
 
 /// Takes the conversations out that hold an item of a test. Items of our own are never trained on.
