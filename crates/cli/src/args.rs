@@ -33,7 +33,7 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     IngestChild,
     /// Let a model write questions from a corpus: every row traced to its page, checked, and on its document's side.
-    Synth(SynthArgs),
+    Synth(Box<SynthArgs>),
     /// Clean rows and split them so that nothing tested was trained on.
     Prepare(PrepareArgs),
     /// Carry out a recipe: data, training, adapter, comparison with the base, report.

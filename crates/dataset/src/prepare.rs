@@ -157,8 +157,7 @@ pub fn prepare_against(
     options: &PrepareOptions,
 ) -> Result<Prepared, Error> {
     folder::check_free(out)?;
-<<<<<<< HEAD
-    let (mut rows, mut dropped, files) = read_all(inputs)?;
+    let WhatWasRead { mut rows, mut dropped, files } = read_all(inputs)?;
     // First of all, so that no later file quotes what the gate masks.
     let phi = options.phi.map(|mode| {
         let passed = gate::pass(std::mem::take(&mut rows), phi::Gate::new(mode));
@@ -166,9 +165,6 @@ pub fn prepare_against(
         dropped.extend(passed.dropped);
         passed.found
     });
-=======
-    let WhatWasRead { mut rows, mut dropped, files } = read_all(inputs)?;
->>>>>>> synth
     let mut found = None;
     if !against.is_empty() {
         // A broken item of a test is counted with its file, and nothing can hold it.
