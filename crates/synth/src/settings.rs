@@ -156,7 +156,7 @@ impl Settings {
             return wrong("chunks.max_tokens", format!("{} is less than 16", self.chunks.max_tokens));
         }
         let Questions { per_1000_tokens, most, .. } = self.questions;
-        if !(per_1000_tokens > 0.0 && per_1000_tokens <= 1000.0) || !(1..=500).contains(&most) {
+        if !(per_1000_tokens > 0.0 && per_1000_tokens <= 1000.0 && (1..=500).contains(&most)) {
             return wrong("questions", format!("{per_1000_tokens} for 1000 tokens, at most {most}"));
         }
         if self.max_tokens == Some(0) {
