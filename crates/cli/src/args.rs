@@ -26,7 +26,7 @@ pub(crate) enum Verb {
     /// See it all in a few minutes: shipped data, shipped model, training, comparison, report.
     Quickstart(QuickstartArgs),
     /// Let a model write questions from a corpus: every row traced to its page, checked, and on its document's side.
-    Synth(SynthArgs),
+    Synth(Box<SynthArgs>),
     /// Clean rows and split them so that nothing tested was trained on.
     Prepare(PrepareArgs),
     /// Carry out a recipe: data, training, adapter, comparison with the base, report.
