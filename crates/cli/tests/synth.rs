@@ -10,13 +10,14 @@ mod scripted_server;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::*;
 use corpus_of_drugs::questions;
 use scripted_server::{Answer, Asked, ScriptedServer, completion};
+use serde_json::Value;
 use tempfile::tempdir;
 
 const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/base");
@@ -51,10 +52,10 @@ fn good(asked: &Asked) -> Answer {
 }
 
 /// Replies well, slowly, too often asked, broken off, in prose, and half.
-fn with_every_fault(asked: &Asked) -> Answer {
+fn with_every_fault(asked: &Asked, prompts: &Mutex<Vec<(Value, usize)>>) -> Answer {
     let right = good(asked);
     let text = || questions(asked.body["messages"][1]["content"].as_str().unwrap(), false).to_string();
-    match asked.number % 8 {
+    match asked.fault(8, prompts) {
         0 => Answer { delay: Duration::from_millis(50), ..right },
         1 => Answer::error(429, "slow down").header("retry-after", "0.05"),
         2 if asked.body["messages"].as_array().unwrap().len() == 2 => {
@@ -73,7 +74,10 @@ fn with_every_fault(asked: &Asked) -> Answer {
 fn questions_come_out_of_a_server_with_every_fault_and_are_prepared_for_training() {
     let folder = tempdir().unwrap();
     corpus(folder.path());
-    let server = ScriptedServer::start(with_every_fault);
+    let server = ScriptedServer::start({
+        let prompts = Mutex::default();
+        move |asked| with_every_fault(asked, &prompts)
+    });
     let report = run_json(&as_text(&arguments(folder.path(), &server.address, "out")));
     assert_eq!(
         (&report["complete"], &report["chunks"], &report["rows"]),

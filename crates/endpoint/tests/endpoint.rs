@@ -1,5 +1,6 @@
 //! A model at an address, with a server that behaves in every way that servers do.
 
+#[allow(dead_code, reason = "every test file takes what it needs")]
 mod scripted_server;
 
 use std::sync::Arc;

@@ -7,8 +7,8 @@ mod scripted_server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chat::ChatModel;
@@ -95,9 +95,10 @@ fn a_server_with_every_fault_gives_the_rows_of_a_good_one() {
     let server = ScriptedServer::start(|asked| good(asked, false));
     let expected = make(&plan(good_folder.path(), &settings(Kind::Qa)), &model(&server, good_folder.path()));
 
-    let server = ScriptedServer::start(|asked| {
+    let prompts = Mutex::default();
+    let server = ScriptedServer::start(move |asked| {
         let right = questions(asked.body["messages"][1]["content"].as_str().unwrap(), false).to_string();
-        match asked.number % 7 {
+        match asked.fault(7, &prompts) {
             0 => Answer { delay: Duration::from_millis(50), ..Answer::text(&right) },
             1 => Answer::error(429, "slow down").header("retry-after", "0.05"),
             2 if asked.body["messages"].as_array().unwrap().len() == 2 => {

@@ -21,6 +21,20 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// What is wrong with this answer, by a number below `faults`: each prompt begins with another one and comes to the
+    /// next when it is asked again; after three of them nothing is wrong (0), so that no caller has to give up.
+    pub(crate) fn fault(&self, faults: usize, prompts: &Mutex<Vec<(Value, usize)>>) -> usize {
+        let mut prompts = prompts.lock().unwrap();
+        let prompt = &self.body["messages"][1];
+        let place = prompts.iter().position(|(known, _)| known == prompt).unwrap_or(prompts.len());
+        if place == prompts.len() {
+            prompts.push((prompt.clone(), 0));
+        }
+        let attempt = prompts[place].1;
+        prompts[place].1 += 1;
+        if attempt < 3 { (place + attempt) % faults } else { 0 }
+    }
+
     /// The text of the last message.
     pub(crate) fn question(&self) -> &str {
         let messages = self.body["messages"].as_array().unwrap();
