@@ -111,6 +111,13 @@ impl Endpoint {
         Ok(Endpoint { settings, connection, rate, account, rung, answered, unpriced })
     }
 
+    /// The same, which asks `gate` before anything is sent.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.settings.before_send = Some(gate);
+        self
+    }
+
     /// Whether what is sent leaves this machine.
     pub fn is_remote(&self) -> bool {
         !self.connection.loopback
