@@ -1,4 +1,4 @@
-//! Downloads: the one verb with a network, in builds that have network code.
+//! Downloads: the one verb that has an address of its own, in builds that can.
 
 mod common;
 #[cfg(feature = "hub")]
@@ -9,9 +9,9 @@ use common::refused;
 
 #[test]
 #[cfg(not(feature = "hub"))]
-fn a_build_without_network_code_says_so() {
+fn a_build_without_downloads_says_so() {
     let error = refused(&["pull", "org/name"]);
-    assert!(error.contains("without any network code") && error.contains("--features hub"), "{error}");
+    assert!(error.contains("without downloads") && error.contains("--features hub"), "{error}");
 }
 
 #[test]
@@ -32,28 +32,19 @@ fn cargo_tree(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What is linked into the default build, as cargo sees it: it can be called (`serve`), and calls only addresses that a
-/// person names, such as a docling-serve on the same machine. It cannot encrypt, so no public service is in its reach.
+/// What is linked into the default build, as cargo sees it: it can be called (`serve`), and there is one client, which only
+/// those crates have that are given an address by a person: a converter of documents, a model behind an endpoint.
 #[test]
-fn the_default_build_speaks_plain_http_to_named_addresses_and_nothing_else() {
+fn the_default_build_has_one_client_which_only_speaks_to_named_addresses() {
     let tree = cargo_tree(&["--edges", "normal", "--prefix", "none"]);
     assert!(tree.starts_with("medtune "), "{tree}");
-    let clients = [
-        "reqwest",
-        "isahc",
-        "awc",
-        "hyper-rustls",
-        "hyper-tls",
-        "rustls",
-        "ring",
-        "native-tls",
-        "openssl",
-        "curl",
-    ];
-    for client in clients {
+    for client in ["reqwest", "isahc", "awc", "hyper-rustls", "hyper-tls", "native-tls", "openssl", "curl"] {
         let found = tree.lines().find(|line| line.split(' ').next() == Some(client));
         assert_eq!(found, None);
     }
+    let callers = cargo_tree(&["--edges", "normal", "--invert", "ureq", "--depth", "1", "--prefix", "none"]);
+    let callers: Vec<&str> = callers.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(callers, ["corpus", "endpoint"]);
     let features = cargo_tree(&["--edges", "features,normal", "--invert", "hyper"]);
     assert!(
         features.contains("hyper feature \"server\"") && !features.contains("hyper feature \"client\""),

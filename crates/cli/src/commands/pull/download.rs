@@ -1,4 +1,4 @@
-//! The download itself, in a build that has network code.
+//! The download itself, in a build that can.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -7,7 +7,7 @@ pub(super) use download::run;
 
 #[cfg(not(feature = "hub"))]
 pub(super) fn run(args: &crate::args::PullArgs) -> crate::failure::Outcome<()> {
-    let failure = crate::failure::Failure::input("this medtune was built without any network code");
+    let failure = crate::failure::Failure::input("this medtune was built without downloads");
     Err(failure.hint(format!(
         "build it with `cargo build --release --features hub`, or run `hf download {}` where Hugging Face's own tool is",
         args.name
