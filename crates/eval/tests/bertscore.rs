@@ -1,23 +1,14 @@
 //! BERTScore against bert_score 0.3.13.
 
+mod reference;
+
 use compute::Cpu;
 use eval::text::{BertScore, default_baseline, default_layer, read_baseline};
 use model::Encoder;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-fn oracle(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("MEDTUNE_ORACLES").map(PathBuf::from);
-    let folder =
-        folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
-    let file = folder.join(path);
-    if !file.exists() {
-        eprintln!("NOT CHECKED: {} is not here", file.display());
-        return None;
-    }
-    Some(file)
-}
+use reference::oracle;
 
 const PLAIN: BertScore = BertScore { layer: 2, idf: false, baseline: None };
 

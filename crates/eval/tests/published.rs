@@ -3,6 +3,8 @@
 //! MIRAGE (Xiong et al. 2024, GPT-4 with and without retrieval), MedGPT (2024), and the expert's grades of ECG-LLM
 //! (Ahrens et al. 2025). The files lie beside the repository.
 
+mod reference;
+
 use eval::statistics::{Discordant, clopper_pearson, holm, wilson};
 use flate2::read::GzDecoder;
 use regex::Regex;
@@ -11,17 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-fn oracle(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("MEDTUNE_ORACLES").map(PathBuf::from);
-    let folder =
-        folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
-    let file = folder.join(path);
-    if !file.exists() {
-        eprintln!("NOT CHECKED: {} is not here", file.display());
-        return None;
-    }
-    Some(file)
-}
+use reference::oracle;
 
 fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(folder)

@@ -2,25 +2,15 @@
 //!
 //! `data/overlap.json` is written by `tools/make_text_vectors.py`; the 68 pairs lie beside the repository.
 
+mod reference;
+
 use eval::text::{
     Bleu, BleuTokenizer, Chrf, EvaluateBleu, Meteor, NltkBleu, NltkSmoothing, NltkTokens, PrecisionRecall,
     Rouge, Smoothing, Ter, rouge, rouge_all, rouge_l,
 };
 use serde_json::Value;
-use std::path::PathBuf;
 
-/// The folder of oracles: `MEDTUNE_ORACLES`, or the one beside the repository. It is no part of the repository.
-fn oracle(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("MEDTUNE_ORACLES").map(PathBuf::from);
-    let folder =
-        folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
-    let file = folder.join(path);
-    if !file.exists() {
-        eprintln!("NOT CHECKED: {} is not here", file.display());
-        return None;
-    }
-    Some(file)
-}
+use reference::oracle;
 
 /// The 68 pairs of model answers and references.
 fn vectors() -> Option<Value> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fields::{Choosing, OneOrMany, ResponseFormat, StreamOptions, max_tokens, refuse_present};
-use super::{FINGERPRINT, Total, logprobs, now, response_id};
+use super::{Head, Total, logprobs};
 use crate::app::App;
 use crate::json::{Json, reply};
 use crate::refusal::{Outcome, Refusal, Style};
@@ -141,9 +141,7 @@ pub(crate) async fn complete(State(app): State<App>, Json(request): Json<ChatReq
     let parts = app.write(vec![prompt], &wanted, places).await?;
     let include_usage = request.stream_options.unwrap_or_default().include_usage;
     let mut story = Story {
-        id: response_id("chatcmpl"),
-        created: now(),
-        model: name.name,
+        head: Head::new("chatcmpl", name.name),
         choices: wanted.choices,
         logprobs: wanted.logprobs.is_some(),
         include_usage,
@@ -165,14 +163,12 @@ pub(crate) async fn complete(State(app): State<App>, Json(request): Json<ChatReq
             json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": reason })
         })
         .collect();
-    Ok(reply(&story.document("chat.completion", choices.into(), Some(story.total.document()))))
+    Ok(reply(&story.head.document("chat.completion", choices.into(), Some(story.total.document()))))
 }
 
 /// One response, whole or as it comes.
 struct Story {
-    id: String,
-    created: u64,
-    model: String,
+    head: Head,
     choices: usize,
     logprobs: bool,
     include_usage: bool,
@@ -181,21 +177,6 @@ struct Story {
 }
 
 impl Story {
-    fn document(&self, object: &str, choices: Value, usage: Option<Value>) -> Value {
-        let mut document = json!({
-            "id": self.id,
-            "object": object,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": FINGERPRINT,
-            "choices": choices,
-        });
-        if let Some(usage) = usage {
-            document["usage"] = usage;
-        }
-        document
-    }
-
     fn logprobs(&self, tokens: &[Token]) -> Value {
         let catalogue = &self.app.catalogue;
         match self.logprobs {
@@ -212,7 +193,7 @@ impl Story {
         let logprobs = if tokens.is_empty() { Value::Null } else { logprobs };
         let choice = json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason });
         let usage = self.include_usage.then_some(Value::Null);
-        self.document("chat.completion.chunk", json!([choice]), usage)
+        self.head.document("chat.completion.chunk", json!([choice]), usage)
     }
 }
 
@@ -245,7 +226,7 @@ impl Narrator for Story {
     fn finish(&mut self, out: &mut Sink) {
         if self.include_usage {
             let usage = Some(self.total.document());
-            out.put(&self.document("chat.completion.chunk", json!([]), usage));
+            out.put(&self.head.document("chat.completion.chunk", json!([]), usage));
         }
         out.text("[DONE]");
     }

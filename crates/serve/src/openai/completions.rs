@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fields::{Choosing, OneOrMany, StreamOptions, max_tokens, refuse_present};
-use super::{FINGERPRINT, Total, logprobs, now, response_id};
+use super::{Head, Total, logprobs};
 use crate::app::App;
 use crate::json::{Json, reply};
 use crate::refusal::{Outcome, Refusal, Style};
@@ -16,6 +16,8 @@ use crate::worker::Part;
 
 /// OpenAI's default, which its clients know.
 const MAX_TOKENS: u64 = 16;
+/// What its documents are called.
+const OBJECT: &str = "text_completion";
 
 /// Texts to go on with.
 #[derive(Debug, Deserialize)]
@@ -111,9 +113,7 @@ pub(crate) async fn complete(
     }
     let parts = app.write(encoded, &wanted, places).await?;
     let mut story = Story {
-        id: response_id("cmpl"),
-        created: now(),
-        model: name.name,
+        head: Head::new("cmpl", name.name),
         choices,
         include_usage: request.stream_options.unwrap_or_default().include_usage,
         total: Total::default(),
@@ -134,13 +134,11 @@ pub(crate) async fn complete(
             json!({ "index": index, "text": text.text, "logprobs": logprobs, "finish_reason": reason })
         })
         .collect();
-    Ok(reply(&story.document(entries.into(), Some(story.total.document()))))
+    Ok(reply(&story.head.document(OBJECT, entries.into(), Some(story.total.document()))))
 }
 
 struct Story {
-    id: String,
-    created: u64,
-    model: String,
+    head: Head,
     choices: usize,
     include_usage: bool,
     total: Total,
@@ -150,26 +148,11 @@ struct Story {
 }
 
 impl Story {
-    fn document(&self, choices: Value, usage: Option<Value>) -> Value {
-        let mut document = json!({
-            "id": self.id,
-            "object": "text_completion",
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": FINGERPRINT,
-            "choices": choices,
-        });
-        if let Some(usage) = usage {
-            document["usage"] = usage;
-        }
-        document
-    }
-
     fn chunk(&self, index: usize, text: &str, tokens: &[Token], reason: Option<&str>) -> Value {
         let catalogue = &self.app.catalogue;
         let logprobs = (!tokens.is_empty()).then(|| logprobs::columns(catalogue, tokens));
         let choice = json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": reason });
-        self.document(json!([choice]), self.include_usage.then_some(Value::Null))
+        self.head.document(OBJECT, json!([choice]), self.include_usage.then_some(Value::Null))
     }
 }
 
@@ -194,7 +177,7 @@ impl Narrator for Story {
 
     fn finish(&mut self, out: &mut Sink) {
         if self.include_usage {
-            out.put(&self.document(json!([]), Some(self.total.document())));
+            out.put(&self.head.document(OBJECT, json!([]), Some(self.total.document())));
         }
         out.text("[DONE]");
     }

@@ -14,13 +14,36 @@ use serde_json::{Value, json};
 /// What told the client which program wrote its text.
 const FINGERPRINT: &str = concat!("medtune-", env!("CARGO_PKG_VERSION"));
 
-/// A name for a response.
-fn response_id(prefix: &str) -> String {
-    format!("{prefix}-{:032x}", rand::rng().random::<u128>())
+/// What all documents of a response begin with.
+#[derive(Debug, Clone)]
+struct Head {
+    id: String,
+    created: u64,
+    model: String,
 }
 
-fn now() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
+impl Head {
+    /// A new response, whose name begins with `prefix`.
+    fn new(prefix: &str, model: String) -> Self {
+        let id = format!("{prefix}-{:032x}", rand::rng().random::<u128>());
+        let created = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+        Head { id, created, model }
+    }
+
+    fn document(&self, object: &str, choices: Value, usage: Option<Value>) -> Value {
+        let mut document = json!({
+            "id": self.id,
+            "object": object,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": FINGERPRINT,
+            "choices": choices,
+        });
+        if let Some(usage) = usage {
+            document["usage"] = usage;
+        }
+        document
+    }
 }
 
 /// Tokens of a request with several texts: each prompt counts once.

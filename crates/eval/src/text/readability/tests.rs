@@ -13,7 +13,7 @@ fn oracle(path: &str) -> Option<Value> {
         folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
     let file = folder.join(path);
     if !file.exists() {
-        eprintln!("NOT CHECKED: {} is not here", file.display());
+        eprintln!("ORACLE ABSENT: {} is not here", file.display());
         return None;
     }
     Some(serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap())
