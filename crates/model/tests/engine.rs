@@ -13,7 +13,7 @@ use small::{adapted, config, text};
 const VOCABULARY: usize = 97;
 
 fn decoder() -> Decoder<Cpu> {
-    adapted(&config(VOCABULARY))
+    adapted(&config(VOCABULARY), 2)
 }
 
 /// A request of its own kind for every number.

@@ -29,7 +29,7 @@ fn tokenizer() -> &'static Tokenizer {
 
 /// The model's head is larger than the vocabulary, as many are.
 fn decoder() -> Decoder<Cpu> {
-    adapted(&config(VOCABULARY + 13))
+    adapted(&config(VOCABULARY + 13), 2)
 }
 
 fn grammars() -> &'static Grammars {

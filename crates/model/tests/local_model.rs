@@ -24,7 +24,7 @@ fn tokenizer() -> &'static Tokenizer {
 
 fn model() -> LocalModel {
     let parts: LocalParts<Cpu> = LocalParts {
-        decoder: adapted(&config(413)),
+        decoder: adapted(&config(413), 2),
         tokenizer: tokenizer().clone(),
         template: ChatTemplate::builtin("chatml").unwrap(),
     };

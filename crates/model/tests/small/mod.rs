@@ -41,10 +41,10 @@ impl TensorSource for Loud {
 }
 
 /// With an adapter that has moved from its start.
-pub(crate) fn adapted(config: &Config) -> Decoder<Cpu> {
+pub(crate) fn adapted(config: &Config, threads: usize) -> Decoder<Cpu> {
     let lora = Trainable::Lora { config: LoraConfig::all(4, 8.0), seed: 7 };
     let start = Loud(RandomStart::new(config.clone(), 3));
-    let mut decoder = Decoder::new(Arc::new(Cpu::new(2)), config.clone(), &start, &lora).unwrap();
+    let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config.clone(), &start, &lora).unwrap();
     for p in decoder.parameters.list.clone() {
         if p.name.ends_with("lora_B.weight") {
             let values: Vec<f32> = model::random::normal(5, &p.name, p.len()).map(|z| 0.1 * z).collect();
