@@ -10,7 +10,7 @@ mod paired;
 mod summary;
 
 pub use metric::Metric;
-pub use outcome::{Choice, ChoiceResult, Outcome, TokenLoss};
+pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
 pub use summary::{ChoiceCounts, Estimate, Summary};
 

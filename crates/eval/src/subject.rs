@@ -218,7 +218,7 @@ impl<B: Backend> Subject<'_, B> {
             outcomes.push(Outcome {
                 id: item.id.clone(),
                 group: item.document.clone(),
-                choice: Some(Choice { gold: item.answer_idx.clone(), picked }),
+                choice: Some(Choice { gold: item.answer_idx.clone(), picked, ..Choice::default() }),
                 ..Outcome::default()
             });
             progress(Stage::Choices, outcomes.len(), items.len());

@@ -21,7 +21,7 @@ fn choice(id: usize, group: Option<usize>, picked: Option<&str>) -> Outcome {
     Outcome {
         id: format!("{id:04}"),
         group: group.map(|group| format!("g{group}")),
-        choice: Some(Choice { gold: "A".into(), picked: picked.map(str::to_string) }),
+        choice: Some(Choice { gold: "A".into(), picked: picked.map(str::to_string), ..Choice::default() }),
         ..Outcome::default()
     }
 }

@@ -1,5 +1,6 @@
 //! What one model did with one item.
 
+use crate::text::TextOutcome;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// Name of the item, the same for both models.
+    /// Name of the item, the same for all models, and among all tasks.
     pub id: String,
+    /// The task that the item belongs to, e.g. `medqa_4options`; `None` for the user's own questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// The items that belong together, e.g. those of one document; `None` for an item on its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -21,9 +25,18 @@ pub struct Outcome {
     /// The answer to a multiple-choice question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<Choice>,
-    /// The generated answer.
+    /// What the model was asked, as people read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// What a good answer says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// The generated answer, as the model wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// The answer against the reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Box<TextOutcome>>,
 }
 
 /// Teacher-forced loss on the labelled tokens of one item.
@@ -38,12 +51,31 @@ pub struct TokenLoss {
 }
 
 /// The answer to a multiple-choice question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Choice {
     /// The right option.
     pub gold: String,
     /// The option that the model named; `None` where its answer named none.
     pub picked: Option<String>,
+    /// Whether the answer says that it is none: "I cannot tell". `picked` is `None` then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub abstained: bool,
+    /// The options in the order in which the model saw them; empty where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<String>,
+    /// How likely the model found each of `shown`; empty where it wrote its answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rated: Vec<Rated>,
+}
+
+/// How likely a model found an option.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rated {
+    /// Log-probability of the option's tokens after the question, in nats.
+    pub log_likelihood: f64,
+    /// Bytes of the option's text, by which `acc_norm` of lm-evaluation-harness divides.
+    pub bytes: u32,
 }
 
 /// How a multiple-choice answer came out.
@@ -53,8 +85,17 @@ pub enum ChoiceResult {
     Right,
     /// Another option.
     Wrong,
-    /// No option: a refusal, or an answer that could not be read. Counts as not right, and is reported by itself.
+    /// No option, and the answer says so. Counts as not right, and is reported by itself.
+    Abstained,
+    /// No option: an answer that could not be read. Counts as not right, and is reported by itself.
     Unparsed,
+}
+
+impl ChoiceResult {
+    /// Whether the answer named an option, right or wrong.
+    pub fn names_an_option(self) -> bool {
+        matches!(self, Self::Right | Self::Wrong)
+    }
 }
 
 impl Choice {
@@ -63,6 +104,7 @@ impl Choice {
         match &self.picked {
             Some(picked) if *picked == self.gold => ChoiceResult::Right,
             Some(_) => ChoiceResult::Wrong,
+            None if self.abstained => ChoiceResult::Abstained,
             None => ChoiceResult::Unparsed,
         }
     }

@@ -31,6 +31,9 @@ pub struct ChoiceCounts {
     pub right: usize,
     /// Another option.
     pub wrong: usize,
+    /// No option, and the answer says so.
+    #[serde(default)]
+    pub abstained: usize,
     /// No option named.
     pub unparsed: usize,
 }
@@ -71,11 +74,10 @@ impl Summary {
             |metric: Metric| outcomes.iter().filter_map(move |outcome| row(outcome, metric.sums(outcome)));
         let results =
             || outcomes.iter().filter_map(|outcome| Some((*outcome, outcome.choice.as_ref()?.result())));
-        let answered = results().map(|(outcome, result)| {
-            (outcome.group_key(), [f64::from(result != ChoiceResult::Unparsed), 1.0])
-        });
+        let answered = results()
+            .map(|(outcome, result)| (outcome.group_key(), [f64::from(result.names_an_option()), 1.0]));
         let among_answered = results()
-            .filter(|(_, result)| *result != ChoiceResult::Unparsed)
+            .filter(|(_, result)| result.names_an_option())
             .map(|(outcome, result)| (outcome.group_key(), [f64::from(result == ChoiceResult::Right), 1.0]));
         Self {
             loss: by_bootstrap(rows(Metric::Loss), resampling),
@@ -104,6 +106,7 @@ fn counts(results: impl Iterator<Item = ChoiceResult>) -> Option<ChoiceCounts> {
         match result {
             ChoiceResult::Right => counts.right += 1,
             ChoiceResult::Wrong => counts.wrong += 1,
+            ChoiceResult::Abstained => counts.abstained += 1,
             ChoiceResult::Unparsed => counts.unparsed += 1,
         }
     }

@@ -193,7 +193,7 @@ fn metric_rows(comparison: &Comparison) -> Vec<MetricRow> {
 fn choice_rows(comparison: &Comparison) -> Vec<ChoiceRow> {
     let row = |(model, summary): (&'static str, &Summary)| {
         let counts = summary.mc_counts?;
-        let all = (counts.right + counts.wrong + counts.unparsed) as f64;
+        let all = (counts.right + counts.wrong + counts.abstained + counts.unparsed) as f64;
         let part = |label, number: usize, class| (label, number, 100.0 * number as f64 / all, class);
         let value = |estimate: Option<&Estimate>| {
             estimate.map_or("–".to_string(), |e| {
@@ -205,6 +205,7 @@ fn choice_rows(comparison: &Comparison) -> Vec<ChoiceRow> {
             parts: vec![
                 part("right", counts.right, "right"),
                 part("wrong", counts.wrong, "wrong"),
+                part("abstained", counts.abstained, "abstained"),
                 part("no option named", counts.unparsed, "unparsed"),
             ],
             answered: value(summary.mc_answered.as_ref()),

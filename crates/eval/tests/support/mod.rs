@@ -31,8 +31,12 @@ pub(crate) fn comparison() -> Comparison {
                 group: Some(format!("document-{:03}", item / 3)),
                 loss: Some(TokenLoss { loss_sum: loss * tokens as f64, tokens, correct_tokens }),
                 rouge_l: Some((rouge + random.random_range(-0.15..0.15f64)).clamp(0.0, 1.0)),
-                choice: Some(Choice { gold: "B".into(), picked: picked.map(str::to_string) }),
-                answer: None,
+                choice: Some(Choice {
+                    gold: "B".into(),
+                    picked: picked.map(str::to_string),
+                    ..Choice::default()
+                }),
+                ..Outcome::default()
             }
         };
         base.push(outcome(2.05, 0.21, 0.41, 0.12));
