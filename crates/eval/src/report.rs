@@ -4,6 +4,7 @@
 //! years. All text from data, models and recipes is escaped by the template engine. The verdict comes first.
 
 mod forest;
+mod line_chart;
 mod loss_curve;
 mod parts;
 mod view;
