@@ -8,25 +8,46 @@ use formats::quant::ggml::SUB_BLOCK;
 /// Codes of a block, four to a word.
 pub(super) const WORDS: usize = SUB_BLOCK / 4;
 
+/// The most rows that share the codes of a panel as they are unpacked.
+pub(super) const TILE: usize = 8;
+
 /// Rows `[T, K]` as signed bytes in blocks of 32 with a scale each: the left side of products of integers.
+///
+/// Rows lie in [tiles](tile_of), block after block with the rows of the tile side by side, so that a product reads them
+/// in one stream.
 #[derive(Debug, Default)]
 pub(in crate::cpu) struct Activations {
     rows: usize,
     blocks: usize,
-    /// `[T, K / 32]` blocks.
+    /// `T · K / 32` blocks.
     words: Vec<[i32; WORDS]>,
-    /// `[T, K / 32]`.
+    /// `T · K / 32`.
     scales: Vec<f32>,
-    /// Sums of the codes of both halves of every block, `[T, K / 32]`.
+    /// Sums of the codes of both halves of every block, `T · K / 32`.
     sums: Vec<[i32; 2]>,
 }
 
-/// A row of [`Activations`].
+/// `ROWS` rows of [`Activations`], by block.
 #[derive(Clone, Copy)]
-pub(super) struct Row<'a> {
-    pub(super) words: &'a [[i32; WORDS]],
-    pub(super) scales: &'a [f32],
-    pub(super) sums: &'a [[i32; 2]],
+pub(super) struct Tile<'a, const ROWS: usize> {
+    pub(super) words: &'a [[[i32; WORDS]; ROWS]],
+    pub(super) scales: &'a [[f32; ROWS]],
+    pub(super) sums: &'a [[[i32; 2]; ROWS]],
+}
+
+/// First row and number of rows of the tile that row `i` of `rows` belongs to: eights, then a four, a two and a one as
+/// they are left.
+fn tile_of(i: usize, rows: usize) -> (usize, usize) {
+    let mut first = i / TILE * TILE;
+    let mut left = rows - first;
+    let mut size = TILE;
+    loop {
+        size = size.min(left.next_power_of_two() >> usize::from(!left.is_power_of_two()));
+        if i < first + size {
+            return (first, size);
+        }
+        (first, left) = (first + size, left - size);
+    }
 }
 
 impl Activations {
@@ -47,22 +68,15 @@ impl Activations {
             Shared::new(bytemuck::cast_slice_mut(&mut self.sums)),
         ];
         threads.run(x.rows, |i| {
-            // SAFETY: every row is one task's.
-            #[allow(unsafe_code)]
-            let (words, scales, sums) = unsafe {
-                (
-                    words.range(i * blocks * WORDS, blocks * WORDS),
-                    scales.range(i * blocks, blocks),
-                    sums.range(i * blocks * 2, blocks * 2),
-                )
+            let (first, step) = tile_of(i, x.rows);
+            let place = Place {
+                words: &words,
+                scales: &scales,
+                sums: &sums,
+                start: first * blocks + i - first,
+                step,
             };
-            let row = QuantizeRow {
-                x: x.row(i).as_chunks().0,
-                words: bytemuck::cast_slice_mut(words),
-                scales,
-                sums: bytemuck::cast_slice_mut(sums),
-            };
-            dispatch(isa, row);
+            dispatch(isa, QuantizeRow { x: x.row(i).as_chunks().0, place });
         });
     }
 
@@ -74,21 +88,30 @@ impl Activations {
         self.blocks
     }
 
-    pub(super) fn row(&self, i: usize) -> Row<'_> {
-        let range = i * self.blocks..(i + 1) * self.blocks;
-        Row {
-            words: &self.words[range.clone()],
-            scales: &self.scales[range.clone()],
-            sums: &self.sums[range],
+    /// The tile of `ROWS` rows that begins at row `first`.
+    pub(super) fn tile<const ROWS: usize>(&self, first: usize) -> Tile<'_, ROWS> {
+        debug_assert_eq!(tile_of(first, self.rows), (first, ROWS));
+        let range = first * self.blocks..(first + ROWS) * self.blocks;
+        Tile {
+            words: self.words[range.clone()].as_chunks().0,
+            scales: self.scales[range.clone()].as_chunks().0,
+            sums: self.sums[range].as_chunks().0,
         }
     }
 }
 
+/// Where the blocks of a row go: to `start` and every `step` from there.
+struct Place<'a> {
+    words: &'a Shared<'a>,
+    scales: &'a Shared<'a>,
+    sums: &'a Shared<'a>,
+    start: usize,
+    step: usize,
+}
+
 struct QuantizeRow<'a> {
     x: &'a [[f32; SUB_BLOCK]],
-    words: &'a mut [[i32; WORDS]],
-    scales: &'a mut [f32],
-    sums: &'a mut [[i32; 2]],
+    place: Place<'a>,
 }
 
 impl Kernel for QuantizeRow<'_> {
@@ -96,10 +119,21 @@ impl Kernel for QuantizeRow<'_> {
 
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
-        for (((x, words), scale), sums) in self.x.iter().zip(self.words).zip(self.scales).zip(self.sums) {
-            let codes: &mut [i8; SUB_BLOCK] = bytemuck::cast_mut(words);
-            *scale = quantize(x, codes);
-            for (half, sum) in sums.iter_mut().enumerate() {
+        for (b, x) in self.x.iter().enumerate() {
+            let at = self.place.start + b * self.place.step;
+            // SAFETY: every row is one task's, and no two rows have a block in one place.
+            #[allow(unsafe_code)]
+            let (words, scale, sums) = unsafe {
+                (
+                    self.place.words.range(at * WORDS, WORDS),
+                    self.place.scales.range(at, 1),
+                    self.place.sums.range(at * 2, 2),
+                )
+            };
+            let codes: &mut [i8] = bytemuck::cast_slice_mut(words);
+            let codes: &mut [i8; SUB_BLOCK] = codes.try_into().expect("a block");
+            scale[0] = quantize(x, codes);
+            for (half, sum) in bytemuck::cast_slice_mut::<f32, i32>(sums).iter_mut().enumerate() {
                 *sum = codes[half * 16..][..16].iter().map(|&code| i32::from(code)).sum();
             }
         }
@@ -143,15 +177,15 @@ mod tests {
         let values: Vec<f32> = (0..96).map(|i| (i as f32 * 0.37).sin() * 3.0).collect();
         for isa in [Isa::Plain, Isa::available()] {
             let activations = quantized(&values, isa);
-            let row = activations.row(0);
+            let row = activations.tile::<1>(0);
             for (b, block) in values.chunks(32).enumerate() {
-                let codes: [i8; 32] = bytemuck::cast(row.words[b]);
+                let codes: [i8; 32] = bytemuck::cast(row.words[b][0]);
                 for (code, value) in codes.iter().zip(block) {
-                    let error = (f32::from(*code) * row.scales[b] - value).abs();
-                    assert!(error <= 0.5001 * row.scales[b], "{isa:?}: {code} for {value}");
+                    let error = (f32::from(*code) * row.scales[b][0] - value).abs();
+                    assert!(error <= 0.5001 * row.scales[b][0], "{isa:?}: {code} for {value}");
                 }
                 let sum = |half: &[i8]| half.iter().map(|&c| i32::from(c)).sum::<i32>();
-                assert_eq!(row.sums[b], [sum(&codes[..16]), sum(&codes[16..])]);
+                assert_eq!(row.sums[b][0], [sum(&codes[..16]), sum(&codes[16..])]);
             }
         }
     }
@@ -162,14 +196,34 @@ mod tests {
             let mut values = vec![1.0; 64];
             values[40] = bad;
             let activations = quantized(&values, Isa::available());
-            let scales = activations.row(0).scales;
-            assert!(scales[0].is_finite() && scales[1].is_nan(), "{bad}: {scales:?}");
+            let scales = activations.tile::<1>(0).scales;
+            assert!(scales[0][0].is_finite() && scales[1][0].is_nan(), "{bad}: {scales:?}");
         }
     }
 
     #[test]
     fn zeros_are_zeros() {
         let activations = quantized(&[0.0; 32], Isa::available());
-        assert_eq!((activations.row(0).scales, activations.row(0).words), (&[0.0][..], &[[0; 8]][..]));
+        let row = activations.tile::<1>(0);
+        assert_eq!((row.scales, row.words), (&[[0.0]][..], &[[[0; 8]]][..]));
+    }
+
+    #[test]
+    fn tiles_are_eights_then_what_is_left_in_powers_of_two() {
+        for rows in 1..40 {
+            let mut first = 0;
+            while first < rows {
+                let size = match rows - first {
+                    8.. => 8,
+                    4.. => 4,
+                    2.. => 2,
+                    _ => 1,
+                };
+                for i in first..first + size {
+                    assert_eq!(tile_of(i, rows), (first, size), "row {i} of {rows}");
+                }
+                first += size;
+            }
+        }
     }
 }

@@ -9,17 +9,15 @@ use formats::quant::ggml::SUB_BLOCK;
 use super::super::buffer::{RowsMut, Shared};
 use super::super::math::VECTOR;
 use super::super::{Isa, Threads};
-use super::activations::{Activations, Row};
+use super::activations::{Activations, TILE, Tile};
 use super::format::{Codes, Format, Shape, with_format};
 use super::lanes::{Lanes, Work, run};
 use super::panels::{Panel, Panels};
 
-/// Rows of activations that share the codes of a panel as they are unpacked.
-const TILE: usize = 8;
-/// Bytes between the codes that are multiplied and those that are asked for, where so few rows share them that memory
-/// is what takes the time: a panel is followed by the next.
+/// Bytes between the codes that are multiplied and those that are asked for: a panel is followed by the next. Where few
+/// rows share a panel memory is what takes the time; where many do, asking costs nothing.
 const AHEAD: usize = 4096;
-/// The most rows for which codes are asked for ahead.
+/// Rows that are few.
 const FEW: usize = 2;
 /// Tasks that a thread should get, so that none waits long for another.
 const TASKS_OF_THREAD: usize = 8;
@@ -75,7 +73,7 @@ impl<F: Format> Work for Columns<'_, F> {
                 let left = self.x.rows() - first;
                 macro_rules! tile {
                     ($rows:literal) => {{
-                        let sums = sums::<L, F, $rows>(panel, std::array::from_fn(|r| self.x.row(first + r)));
+                        let sums = sums::<L, F, $rows>(panel, self.x.tile(first));
                         self.target.write::<L, $rows>(first, p, sums);
                         first += $rows;
                     }};
@@ -93,40 +91,29 @@ impl<F: Format> Work for Columns<'_, F> {
 
 /// The sums of `ROWS` rows with the 16 rows of a panel.
 #[inline(always)]
-fn sums<L: Lanes, F: Format, const ROWS: usize>(
-    panel: Panel<'_>,
-    rows: [Row<'_>; ROWS],
-) -> [L::Vector; ROWS] {
+fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: Panel<'_>, tile: Tile<'_, ROWS>) -> [L::Vector; ROWS] {
     let shape = const { Shape::of::<F>() };
     let mut sums = [L::splat(0.0); ROWS];
-    let blocks = rows[0].scales.len();
-    let rows = rows.map(|row| Row {
-        words: &row.words[..blocks],
-        scales: &row.scales[..blocks],
-        sums: &row.sums[..blocks],
-    });
-    if ROWS <= FEW {
-        for line in (0..panel.scales.len()).step_by(64) {
-            L::prefetch_far(panel.scales.as_ptr().wrapping_add(AHEAD + line));
-        }
+    for line in (0..panel.scales.len()).step_by(64) {
+        L::prefetch_far(panel.scales.as_ptr().wrapping_add(AHEAD + line));
     }
     let heads = panel.scales.chunks_exact(shape.chunk + shape.blocks * shape.block);
     let bodies = panel.codes.chunks_exact(shape.blocks * shape.codes);
-    for (chunk, (head, body)) in heads.zip(bodies).enumerate() {
+    let mut inputs = tile.words.iter().zip(tile.scales).zip(tile.sums);
+    for (head, body) in heads.zip(bodies) {
         let head_halves = head.as_chunks::<{ 2 * VECTOR }>().0;
         let scale = L::halves(&head_halves[0]);
         let minimum = if F::MINIMA { L::halves(&head_halves[1]) } else { scale };
-        for (sub, codes) in body.chunks_exact(shape.codes).enumerate() {
-            let b = chunk * shape.blocks + sub;
+        for ((sub, codes), ((words, scales), totals)) in
+            body.chunks_exact(shape.codes).enumerate().zip(&mut inputs)
+        {
             let own = head[shape.chunk + sub * shape.block..][..shape.block].as_chunks::<VECTOR>().0;
-            if ROWS <= FEW {
-                for line in (0..shape.codes).step_by(64) {
-                    L::prefetch_far(codes.as_ptr().wrapping_add(AHEAD + line));
-                }
+            for line in (0..shape.codes).step_by(64) {
+                L::prefetch_far(codes.as_ptr().wrapping_add(AHEAD + line));
             }
             for group in 0..F::GROUPS {
                 let mut dots: [L::Ints; ROWS] = std::array::from_fn(|r| {
-                    let [first, second] = rows[r].sums[b];
+                    let [first, second] = totals[r];
                     let sum = match (F::GROUPS, group) {
                         (1, _) => first + second,
                         (_, 0) => first,
@@ -138,7 +125,7 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(
                 for q in group * quads..(group + 1) * quads {
                     let bytes = <F::Codes as Codes>::quad::<L>(codes, q);
                     for r in 0..ROWS {
-                        dots[r] = L::dot(dots[r], bytes, rows[r].words[b][q]);
+                        dots[r] = L::dot(dots[r], bytes, words[r][q]);
                     }
                 }
                 let scale = match (F::FACTORS, F::GROUPS) {
@@ -147,15 +134,15 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(
                     (true, _) => L::mul_lanes(scale, L::signed(&own[group])),
                 };
                 for r in 0..ROWS {
-                    let scale = L::mul_lanes(scale, L::splat(rows[r].scales[b]));
+                    let scale = L::mul_lanes(scale, L::splat(scales[r]));
                     sums[r] = L::mul_add_lanes(L::to_floats(dots[r]), scale, sums[r]);
                 }
             }
             if F::MINIMA {
                 let minimum = if F::FACTORS { L::mul_lanes(minimum, L::unsigned(&own[1])) } else { minimum };
                 for r in 0..ROWS {
-                    let sum = (rows[r].sums[b][0] + rows[r].sums[b][1]) as f32;
-                    sums[r] = L::mul_add_lanes(minimum, L::splat(-rows[r].scales[b] * sum), sums[r]);
+                    let total = (totals[r][0] + totals[r][1]) as f32;
+                    sums[r] = L::mul_add_lanes(minimum, L::splat(-scales[r] * total), sums[r]);
                 }
             }
         }
