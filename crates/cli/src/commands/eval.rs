@@ -13,11 +13,15 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::evaluation::{Exam, write_json};
+use crate::pipeline::tasks;
 
 /// Seed of the sample, the same for every model so that outcomes can be paired.
 const SEED: u64 = 42;
 
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
+    if !args.tasks.tasks.is_empty() {
+        return tasks::run(args);
+    }
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;
