@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
-pub(crate) use eval::EvalArgs;
+pub(crate) use eval::{EvalArgs, ModeArg};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
 pub(crate) use synth::{SpendingArgs, SynthArgs, SynthKind, WriterArgs};

@@ -6,8 +6,10 @@
 mod forest;
 mod loss_curve;
 mod parts;
+mod reliability;
 mod view;
 
+pub use reliability::reliability_diagram;
 pub use parts::{Certificate, Cleaning, Example, NearestPair, Split, SplitPart};
 
 use crate::Result;

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let settings = settings(args);
     let tasks = open(args, &settings)?;
     eprintln!("{}", plan(&tasks));
-    let model = Model::of(&args.model)?;
+    let model = if settings.chat_template { Model::of(&args.model) } else { Model::for_text(&args.model) }?;
     let (mut items, mut left_out, mut reports) = (Vec::new(), Vec::new(), Vec::new());
     for task in &tasks {
         let mut counted = Counted::new(task.questions.len() as u64, &task.name);

@@ -95,7 +95,8 @@ impl Reader {
     /// The last statement of an answer.
     fn stated(&self, answer: &str) -> Option<Reading> {
         let found = self.statements.iter().flat_map(|rule| rule.captures_iter(answer));
-        let last = found.filter_map(|found| found.name("label")).max_by_key(|label| label.start())?;
+        let labels = found.filter_map(|found| found.name("label"));
+        let last = labels.filter(|label| !is_article(answer, label)).max_by_key(|label| label.start())?;
         Some(self.named(answer, last))
     }
 
@@ -117,6 +118,16 @@ impl Reader {
         };
         self.labels.iter().position(same).map_or(Reading::Unparsed, Reading::Named)
     }
+}
+
+/// Whether a label is the word "A" before what it belongs to, as in "the answer is A patient's choice".
+fn is_article(answer: &str, label: &regex::Match<'_>) -> bool {
+    const GO_ON: [&str; 12] =
+        ["is", "seems", "would", "as", "because", "since", "or", "and", "but", "for", "due", "given"];
+    let rest = &answer[label.end()..];
+    let word = rest.strip_prefix(' ').and_then(|rest| rest.split(|c: char| !c.is_alphanumeric()).next());
+    let is_noun = |word: &str| word.starts_with(char::is_lowercase) && !GO_ON.contains(&word);
+    label.as_str() == "A" && word.is_some_and(is_noun)
 }
 
 /// A label of one letter as it is, a longer one in any case.
@@ -232,7 +243,8 @@ mod tests {
             ("<think>A or B</think><answer> C </answer>", 2),
             ("{\"step\": \"…\", \"answer_choice\": \"D\"}", 3),
             ("so \\boxed{B}", 1),
-            ("Therefore, option B is correct.", 1),
+            ("Therefore, option A is correct.", 0),
+            ("The answer is A because of the fever", 0),
             ("C is the best answer because both are needed", 2),
             ("heparin", 1),
             ("Aspirin and heparin.", 2),
