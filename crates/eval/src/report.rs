@@ -9,8 +9,8 @@ mod parts;
 mod reliability;
 mod view;
 
-pub use reliability::reliability_diagram;
 pub use parts::{Certificate, Cleaning, Example, NearestPair, Split, SplitPart};
+pub use reliability::reliability_diagram;
 
 use crate::Result;
 use crate::comparison::Comparison;

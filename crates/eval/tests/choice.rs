@@ -7,12 +7,7 @@ use eval::report::reliability_diagram;
 const LABELS: [&str; 4] = ["A", "B", "C", "D"];
 
 fn outcome(id: usize, choice: Choice) -> Outcome {
-    Outcome {
-        id: format!("t/{id:04}"),
-        task: Some("t".into()),
-        choice: Some(choice),
-        ..Outcome::default()
-    }
+    Outcome { id: format!("t/{id:04}"), task: Some("t".into()), choice: Some(choice), ..Outcome::default() }
 }
 
 /// An answer that was written.

@@ -86,7 +86,11 @@ fn every_log_likelihood_is_that_of_lm_evaluation_harness() {
                 assert_eq!(choice.rated.len(), vector.log_likelihoods.len());
                 for (ours, theirs) in choice.rated.iter().zip(&vector.log_likelihoods) {
                     let difference = (ours.log_likelihood - theirs).abs();
-                    assert!(difference < 1e-4, "{} {few_shot} {chat_template}: {ours:?}, {theirs}", outcome.id);
+                    assert!(
+                        difference < 1e-4,
+                        "{} {few_shot} {chat_template}: {ours:?}, {theirs}",
+                        outcome.id
+                    );
                 }
                 assert_eq!(choice.result() == ChoiceResult::Right, vector.acc == 1.0, "{}", outcome.id);
                 let report = ChoiceReport::of(&[&outcome]);
@@ -138,7 +142,11 @@ fn a_written_answer_is_kept_and_read() {
                 let choice = outcome.choice.as_ref().unwrap();
                 assert!(outcome.answer.is_some() && choice.rated.is_empty());
                 let named = choice.picked.as_ref();
-                assert!(named.is_none_or(|named| ["yes", "no", "maybe", "A", "B", "C", "D", "E"].contains(&&**named)));
+                assert!(
+                    named.is_none_or(
+                        |named| ["yes", "no", "maybe", "A", "B", "C", "D", "E"].contains(&&**named)
+                    )
+                );
             }
         }
     }
@@ -162,12 +170,16 @@ fn what_cannot_be_asked_is_named_and_not_averaged_in() {
     let long = "again and again ".repeat(2000);
     let rows = [
         r#"{"id":"good","question":"Which?","options":{"A":"This","B":"That"},"answer_idx":"B"}"#.to_owned(),
-        r#"{"id":"good","question":"Which one?","options":{"A":"This","B":"That"},"answer_idx":"B"}"#.to_owned(),
-        r#"{"id":"elsewhere","question":"Which?","options":{"A":"This","B":"That"},"answer_idx":"C"}"#.to_owned(),
+        r#"{"id":"good","question":"Which one?","options":{"A":"This","B":"That"},"answer_idx":"B"}"#
+            .to_owned(),
+        r#"{"id":"elsewhere","question":"Which?","options":{"A":"This","B":"That"},"answer_idx":"C"}"#
+            .to_owned(),
         r#"{"id":"single","question":"Which?","options":{"A":"This"},"answer_idx":"A"}"#.to_owned(),
         r#"{"id":"blank","question":"Which?","options":{"A":"This","B":" "},"answer_idx":"A"}"#.to_owned(),
         r#"{"id":"none","question":"Which?","answer_idx":"A"}"#.to_owned(),
-        format!(r#"{{"id":"long","question":"{long}","options":{{"A":"This","B":"That"}},"answer_idx":"A"}}"#),
+        format!(
+            r#"{{"id":"long","question":"{long}","options":{{"A":"This","B":"That"}},"answer_idx":"A"}}"#
+        ),
         "not json".to_owned(),
     ];
     std::fs::write(&file, rows.join("\n")).unwrap();

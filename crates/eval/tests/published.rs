@@ -189,13 +189,13 @@ fn flower_tunes_accuracies_are_those_of_its_rule_and_ours_guesses_nothing() {
     // Run, right and answers that name no option by our rule.
     let expected = [
         ("medqa_eval_results_SmolLM2-135M-Instruct", (123, 832)),
-        ("medqa_eval_results_SmolLM2-360M-Instruct", (0, 0)),
-        ("medmcqa_eval_results_SmolLM2-135M-Instruct", (0, 0)),
-        ("medmcqa_eval_results_SmolLM2-360M-Instruct", (0, 0)),
-        ("pubmedqa_eval_results_SmolLM2-135M-Instruct", (0, 0)),
-        ("pubmedqa_eval_results_SmolLM2-135M", (0, 0)),
-        ("pubmedqa_eval_results_SmolLM2-360M-Instruct", (0, 0)),
-        ("pubmedqa_eval_results_SmolLM2-360M", (0, 0)),
+        ("medqa_eval_results_SmolLM2-360M-Instruct", (7, 1234)),
+        ("medmcqa_eval_results_SmolLM2-135M-Instruct", (37, 4043)),
+        ("medmcqa_eval_results_SmolLM2-360M-Instruct", (120, 3726)),
+        ("pubmedqa_eval_results_SmolLM2-135M-Instruct", (271, 11)),
+        ("pubmedqa_eval_results_SmolLM2-135M", (36, 436)),
+        ("pubmedqa_eval_results_SmolLM2-360M-Instruct", (110, 305)),
+        ("pubmedqa_eval_results_SmolLM2-360M", (94, 320)),
     ];
     for (run, ours) in expected {
         let file = std::fs::File::open(folder.join(format!("generation_{run}.jsonl.gz"))).unwrap();

@@ -196,7 +196,8 @@ impl Model {
         let adapter = args.adapter.as_deref();
         let decoder = decoder(writing_device(args.fast), &base, adapter)?;
         // A template stands there so that the rest is as always; nothing is written with it.
-        let template = template(&base, adapter).or_else(|_| ChatTemplate::builtin("chatml").map_err(Failure::from))?;
+        let template =
+            template(&base, adapter).or_else(|_| ChatTemplate::builtin("chatml").map_err(Failure::from))?;
         Ok(Model { decoder, template, tokenizer: tokenizer(&base)?, base })
     }
 

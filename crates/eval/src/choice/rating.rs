@@ -22,14 +22,17 @@ pub(super) fn rate<B: Backend>(
     progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
     let (mut items, mut kept) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
-    for question in asked {
-        match encode(subject, question, settings) {
+    for (question, item) in asked.iter().zip(encode_all(subject, asked, settings)) {
+        match item {
             Ok(item) => {
                 items.push(item);
                 kept.push(question);
             }
             Err(error) => left_out.push(question.left_out(&error)),
         }
+    }
+    if items.is_empty() {
+        return Ok(Vec::new());
     }
     let ranges = ranges(&items, BATCH_TOKENS);
     let batches = || ranges.iter().map(|(range, shared)| (range, Batch::new(&items[range.clone()], *shared)));
@@ -44,6 +47,26 @@ pub(super) fn rate<B: Backend>(
         progress(Stage::Choices, range.end, items.len());
     }
     Ok(outcomes)
+}
+
+/// Encodes all questions, a part of them in each thread: text is long, and its tokens take a good part of the time that
+/// a small model takes to read them.
+fn encode_all<B: Backend>(
+    subject: &Subject<'_, B>,
+    asked: &[Asked<'_>],
+    settings: &Settings,
+) -> Vec<Result<Item>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let encode_part = |part: &[Asked<'_>]| -> Vec<Result<Item>> {
+        part.iter().map(|question| encode(subject, question, settings)).collect()
+    };
+    let encode_part = &encode_part;
+    std::thread::scope(|scope| {
+        let parts = asked.chunks(asked.len().div_ceil(threads).max(1));
+        let running: Vec<_> = parts.map(|part| scope.spawn(move || encode_part(part))).collect();
+        let done = running.into_iter().map(|thread| thread.join());
+        done.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 fn encode<B: Backend>(subject: &Subject<'_, B>, asked: &Asked<'_>, settings: &Settings) -> Result<Item> {

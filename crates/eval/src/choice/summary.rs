@@ -35,7 +35,8 @@ pub struct ChoiceReport {
     pub confusion: Confusion,
     /// Whether the model is as sure as it is right; `None` where answers were written.
     pub calibration: Option<Calibration>,
-    /// Whether the model prefers a place; `None` where no options were shown in places.
+    /// Whether the model prefers a place; `None` where the order of the options is not known. Where they were rated
+    /// without being listed, a place stands for the option that stands there.
     pub position: Option<PositionBias>,
 }
 

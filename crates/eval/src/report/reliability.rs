@@ -77,7 +77,8 @@ fn axes(svg: &mut String) {
 
 /// The accuracy of a bin over its mean confidence, with the interval; open where the interval holds the confidence.
 fn point(svg: &mut String, bin: &Bin) {
-    let (Some(confidence), Some(accuracy), Some(interval)) = (bin.confidence, bin.accuracy, bin.interval) else {
+    let (Some(confidence), Some(accuracy), Some(interval)) = (bin.confidence, bin.accuracy, bin.interval)
+    else {
         return;
     };
     let class = match accuracy < confidence {
