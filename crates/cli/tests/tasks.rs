@@ -62,5 +62,10 @@ fn wrong_wishes_are_refused() {
     );
     assert!(eval(&["--mode", "letter", "x.jsonl"]).contains("--tasks"));
     let file = format!("{ROWS}/own.jsonl");
-    assert!(eval(&["--tasks", &file, "--num-fewshot", "1"]).contains("0 few-shot examples"));
+    let with_examples = ["--tasks", &file, "--num-fewshot", "1"];
+    assert!(eval(&with_examples).contains("0 few-shot examples"));
+    let itself = eval(&[&with_examples[..], &["--fewshot-file", &file]].concat());
+    assert!(itself.contains("is among the few-shot examples"), "{itself}");
+    let medqa = format!("{ROWS}/medqa_4options/train.jsonl");
+    run_json(&[&["eval", "--model", BASE, "--json", "--fewshot-file", &medqa][..], &with_examples].concat());
 }

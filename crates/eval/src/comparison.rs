@@ -12,8 +12,8 @@ mod summary;
 pub use metric::Metric;
 pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
-pub(crate) use summary::proportion;
 pub use summary::{ChoiceCounts, Estimate, Summary};
+pub(crate) use summary::{counts, proportion};
 
 use crate::statistics::Resampling;
 use crate::{Error, Result};

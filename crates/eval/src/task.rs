@@ -85,6 +85,23 @@ impl Task {
         }
     }
 
+    /// Takes the few-shot examples from a file of multiple-choice rows: for a task of the user's own.
+    ///
+    /// # Errors
+    /// [`Error::Task`] where a question of the task is one of them; those of `dataset` for a file that cannot be read.
+    pub fn examples_from(&mut self, path: &Path) -> Result<()> {
+        let mut examples = Self::empty(self.name.clone(), self.prompt);
+        self.examples = examples.read(path)?;
+        let asked: HashSet<&str> = self.questions.iter().map(|question| question.question.as_str()).collect();
+        match self.examples.iter().find(|example| asked.contains(example.question.as_str())) {
+            Some(both) => {
+                let reason = format!("its question `{}` is among the few-shot examples", both.id);
+                Err(Error::Task { name: self.name.clone(), reason })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn empty(name: String, prompt: Prompt) -> Self {
         Task { name, prompt, questions: Vec::new(), examples: Vec::new(), left_out: Vec::new() }
     }

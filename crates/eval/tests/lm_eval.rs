@@ -1,13 +1,15 @@
 //! Against lm-evaluation-harness 0.4.13 on the shipped model: `tools/make_lm_eval_vectors.py` made the vectors, from the
 //! rows in `data/tasks`. And how tasks are read from files.
 
+mod reference;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compute::Cpu;
 use eval::choice::{Answered, ChoiceReport, Mode, Settings, ask};
 use eval::comparison::ChoiceResult;
-use eval::task::Task;
+use eval::task::{Task, expand};
 use eval::{Error, Subject};
 use model::{ChatTemplate, Decoder, Tokenizer, Trainable};
 use serde::Deserialize;
@@ -196,6 +198,24 @@ fn what_cannot_be_asked_is_named_and_not_averaged_in() {
     assert!(reason("mixed/blank").contains("option B has no text"));
     assert!(reason("mixed/long").contains("tokens, the model reads 1024"));
     assert!(reason("row 3").contains("no option"), "{:?}", answered.left_out);
+}
+
+#[test]
+fn the_data_sets_are_read_as_their_authors_publish_them() {
+    let Some(raw) = reference::oracle("medical/mirage_raw") else { return };
+    let opened = |name: &str| Task::open(name, Some(&raw), false).unwrap();
+    let asked = |name: &str| opened(name).questions.len();
+    assert_eq!(asked("medqa_4options"), 1273);
+    assert_eq!(asked("pubmedqa"), 500);
+    let medmcqa = opened("medmcqa");
+    assert_eq!((medmcqa.questions.len(), medmcqa.left_out.len()), (4179, 4));
+    assert!(medmcqa.left_out.iter().all(|left_out| left_out.reason.contains("text of the right one")));
+    let mmlu: usize = expand("mmlu_medical").iter().map(|name| asked(name)).sum();
+    assert_eq!(mmlu, 1089);
+    let labelled = raw.parent().unwrap();
+    let pubmedqa = Task::open("pubmedqa", Some(labelled), true).unwrap();
+    assert_eq!((pubmedqa.questions.len(), pubmedqa.examples.len()), (500, 500));
+    assert!(pubmedqa.questions.iter().all(|question| question.options[question.answer].letter.len() >= 2));
 }
 
 #[test]

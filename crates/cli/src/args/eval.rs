@@ -49,6 +49,9 @@ pub(crate) struct TaskArgs {
     /// Answered questions before each question, from the few-shot split of the task.
     #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "tasks")]
     pub(crate) num_fewshot: usize,
+    /// A file of multiple-choice rows to take them from, for tasks that are files themselves.
+    #[arg(long, value_name = "FILE", requires = "num_fewshot")]
+    pub(crate) fewshot_file: Option<PathBuf>,
     /// Draw them anew for each question, with this seed [default: the first ones].
     #[arg(long, value_name = "SEED", requires = "tasks")]
     pub(crate) fewshot_seed: Option<u64>,

@@ -88,6 +88,9 @@ fn open(args: &EvalArgs, settings: &Settings) -> Outcome<Vec<Task>> {
                 format!("two tasks are called `{}`, so their items could not be told apart", task.name);
             return Err(Failure::input(message).hint("rename one of the files"));
         }
+        if let Some(examples) = args.tasks.fewshot_file.as_deref().filter(|_| Path::new(name).is_file()) {
+            task.examples_from(examples)?;
+        }
         task.limit(args.limit);
         tasks.push(task);
     }

@@ -1,12 +1,13 @@
 //! Questions as they are put to a model.
 
 use chat::{Message, Role};
+use compute::Backend;
+use model::{ChatTemplate, Tokenizer};
 
 use super::{Mode, Settings, shown};
 use crate::comparison::{Choice, Outcome};
 use crate::task::{LeftOut, Prompt, Question, Task, letter};
 use crate::{Error, Result, Subject};
-use compute::Backend;
 
 /// What stands between a question and its answer in bare text (`target_delimiter`).
 const TARGET_DELIMITER: &str = " ";
@@ -24,6 +25,24 @@ pub(super) struct Asked<'a> {
     pub(super) answers: Vec<String>,
     /// The description, then examples with their answers, then the question.
     turns: Vec<Message>,
+}
+
+/// The side of a model that is text: what questions become tokens with. Threads may share it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wording<'a> {
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) template: &'a ChatTemplate,
+    /// Tokens that the model reads.
+    pub(super) positions: usize,
+    /// Whether the template is used.
+    pub(super) chat: bool,
+}
+
+impl<'a> Wording<'a> {
+    pub(super) fn of<B: Backend>(subject: &Subject<'a, B>, settings: &Settings) -> Self {
+        let Subject { decoder, tokenizer, template, .. } = *subject;
+        Wording { tokenizer, template, positions: decoder.positions(), chat: settings.chat_template }
+    }
 }
 
 /// What the tokens of a prompt are made from.
@@ -78,9 +97,9 @@ impl<'a> Asked<'a> {
     ///
     /// # Errors
     /// When the model's template refuses the conversation.
-    pub(super) fn context<B: Backend>(&self, subject: &Subject<'_, B>, chat: bool) -> Result<Context> {
-        if chat {
-            let rendered = subject.template.render(&self.turns, true);
+    pub(super) fn context(&self, wording: &Wording<'_>) -> Result<Context> {
+        if wording.chat {
+            let rendered = wording.template.render(&self.turns, true);
             let text = rendered.map_err(|source| self.failed(source))?;
             return Ok(Context { text, delimiter: "", control: true });
         }

@@ -302,6 +302,16 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_and_only_options_are_named(answer in "(A|B|C|answer is|\\PC| |\n|[(){}*.]){0,40}") {
+            if let Reading::Named(named) = read(&answer) {
+                proptest::prop_assert!(named < 4);
+            }
+            let _ = (mirage(&answer), answer_tag(&answer), flower_tune(&answer, true), flower_tune(&answer, false));
+        }
+    }
+
     #[test]
     fn published_rules_read_as_they_did() {
         assert_eq!(mirage("{\"answer_choice\": \"B or C\"}"), Some('B'));

@@ -3,7 +3,7 @@
 use compute::Backend;
 use model::engine::{AdapterId, Engine, EngineSettings, Event, Request, Stop};
 
-use super::asked::Asked;
+use super::asked::{Asked, Wording};
 use super::extract::{Reader, Reading};
 use super::{Settings, pair};
 use crate::comparison::Outcome;
@@ -22,8 +22,9 @@ pub(super) fn write<B: Backend>(
     progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
     let (mut prompts, mut kept) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
+    let wording = Wording::of(subject, settings);
     for question in asked {
-        match prompt(subject, question, settings) {
+        match prompt(&wording, question, settings.max_new_tokens) {
             Ok(prompt) => {
                 prompts.push(prompt);
                 kept.push(question);
@@ -55,10 +56,10 @@ pub(super) fn write<B: Backend>(
     Ok(kept.iter().zip(&texts).map(read).collect())
 }
 
-fn prompt<B: Backend>(subject: &Subject<'_, B>, asked: &Asked<'_>, settings: &Settings) -> Result<Vec<u32>> {
-    let context = asked.context(subject, settings.chat_template)?;
-    let ids = pair::ids(subject.tokenizer, &context, &context.text).map_err(|error| asked.failed(error))?;
-    let (tokens, limit) = (ids.len() + settings.max_new_tokens, subject.decoder.positions());
+fn prompt(wording: &Wording<'_>, asked: &Asked<'_>, max_new_tokens: usize) -> Result<Vec<u32>> {
+    let context = asked.context(wording)?;
+    let ids = pair::ids(wording.tokenizer, &context, &context.text).map_err(|error| asked.failed(error))?;
+    let (tokens, limit) = (ids.len() + max_new_tokens, wording.positions);
     match tokens > limit {
         true => Err(Error::TooLong { id: asked.question.id.clone(), tokens, limit }),
         false => Ok(ids),

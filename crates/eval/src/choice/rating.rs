@@ -3,7 +3,7 @@
 use compute::Backend;
 use model::{Activations, Context, Labels, Tokens};
 
-use super::asked::Asked;
+use super::asked::{Asked, Wording};
 use super::batch::{Batch, Item, ranges};
 use super::{Settings, pair};
 use crate::comparison::{Outcome, Rated};
@@ -22,7 +22,7 @@ pub(super) fn rate<B: Backend>(
     progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
     let (mut items, mut kept) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
-    for (question, item) in asked.iter().zip(encode_all(subject, asked, settings)) {
+    for (question, item) in asked.iter().zip(encode_all(&Wording::of(subject, settings), asked)) {
         match item {
             Ok(item) => {
                 items.push(item);
@@ -51,14 +51,10 @@ pub(super) fn rate<B: Backend>(
 
 /// Encodes all questions, a part of them in each thread: text is long, and its tokens take a good part of the time that
 /// a small model takes to read them.
-fn encode_all<B: Backend>(
-    subject: &Subject<'_, B>,
-    asked: &[Asked<'_>],
-    settings: &Settings,
-) -> Vec<Result<Item>> {
+fn encode_all(wording: &Wording<'_>, asked: &[Asked<'_>]) -> Vec<Result<Item>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let encode_part = |part: &[Asked<'_>]| -> Vec<Result<Item>> {
-        part.iter().map(|question| encode(subject, question, settings)).collect()
+        part.iter().map(|question| encode(wording, question)).collect()
     };
     let encode_part = &encode_part;
     std::thread::scope(|scope| {
@@ -69,15 +65,15 @@ fn encode_all<B: Backend>(
     })
 }
 
-fn encode<B: Backend>(subject: &Subject<'_, B>, asked: &Asked<'_>, settings: &Settings) -> Result<Item> {
-    let context = asked.context(subject, settings.chat_template)?;
-    let pairs = pair::encode(subject.tokenizer, &context, &asked.answers).map_err(|e| asked.failed(e))?;
+fn encode(wording: &Wording<'_>, asked: &Asked<'_>) -> Result<Item> {
+    let context = asked.context(wording)?;
+    let pairs = pair::encode(wording.tokenizer, &context, &asked.answers).map_err(|e| asked.failed(e))?;
     let id = || asked.question.id.clone();
     if let Some(at) = pairs.continuations.iter().position(Vec::is_empty) {
         return Err(Error::NoTokens { id: id(), answer: asked.answers[at].clone() });
     }
     let item = Item::new(&pairs);
-    let (tokens, limit) = (item.longest(), subject.decoder.positions());
+    let (tokens, limit) = (item.longest(), wording.positions);
     if tokens > limit {
         return Err(Error::TooLong { id: id(), tokens, limit });
     }

@@ -10,7 +10,7 @@ pub use position::{Position, PositionBias};
 
 use serde::{Deserialize, Serialize};
 
-use crate::comparison::{Choice, ChoiceCounts, ChoiceResult, Estimate, Outcome, proportion};
+use crate::comparison::{Choice, ChoiceCounts, ChoiceResult, Estimate, Outcome, counts, proportion};
 
 /// One model on one multiple-choice task.
 ///
@@ -50,21 +50,12 @@ impl ChoiceReport {
         };
         let results = || chosen.iter().map(|(outcome, choice)| (*outcome, choice.result()));
         let right = |result| result == ChoiceResult::Right;
-        let mut counts = ChoiceCounts::default();
-        for (_, result) in results() {
-            *match result {
-                ChoiceResult::Right => &mut counts.right,
-                ChoiceResult::Wrong => &mut counts.wrong,
-                ChoiceResult::Abstained => &mut counts.abstained,
-                ChoiceResult::Unparsed => &mut counts.unparsed,
-            } += 1;
-        }
         let normalized =
             chosen.iter().filter_map(|(outcome, choice)| Some((*outcome, *per_byte(choice)? == choice.gold)));
         let choices: Vec<&Choice> = chosen.iter().map(|(_, choice)| *choice).collect();
         ChoiceReport {
             task: chosen.first().and_then(|(outcome, _)| outcome.task.clone()),
-            counts,
+            counts: counts(results().map(|(_, result)| result)).unwrap_or_default(),
             acc: share(&mut results().map(|(outcome, result)| (outcome, right(result)))),
             acc_norm: share(&mut { normalized }),
             coverage: share(&mut results().map(|(outcome, result)| (outcome, result.names_an_option()))),

@@ -100,7 +100,8 @@ fn row<'a>(outcome: &'a Outcome, sums: Option<[f64; 2]>) -> Option<(GroupKey<'a>
     sums.map(|sums| (outcome.group_key(), sums))
 }
 
-fn counts(results: impl Iterator<Item = ChoiceResult>) -> Option<ChoiceCounts> {
+/// How often each result came out; `None` without results.
+pub(crate) fn counts(results: impl Iterator<Item = ChoiceResult>) -> Option<ChoiceCounts> {
     let mut counts = ChoiceCounts::default();
     for result in results {
         match result {
