@@ -61,6 +61,9 @@ fn wrong_wishes_are_refused() {
         eval(&["--tasks", "medmcqa", "--data", ROWS, "--num-fewshot", "3"]).contains("2 few-shot examples")
     );
     assert!(eval(&["--mode", "letter", "x.jsonl"]).contains("--tasks"));
+    assert!(
+        eval(&["--tasks", "medmcqa", "--data", ROWS, "x.jsonl"]).contains("x.jsonl: a file beside --tasks")
+    );
     let file = format!("{ROWS}/own.jsonl");
     let with_examples = ["--tasks", &file, "--num-fewshot", "1"];
     assert!(eval(&with_examples).contains("0 few-shot examples"));

@@ -107,6 +107,21 @@ fn every_log_likelihood_is_that_of_lm_evaluation_harness() {
 }
 
 #[test]
+fn a_question_has_the_same_ratings_alone_and_among_others() {
+    let model = Model::shipped();
+    for few_shot in [0, 2] {
+        let settings = Settings { few_shot, ..Settings::default() };
+        for task in TASKS.map(open) {
+            let together = model.ask(&task, &settings).outcomes;
+            for (question, outcome) in task.questions.iter().zip(together) {
+                let alone = Task { questions: vec![question.clone()], ..task.clone() };
+                assert_eq!(model.ask(&alone, &settings).outcomes, [outcome], "{few_shot} examples");
+            }
+        }
+    }
+}
+
+#[test]
 fn letters_are_rated_with_the_options_in_the_order_shown() {
     let model = Model::shipped();
     let letters = Settings { mode: Mode::Letter, ..Settings::default() };

@@ -12,7 +12,7 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     /// Prepared questions (`test.jsonl`) or multiple-choice items (`choices.jsonl`), or a prepared folder.
-    #[arg(required_unless_present = "tasks", conflicts_with = "tasks")]
+    #[arg(required_unless_present = "tasks")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) tasks: TaskArgs,

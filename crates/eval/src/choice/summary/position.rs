@@ -93,12 +93,12 @@ fn solve(mut matrix: Vec<Vec<f64>>, mut right: Vec<f64>) -> Option<Vec<f64>> {
         }
         matrix.swap(step, pivot);
         right.swap(step, pivot);
-        for below in step + 1..n {
-            let factor = matrix[below][step] / matrix[step][step];
-            for column in step..n {
-                matrix[below][column] -= factor * matrix[step][column];
-            }
-            right[below] -= factor * right[step];
+        let (above, below) = matrix.split_at_mut(step + 1);
+        let pivot = &above[step];
+        for (at, row) in below.iter_mut().enumerate() {
+            let factor = row[step] / pivot[step];
+            row.iter_mut().zip(pivot).for_each(|(value, pivot)| *value -= factor * pivot);
+            right[step + 1 + at] -= factor * right[step];
         }
     }
     for step in (0..n).rev() {
