@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod eval;
 mod ingest;
 mod serving;
 mod synth;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
+pub(crate) use eval::{EvalArgs, ModeArg};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
 pub(crate) use synth::{SpendingArgs, SynthArgs, SynthKind, WriterArgs};
@@ -157,31 +159,6 @@ pub(crate) struct ModelArgs {
     /// of training.
     #[arg(long)]
     pub(crate) fast: bool,
-}
-
-/// Arguments of `eval`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct EvalArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    /// Prepared questions (`test.jsonl`) or multiple-choice items (`choices.jsonl`), or a prepared folder.
-    #[arg(required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// Judge at most so many questions; 0: all.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) limit: usize,
-    /// Questions that are answered in full, for ROUGE-L.
-    #[arg(long, default_value_t = 100)]
-    pub(crate) answers: usize,
-    /// Tokens that an answer may have.
-    #[arg(long, default_value_t = 128)]
-    pub(crate) max_new_tokens: usize,
-    /// Where to write the outcome of every item.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// One JSON document on standard output.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Arguments of `compare`.

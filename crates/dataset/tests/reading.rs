@@ -100,12 +100,32 @@ fn choice_items_are_read_from_every_common_layout() {
         r#"{"question":"q","options":{"A":"x","B":"y"},"answer_idx":"B"}"#,
         r#"{"question":"q","opa":"x","opb":"y","opc":"z","opd":"w","cop":2}"#,
         r#"{"sent1":"q","sent2":"","ending0":"x","ending1":"y","label":1}"#,
+        r#"{"question":"q","subject":"anatomy","choices":["x","y","z","w"],"answer":1}"#,
     ] {
         assert_eq!(right_option(&rows_of("c.jsonl", text)[0]), ("B", "y"), "{text}");
     }
     let text = r#"{"11": {"QUESTION":"q","CONTEXTS":["c","d"],"LONG_ANSWER":"l","final_decision":"maybe"}}"#;
     let rows = rows_of("p.json", text);
     assert_eq!((right_option(&rows[0]), rows[0].id.as_str()), (("C", "maybe"), "11"));
+}
+
+#[test]
+fn mmlu_files_of_the_authors_have_no_header() {
+    let text =
+        "\"Which, of these?\",x,y,\"z, too\",w,C\nAnd this?,x,y,z,w,A\nNo letter?,x,y,z,w,E\nFive,x,y,A,B\n";
+    let read = read_as("anatomy_test.csv", text.as_bytes(), ReadOptions::default());
+    let (rows, dropped) = read.expect("a readable file");
+    assert_eq!(rows.iter().map(right_option).collect::<Vec<_>>(), [("C", "z, too"), ("A", "x")]);
+    assert_eq!(rows[0].question(), "Which, of these?");
+    let rules: Vec<Rule> = dropped.iter().map(|row| row.rule).collect();
+    assert_eq!(rules, [Rule::AnswerKey, Rule::ColumnCount]);
+}
+
+#[test]
+fn options_keep_their_blanks_as_the_harness_prints_them() {
+    let text = r#"{"sent1":"q ","sent2":"","ending0":"x","ending1":" y ","label":1}"#;
+    let rows = rows_of("c.jsonl", text);
+    assert_eq!((right_option(&rows[0]), rows[0].question()), (("B", " y "), "q ".to_string()));
 }
 
 #[test]

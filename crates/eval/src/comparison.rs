@@ -13,6 +13,7 @@ pub use metric::Metric;
 pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
 pub use summary::{ChoiceCounts, Estimate, Summary};
+pub(crate) use summary::{counts, proportion};
 
 use crate::statistics::Resampling;
 use crate::{Error, Result};

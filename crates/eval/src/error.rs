@@ -58,6 +58,25 @@ pub enum Error {
         /// The model's limit.
         limit: usize,
     },
+    /// A task that cannot be asked.
+    #[error("task `{name}`: {reason}")]
+    Task {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An answer that is no token of its own after the question.
+    #[error("item `{id}`: the answer {answer:?} has no token of its own")]
+    NoTokens {
+        /// The item.
+        id: String,
+        /// The answer.
+        answer: String,
+    },
+    /// A file of a task cannot be read.
+    #[error(transparent)]
+    Data(#[from] dataset::Error),
     /// A layer that the encoder of BERTScore does not have.
     #[error("layer {layer} was asked for, the encoder has {layers}")]
     Layer {

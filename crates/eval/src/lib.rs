@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod choice;
 pub mod comparison;
 mod error;
 pub mod report;
 pub mod statistics;
 mod subject;
+pub mod task;
 pub mod text;
 
 pub use error::{Error, Result};

@@ -7,9 +7,11 @@ mod forest;
 mod line_chart;
 mod loss_curve;
 mod parts;
+mod reliability;
 mod view;
 
 pub use parts::{Certificate, Cleaning, Example, NearestPair, Split, SplitPart};
+pub use reliability::reliability_diagram;
 
 use crate::Result;
 use crate::comparison::Comparison;

@@ -5,9 +5,9 @@
 
 mod reference;
 
+use eval::choice::extract::{self, Reader, Reading};
 use eval::statistics::{Discordant, clopper_pearson, holm, wilson};
 use flate2::read::GzDecoder;
-use regex::Regex;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
@@ -90,13 +90,6 @@ fn untar(bytes: &[u8]) -> Vec<(String, &[u8])> {
     files
 }
 
-/// MIRAGE's rule (`src/evaluate.py`, `locate_answer`): the letter behind the last `"answer_choice": "`. MIRAGE takes
-/// an answer without a letter for A.
-fn mirage_letter(answer: &str, rules: &[Regex]) -> Option<char> {
-    let choice = answer.rsplit("\"answer_choice\": \"").next().unwrap().trim();
-    rules.iter().find_map(|rule| rule.captures(choice)).map(|found| found[1].chars().next().unwrap())
-}
-
 #[test]
 fn mirages_gpt_4_loses_by_retrieval_on_examinations_and_wins_on_research_questions() {
     let (Some(raw), Some(archive)) =
@@ -105,19 +98,6 @@ fn mirages_gpt_4_loses_by_retrieval_on_examinations_and_wins_on_research_questio
         return;
     };
     let gold = mirage_gold(&raw);
-    let rules = [
-        r"^\s*([ABCD])$",
-        r"^\s*([ABCD]) or",
-        r"^\s*([ABCD]) and",
-        r"^\s*([ABCD])/",
-        r"^\s*([ABCD]),",
-        r"[Oo]ption ([ABCD])",
-        r":\s*([ABCD])",
-        r"^\s*([ABCD])\.",
-        "^\\s*([ABCD])\"",
-        r"^\s*([ABCD]):",
-    ]
-    .map(|rule| Regex::new(rule).unwrap());
     let mut bytes = Vec::new();
     GzDecoder::new(std::fs::File::open(archive).unwrap()).read_to_end(&mut bytes).unwrap();
     // Set, with retrieval or not, key → letter.
@@ -126,7 +106,8 @@ fn mirages_gpt_4_loses_by_retrieval_on_examinations_and_wins_on_research_questio
         let parts: Vec<&str> = name.trim_start_matches("./").split('/').collect();
         let key = parts.last().unwrap().trim_end_matches(".json").split_once('_').unwrap().1;
         let answers: Vec<String> = serde_json::from_slice(content).unwrap();
-        let letter = mirage_letter(&answers[0], &rules);
+        // MIRAGE takes an answer without a letter for A.
+        let letter = extract::mirage(&answers[0]);
         letters.insert((parts[0].to_string(), parts[1] == "rag_32", key.to_string()), letter);
     }
     assert_eq!(letters.len(), 15_326);
@@ -169,14 +150,13 @@ fn table(path: &Path) -> Vec<Vec<String>> {
 #[test]
 fn medgpts_base_answers_nothing_that_can_be_read() {
     let Some(folder) = oracle("medical/medgpt_outputs") else { return };
-    let answer = Regex::new(r"(?s)<answer>\s*([A-E])\b.*?</answer>").unwrap();
-    let letter = |text: &str| answer.captures(text).map(|found| found[1].to_string());
-    let read = |file: &str| -> Vec<(Option<String>, Option<String>)> {
+    let letter = extract::answer_tag;
+    let read = |file: &str| -> Vec<(Option<char>, Option<char>)> {
         // Columns: input, instruction, output, prompt_train, prompt_test, input_ids, attention_mask, model_response.
         table(&folder.join(file)).iter().map(|row| (letter(&row[2]), letter(&row[7]))).collect()
     };
     let (base, tuned) = (read("test_data_gemma.csv"), read("test_data_gemma_finetune.csv"));
-    let right = |rows: &[(Option<String>, Option<String>)]| {
+    let right = |rows: &[(Option<char>, Option<char>)]| {
         rows.iter().map(|(gold, picked)| picked.is_some() && gold == picked).collect::<Vec<_>>()
     };
     let count = |flags: &[bool]| flags.iter().filter(|flag| **flag).count() as u64;
@@ -201,6 +181,46 @@ fn medgpts_base_answers_nothing_that_can_be_read() {
         pair.mcnemar_p() < 1e-18,
         "the prompt of the base was broken: a difference of files, not of models"
     );
+}
+
+#[test]
+fn flower_tunes_accuracies_are_those_of_its_rule_and_ours_guesses_nothing() {
+    let Some(folder) = oracle("medical/smollm2_generations") else { return };
+    // Run, right and answers that name no option by our rule.
+    let expected = [
+        ("medqa_eval_results_SmolLM2-135M-Instruct", (123, 832)),
+        ("medqa_eval_results_SmolLM2-360M-Instruct", (7, 1234)),
+        ("medmcqa_eval_results_SmolLM2-135M-Instruct", (37, 4043)),
+        ("medmcqa_eval_results_SmolLM2-360M-Instruct", (120, 3726)),
+        ("pubmedqa_eval_results_SmolLM2-135M-Instruct", (271, 11)),
+        ("pubmedqa_eval_results_SmolLM2-135M", (36, 436)),
+        ("pubmedqa_eval_results_SmolLM2-360M-Instruct", (110, 305)),
+        ("pubmedqa_eval_results_SmolLM2-360M", (94, 320)),
+    ];
+    for (run, ours) in expected {
+        let file = std::fs::File::open(folder.join(format!("generation_{run}.jsonl.gz"))).unwrap();
+        let rows: Vec<Value> = serde_json::from_reader(GzDecoder::new(file)).unwrap();
+        let published = std::fs::read_to_string(folder.join(format!("acc_{run}.txt"))).unwrap();
+        let published: f64 =
+            published.trim().trim_start_matches("Accuracy: ").trim_end_matches('.').parse().unwrap();
+        let letters = !run.starts_with("pubmedqa");
+        let labels: Vec<String> = match letters {
+            true => ["A", "B", "C", "D", "E"].map(String::from).to_vec(),
+            false => ["yes", "no", "maybe"].map(String::from).to_vec(),
+        };
+        let reader = Reader::new(&labels).unwrap();
+        let (mut theirs, mut right, mut unread) = (0, 0, 0);
+        for row in &rows {
+            let (gold, output) = (row["gold"].as_str().unwrap(), row["output"].as_str().unwrap());
+            theirs += usize::from(extract::flower_tune(output, letters) == gold.to_lowercase());
+            match reader.read(output, &[]) {
+                Reading::Named(named) => right += usize::from(labels[named] == gold),
+                Reading::Abstained | Reading::Unparsed => unread += 1,
+            }
+        }
+        assert!((theirs as f64 / rows.len() as f64 - published).abs() < 1e-12, "{run}: {theirs}");
+        assert_eq!((right, unread), ours, "{run}: {theirs} by their rule");
+    }
 }
 
 /// Whether the expert found each question's answer correct, by system. Rows that occur twice count once; a row with

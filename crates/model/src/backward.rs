@@ -17,7 +17,7 @@ use crate::{Activations, Decoder};
 /// The labelled positions of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
-    /// Rows of the batch whose output is judged, ascending.
+    /// Rows of the batch whose output is judged, ascending; without a gradient a row may stand there several times.
     pub rows: &'a [u32],
     /// The token that should come next, for each of them.
     pub labels: &'a [u32],

@@ -58,6 +58,8 @@ pub struct Tokenizer {
     bos: Option<u32>,
     eos: Vec<u32>,
     pad: Option<u32>,
+    /// Whether a text begins with BOS, where that is not said by the post-processor of a `tokenizer.json`.
+    adds_bos: bool,
 }
 
 impl Tokenizer {
@@ -85,7 +87,11 @@ impl Tokenizer {
                             .to_owned(),
                 });
             };
-            Self::from_inner(&path, folder::read(&path, folder)?)?
+            let mut tokenizer = Self::from_inner(&path, folder::read(&path, folder)?)?;
+            let config = read_object(&folder.join(CONFIG_FILE))?.unwrap_or_default();
+            // As the classes of transformers that read these files.
+            tokenizer.adds_bos = config.get("add_bos_token").and_then(|adds| adds.as_bool()).unwrap_or(true);
+            tokenizer
         };
         tokenizer.assign_roles(folder)?;
         Ok(tokenizer)
@@ -151,6 +157,7 @@ impl Tokenizer {
             bos: None,
             eos: Vec::new(),
             pad: None,
+            adds_bos: false,
         };
         let probe = |cuts: &[usize]| tokenizer.pieces_with_control("x\nx", cuts).ok();
         tokenizer.cuttable = probe(&[2]) == probe(&[]);
@@ -204,6 +211,15 @@ impl Tokenizer {
     /// The token before a text, if the model has one.
     pub fn bos(&self) -> Option<u32> {
         self.bos
+    }
+
+    /// The token that the vocabulary puts before every text by itself (`tokenizer(text)` of transformers,
+    /// `tokenizer.ggml.add_bos_token` of a GGUF file): BOS, or nothing. A bare text that a model is to read as it was
+    /// trained to begins with it; what a template writes has its own beginning.
+    pub fn text_start(&self) -> Option<u32> {
+        let processed = self.guarded(|| self.inner.encode("", true)).ok();
+        let first = processed.and_then(|encoding| encoding.get_ids().first().copied());
+        self.bos.filter(|bos| self.adds_bos || first == Some(*bos))
     }
 
     /// The token after a text or turn, if the model has one.

@@ -23,6 +23,32 @@ fn trained() -> Tokenizer {
     Tokenizer::from_json(&json).expect("it loads")
 }
 
+#[test]
+fn a_text_begins_with_bos_where_the_vocabulary_puts_it() {
+    let json = train_bpe(TEXTS.iter().cycle().take(30), 400, &SPECIALS).expect("it trains");
+    let start_of = |processor: Value| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut tokenizer: Value = serde_json::from_str(&json).expect("JSON");
+        tokenizer["post_processor"] = processor;
+        let config = serde_json::json!({"bos_token": SPECIALS[0], "eos_token": SPECIALS[1]});
+        fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).expect("a file");
+        fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).expect("a file");
+        let tokenizer = Tokenizer::from_dir(folder.path()).expect("it loads");
+        (tokenizer.text_start(), tokenizer.bos())
+    };
+    let (start, bos) = start_of(Value::Null);
+    assert_eq!(start, None, "a vocabulary with BOS that it does not put there");
+    let id = bos.expect("BOS");
+    let special = |text: &str, id| serde_json::json!({text: {"id": text, "ids": [id], "tokens": [text]}});
+    let sequence = serde_json::json!({"Sequence": {"id": "A", "type_id": 0}});
+    let token = |text: &str| serde_json::json!({"SpecialToken": {"id": text, "type_id": 0}});
+    let (start, bos) = start_of(serde_json::json!({
+        "type": "TemplateProcessing", "single": [token(SPECIALS[0]), sequence.clone()],
+        "pair": [token(SPECIALS[0]), sequence.clone()], "special_tokens": special(SPECIALS[0], id),
+    }));
+    assert_eq!((start, bos), (Some(id), Some(id)));
+}
+
 fn ids(value: &Value) -> Vec<u32> {
     let values = value.as_array().expect("a list of ids").iter();
     values.map(|id| u32::try_from(id.as_u64().expect("an id")).expect("an id")).collect()

@@ -13,11 +13,20 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::evaluation::{Exam, write_json};
+use crate::pipeline::tasks;
 
 /// Seed of the sample, the same for every model so that outcomes can be paired.
 const SEED: u64 = 42;
 
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
+    if !args.tasks.tasks.is_empty() {
+        // Not a conflict of the parser's: that would let it forget which arguments belong to `--tasks`.
+        return match args.files.first() {
+            Some(file) => Err(Failure::input(format!("{}: a file beside --tasks", file.display()))
+                .hint("name files of multiple-choice rows in --tasks, or leave --tasks out")),
+            None => tasks::run(args),
+        };
+    }
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;

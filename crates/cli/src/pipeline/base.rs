@@ -190,6 +190,17 @@ impl Model {
         Self::load_on(writing_device(args.fast), &args.model, args.adapter.as_deref())
     }
 
+    /// The model that `args` name, for bare text: a base without a chat template will do.
+    pub(crate) fn for_text(args: &ModelArgs) -> Outcome<Self> {
+        let base = formats::hub::resolve(&args.model)?;
+        let adapter = args.adapter.as_deref();
+        let decoder = decoder(writing_device(args.fast), &base, adapter)?;
+        // A template stands there so that the rest is as always; nothing is written with it.
+        let template =
+            template(&base, adapter).or_else(|_| ChatTemplate::builtin("chatml").map_err(Failure::from))?;
+        Ok(Model { decoder, template, tokenizer: tokenizer(&base)?, base })
+    }
+
     /// As [`Model::load`].
     pub(crate) fn load_on(device: Arc<Cpu>, name: &str, adapter: Option<&Path>) -> Outcome<Self> {
         let base = formats::hub::resolve(name)?;

@@ -12,6 +12,7 @@ pub(crate) mod quantization;
 pub(crate) mod question_writer;
 pub(crate) mod ranks;
 pub(crate) mod report;
+pub(crate) mod tasks;
 pub(crate) mod training;
 pub(crate) mod verification;
 pub(crate) mod writing;

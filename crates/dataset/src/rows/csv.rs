@@ -11,12 +11,17 @@ use super::{Raw, Record};
 use crate::Error;
 use crate::dropped::{Fault, Rule};
 
+/// Columns of an MMLU file.
+const MMLU_COLUMNS: [&str; 3] = ["question", "choices", "answer"];
+
 /// Reads records after a header line.
 pub(crate) struct CsvRecords {
     lines: Lines,
     columns: Vec<String>,
     delimiter: u8,
     row: u64,
+    /// The file is one of MMLU's: question, four options, letter, and no header.
+    mmlu: bool,
 }
 
 impl CsvRecords {
@@ -46,8 +51,14 @@ impl CsvRecords {
             return Err(not_text("the header line has a broken quote"));
         }
         let columns = fields(text.as_bytes(), delimiter);
-        let columns = columns.iter().map(|name| name.trim().to_string()).collect();
-        Ok(CsvRecords { lines, columns, delimiter, row: 0 })
+        let columns: Vec<String> = columns.iter().map(|name| name.trim().to_string()).collect();
+        let mmlu = columns.len() == 6 && matches!(columns[5].as_str(), "A" | "B" | "C" | "D");
+        if mmlu {
+            lines.give_back(vec![header]);
+            let columns = MMLU_COLUMNS.map(String::from).to_vec();
+            return Ok(CsvRecords { lines, columns, delimiter, row: 0, mmlu });
+        }
+        Ok(CsvRecords { lines, columns, delimiter, row: 0, mmlu })
     }
 
     /// The columns of the header.
@@ -101,6 +112,15 @@ impl CsvRecords {
             return Err(Fault::new(Rule::NulByte, "the row holds a NUL byte"));
         }
         let fields = fields(text.as_bytes(), self.delimiter);
+        if self.mmlu {
+            let count = fields.len();
+            let Ok([question, a, b, c, d, answer]) = <[String; 6]>::try_from(fields) else {
+                return Err(Fault::new(Rule::ColumnCount, format!("{count} fields, MMLU's files have 6")));
+            };
+            let values = [Value::from(question), Value::from(vec![a, b, c, d]), Value::from(answer)];
+            let named = MMLU_COLUMNS.map(String::from).into_iter().zip(values);
+            return Ok(Record { key: None, fields: Map::from_iter(named) });
+        }
         if fields.len() != self.columns.len() {
             let detail = format!("{} fields, the header has {}", fields.len(), self.columns.len());
             return Err(Fault::new(Rule::ColumnCount, detail));

@@ -29,6 +29,9 @@ pub enum Layout {
     /// PubMedQA: `QUESTION, CONTEXTS, final_decision`.
     #[serde(rename = "pubmedqa")]
     PubMedQa,
+    /// MMLU: `question, choices, answer`, or its CSV files of six columns without a header.
+    #[serde(rename = "mmlu")]
+    Mmlu,
     /// Alpaca: `instruction, input, output`.
     Alpaca,
     /// `prompt, completion`.
@@ -39,13 +42,14 @@ pub enum Layout {
 }
 
 /// All layouts; the first whose columns are all there is taken.
-const LAYOUTS: [Layout; 9] = [
+const LAYOUTS: [Layout; 10] = [
     Layout::Messages,
     Layout::ShareGpt,
     Layout::MedMcqa,
     Layout::MedQa,
     Layout::MedQaSentences,
     Layout::PubMedQa,
+    Layout::Mmlu,
     Layout::Alpaca,
     Layout::PromptCompletion,
     Layout::QuestionAnswer,
@@ -61,6 +65,7 @@ impl Layout {
             Layout::MedQa => "medqa",
             Layout::MedQaSentences => "medqa_sentences",
             Layout::PubMedQa => "pubmedqa",
+            Layout::Mmlu => "mmlu",
             Layout::Alpaca => "alpaca",
             Layout::PromptCompletion => "prompt_completion",
             Layout::QuestionAnswer => "qa",
@@ -76,6 +81,7 @@ impl Layout {
             Layout::MedQa => &["question", "options", "answer_idx"],
             Layout::MedQaSentences => &["sent1", "ending0", "ending1", "label"],
             Layout::PubMedQa => &["QUESTION", "CONTEXTS", "final_decision"],
+            Layout::Mmlu => &["question", "choices", "answer"],
             Layout::Alpaca => &["instruction", "output"],
             Layout::PromptCompletion => &["prompt", "completion"],
             Layout::QuestionAnswer => &["question", "answer"],

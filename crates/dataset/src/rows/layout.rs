@@ -63,6 +63,7 @@ impl Plan {
             Layout::MedMcqa => med_mcqa(&fields, self.first_key)?,
             Layout::MedQaSentences => med_qa_sentences(&fields)?,
             Layout::PubMedQa => pub_med_qa(&fields)?,
+            Layout::Mmlu => mmlu(&fields)?,
         };
         Ok(Row {
             document: document(&fields, source.as_deref()),
@@ -216,7 +217,7 @@ fn med_mcqa(fields: &Fields, first_key: i64) -> Result<Item, Fault> {
 }
 
 fn med_qa_sentences(fields: &Fields) -> Result<Item, Fault> {
-    let texts = (0..26).map_while(|at| fields.optional(&format!("ending{at}"))).collect();
+    let texts = (0..26).map_while(|at| fields.text(&format!("ending{at}")).ok()).collect();
     let options = lettered(texts);
     let answer = numbered(fields, "label", 0, options.len())?;
     let mut question = fields.question("sent1")?;
@@ -224,6 +225,27 @@ fn med_qa_sentences(fields: &Fields) -> Result<Item, Fault> {
         question = format!("{question} {rest}");
     }
     finished(fields, question, None, options, answer)
+}
+
+/// `choices` as Hugging Face has them, or the four columns of the authors' files; `answer` is a letter there and
+/// counts from 0 here.
+fn mmlu(fields: &Fields) -> Result<Item, Fault> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let choices: Option<Vec<String>> = match fields.get("choices") {
+        Some(Value::Array(choices)) => choices.iter().map(text).collect(),
+        Some(Value::String(list)) => serde_json::from_str(list).ok(),
+        _ => None,
+    };
+    let Some(choices) = choices else {
+        return Err(Fault::new(Rule::MissingField, "`choices` is not a list of texts"));
+    };
+    let options = lettered(choices);
+    let letter = fields.optional("answer").unwrap_or_default();
+    let answer = match options.iter().position(|option| option.letter == letter) {
+        Some(answer) => answer,
+        None => numbered(fields, "answer", 0, options.len())?,
+    };
+    choice(fields, "question", options, answer)
 }
 
 fn pub_med_qa(fields: &Fields) -> Result<Item, Fault> {

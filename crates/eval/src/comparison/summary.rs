@@ -100,7 +100,8 @@ fn row<'a>(outcome: &'a Outcome, sums: Option<[f64; 2]>) -> Option<(GroupKey<'a>
     sums.map(|sums| (outcome.group_key(), sums))
 }
 
-fn counts(results: impl Iterator<Item = ChoiceResult>) -> Option<ChoiceCounts> {
+/// How often each result came out; `None` without results.
+pub(crate) fn counts(results: impl Iterator<Item = ChoiceResult>) -> Option<ChoiceCounts> {
     let mut counts = ChoiceCounts::default();
     for result in results {
         match result {
@@ -127,7 +128,7 @@ fn by_bootstrap<'a>(
 
 /// A proportion with Wilson's interval on its effective number of items: the items divided by the design effect,
 /// the variance over groups relative to that of independent items. Where all items agree the groups count.
-fn proportion<'a>(rows: impl Iterator<Item = (GroupKey<'a>, [f64; 2])>) -> Option<Estimate> {
+pub(crate) fn proportion<'a>(rows: impl Iterator<Item = (GroupKey<'a>, [f64; 2])>) -> Option<Estimate> {
     let rows: Vec<_> = rows.collect();
     let n = rows.len() as f64;
     let groups = sums_by_group(rows);

@@ -65,6 +65,7 @@ impl Tokenizer {
             }
         }
         let pad = id("padding")?;
+        self.adds_bos = file.get("tokenizer.ggml.add_bos_token")?.unwrap_or(is_llama);
         (self.bos, self.eos, self.pad) = (bos, eos, pad);
         Ok(())
     }

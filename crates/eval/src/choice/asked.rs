@@ -1,0 +1,166 @@
+//! Questions as they are put to a model.
+
+use chat::{Message, Role};
+use compute::Backend;
+use model::{ChatTemplate, Tokenizer};
+
+use super::{Mode, Settings, shown};
+use crate::comparison::{Choice, Outcome};
+use crate::task::{LeftOut, Prompt, Question, Task, letter};
+use crate::{Error, Result, Subject};
+
+/// What stands between a question and its answer in bare text (`target_delimiter`).
+const TARGET_DELIMITER: &str = " ";
+/// What stands between examples in bare text (`fewshot_delimiter`).
+const EXAMPLE_DELIMITER: &str = "\n\n";
+
+/// A question as it is put to a model.
+#[derive(Debug, Clone)]
+pub(super) struct Asked<'a> {
+    pub(super) task: &'a Task,
+    pub(super) question: &'a Question,
+    /// The options as shown: indices of the question's own.
+    pub(super) order: Vec<usize>,
+    /// The answers that are read, in the order shown.
+    pub(super) answers: Vec<String>,
+    /// The description, then examples with their answers, then the question.
+    turns: Vec<Message>,
+}
+
+/// The side of a model that is text: what questions become tokens with. Threads may share it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wording<'a> {
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) template: &'a ChatTemplate,
+    /// Tokens that the model reads.
+    pub(super) positions: usize,
+    /// Whether the template is used.
+    pub(super) chat: bool,
+}
+
+impl<'a> Wording<'a> {
+    pub(super) fn of<B: Backend>(subject: &Subject<'a, B>, settings: &Settings) -> Self {
+        let Subject { decoder, tokenizer, template, .. } = *subject;
+        Wording { tokenizer, template, positions: decoder.positions(), chat: settings.chat_template }
+    }
+}
+
+/// What the tokens of a prompt are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Context {
+    pub(super) text: String,
+    /// What stands before an answer.
+    pub(super) delimiter: &'static str,
+    /// Control tokens count in the text: a template has written it.
+    pub(super) control: bool,
+}
+
+/// All questions of a task.
+///
+/// # Errors
+/// [`Error::Task`] where fewer examples are there than are wanted.
+pub(super) fn all<'a>(task: &'a Task, settings: &Settings) -> Result<Vec<Asked<'a>>> {
+    if settings.few_shot > task.examples.len() {
+        let reason =
+            format!("{} few-shot examples are there, {} wanted", task.examples.len(), settings.few_shot);
+        return Err(Error::Task { name: task.name.clone(), reason });
+    }
+    Ok(task.questions.iter().map(|question| Asked::new(task, question, settings)).collect())
+}
+
+impl<'a> Asked<'a> {
+    fn new(task: &'a Task, question: &'a Question, settings: &Settings) -> Self {
+        let kind = settings.mode.answers(task.prompt);
+        // Where the options are not listed their order is nothing that a model could see.
+        let shuffle = settings.shuffle.filter(|_| task.prompt.lists_options(kind));
+        let order = |question: &Question| shown::order(&question.id, question.options.len(), shuffle);
+        let mut turns = Vec::new();
+        let description = task.prompt.description();
+        if !description.is_empty() {
+            turns.push(Message::new(Role::System, description));
+        }
+        let wanted = (settings.few_shot, task.examples.len());
+        for example in shown::examples(&question.id, wanted, settings.few_shot_seed) {
+            let example = &task.examples[example];
+            let order = order(example);
+            let right = order.iter().position(|option| *option == example.answer).unwrap_or_default();
+            turns.push(Message::user(task.prompt.text(example, &order, kind)));
+            turns.push(Message::assistant(task.prompt.answers(example, &order, kind).swap_remove(right)));
+        }
+        let order = order(question);
+        turns.push(Message::user(task.prompt.text(question, &order, kind)));
+        let answers = task.prompt.answers(question, &order, kind);
+        Asked { task, question, order, answers, turns }
+    }
+
+    /// The text that an answer is read after.
+    ///
+    /// # Errors
+    /// When the model's template refuses the conversation.
+    pub(super) fn context(&self, wording: &Wording<'_>) -> Result<Context> {
+        if wording.chat {
+            let rendered = wording.template.render(&self.turns, true);
+            let text = rendered.map_err(|source| self.failed(source))?;
+            return Ok(Context { text, delimiter: "", control: true });
+        }
+        let mut text = String::new();
+        for (at, turn) in self.turns.iter().enumerate() {
+            text += &turn.content;
+            text += match turn.role {
+                Role::Assistant => EXAMPLE_DELIMITER,
+                Role::User if at + 1 < self.turns.len() => TARGET_DELIMITER,
+                _ => "",
+            };
+        }
+        Ok(Context { text, delimiter: TARGET_DELIMITER, control: false })
+    }
+
+    /// What the model is asked in the last turn.
+    pub(super) fn prompt(&self) -> &str {
+        self.turns.last().map_or("", |turn| &turn.content)
+    }
+
+    pub(super) fn failed(&self, source: model::Error) -> Error {
+        Error::Item { id: self.question.id.clone(), source: Box::new(source) }
+    }
+
+    pub(super) fn left_out(&self, error: &Error) -> LeftOut {
+        LeftOut { task: self.task.name.clone(), item: self.question.id.clone(), reason: error.to_string() }
+    }
+
+    /// The label of the option that is shown at `place`.
+    pub(super) fn label(&self, place: usize) -> String {
+        self.question.options[self.order[place]].letter.clone()
+    }
+
+    /// What a written answer may call the options, in the order shown: by the letters before them, or by their labels.
+    pub(super) fn named(&self) -> Vec<String> {
+        match self.task.prompt == Prompt::PubMedQa {
+            true => (0..self.order.len()).map(|place| self.label(place)).collect(),
+            false => (0..self.order.len()).map(letter).collect(),
+        }
+    }
+
+    /// The outcome without what the model made of it.
+    pub(super) fn outcome(&self, settings: &Settings) -> Outcome {
+        let question = self.question;
+        let right = &question.options[question.answer];
+        let listed = self.task.prompt.lists_options(settings.mode.answers(self.task.prompt));
+        let rated = settings.mode != Mode::Generation;
+        let shown = (0..self.order.len()).map(|place| self.label(place)).collect();
+        Outcome {
+            id: question.id.clone(),
+            task: Some(self.task.name.clone()),
+            group: question.group.clone(),
+            question: Some(self.prompt().to_owned()),
+            reference: Some(right.text.clone()),
+            choice: Some(Choice {
+                gold: right.letter.clone(),
+                // Positions mean something where a model sees them, and ratings have to be told apart.
+                shown: if listed || rated { shown } else { Vec::new() },
+                ..Choice::default()
+            }),
+            ..Outcome::default()
+        }
+    }
+}
