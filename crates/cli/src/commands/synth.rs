@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use ::chat::Message;
-use ::synth::{Crew, Estimate, Kind, Made, Plan, Prompt, Report, Settings, assemble, generate};
+use ::synth::{Crew, Estimate, Kind, Made, PROMPTS, Plan, Report, Settings, assemble, generate};
 use endpoint::{Cached, ReplyStore};
 use serde_json::json;
 
@@ -22,8 +22,8 @@ const GO_ON: &str =
 
 pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
     if let Some(name) = &args.print_prompt {
-        let text = Prompt::shipped_text(name).ok_or_else(|| {
-            Failure::input(format!("no shipped prompt `{name}`")).hint(Prompt::shipped_names().join(", "))
+        let text = PROMPTS.text(name).ok_or_else(|| {
+            Failure::input(format!("no shipped prompt `{name}`")).hint(PROMPTS.names().join(", "))
         })?;
         return output::print(text);
     }
