@@ -46,7 +46,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::Judge`] where two systems have one name, [`Error::Twice`] where an id occurs twice in one of them,
-    /// [`Error::NoItems`] where nothing is common.
+    /// [`Error::NoItems`] without items, [`Error::Judge`] where no question has an answer of every system.
     pub fn join(systems: Vec<(String, Vec<Outcome>)>) -> Result<Self> {
         let names: Vec<String> = systems.iter().map(|(name, _)| name.clone()).collect();
         if names.iter().collect::<BTreeSet<_>>().len() != names.len() {
@@ -72,10 +72,14 @@ impl Answers {
                 Err(reason) => answers.left_out.push(LeftOut { item: id, reason }),
             }
         }
-        if answers.items.is_empty() {
-            return Err(Error::NoItems);
+        match answers.left_out.first() {
+            _ if !answers.items.is_empty() => Ok(answers),
+            None => Err(Error::NoItems),
+            Some(first) => Err(Error::Judge {
+                what: "answers",
+                reason: format!("no question has an answer of every system; {}: {}", first.item, first.reason),
+            }),
         }
-        Ok(answers)
     }
 
     /// Characters of an answer.

@@ -79,7 +79,8 @@ impl<'a> Plan<'a> {
             }
         }
         if plan.tasks.is_empty() {
-            return Err(crate::Error::NoItems);
+            let reason = "a rubric needs references, and no question has one".to_owned();
+            return Err(crate::Error::Judge { what: "answers", reason });
         }
         Ok(plan)
     }

@@ -234,12 +234,12 @@ impl Summary {
 }
 
 /// An interval in brackets; nothing where there is none.
-pub(super) fn ends(interval: Option<Interval>, digits: usize) -> String {
+pub(in crate::judge) fn ends(interval: Option<Interval>, digits: usize) -> String {
     let number = |value: f64| format!("{value:.digits$}").replace('-', "−");
     interval
         .map_or(String::new(), |interval| format!("[{}, {}]", number(interval.low), number(interval.high)))
 }
 
-pub(super) fn p(value: f64) -> String {
+pub(in crate::judge) fn p(value: f64) -> String {
     if value < 0.001 { "< 0.001".to_owned() } else { format!("{value:.3}") }
 }

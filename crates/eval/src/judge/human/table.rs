@@ -5,6 +5,7 @@ use crate::comparison::{Estimate, Verdict as Word};
 use crate::judge::agreement::Agreed;
 use crate::judge::pairs::LEVEL;
 use crate::judge::scores::estimate;
+use crate::judge::table::{ends, p};
 use crate::statistics::{
     Discordant, Interval, Level, PairedSums, Resampling, bca_interval_of, fleiss_kappa, holm,
     krippendorff_alpha, permutation_p, sums_by_group, wilson,
@@ -12,6 +13,7 @@ use crate::statistics::{
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 /// Resamples of an interval whose every draw goes through all grades.
 const DRAWS: usize = 2_000;
@@ -159,6 +161,79 @@ pub fn tabulate(grades: &Grades, against: &[String], resampling: &Resampling) ->
     })
 }
 
+impl HumanTable {
+    /// For a terminal; `grades` name what does not count.
+    pub fn to_text(&self, grades: &Grades) -> String {
+        let mut out = String::new();
+        self.write(grades, &mut out).map_or_else(|_| String::new(), |()| out)
+    }
+
+    fn write(&self, grades: &Grades, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "{} rows: {} repeated, {} answers with several grades by one person, {} without a grade\n",
+            self.rows, self.duplicates, self.conflicts, self.unmarked
+        )?;
+        let width = self.systems.iter().map(|row| row.system.chars().count()).max().unwrap_or(0);
+        let best = self.names.last().map_or("best grade".to_owned(), |name| format!("\"{name}\""));
+        writeln!(
+            out,
+            "{:<width$}  {best} with 95 % interval, mean grade, counts from worst to best",
+            "system"
+        )?;
+        for row in &self.systems {
+            let percent =
+                |interval: Interval| Interval { low: 100.0 * interval.low, high: 100.0 * interval.high };
+            let mean = row.mean.low.zip(row.mean.high).map(|(low, high)| Interval { low, high });
+            let counts: Vec<String> = row.counts.iter().map(ToString::to_string).collect();
+            writeln!(
+                out,
+                "{:<width$}  {:>3}/{:<3} {:>3.0} % {:<9}  {:.2} {}  {}",
+                row.system,
+                row.best,
+                row.n,
+                100.0 * row.best_share,
+                ends(Some(percent(row.best_interval)), 0),
+                row.mean.value,
+                ends(mean, 2),
+                counts.join("/")
+            )?;
+        }
+        writeln!(out, "\nshare of {best}, pair by pair")?;
+        for pair in &self.pairs {
+            writeln!(
+                out,
+                "  {} − {}: {:+.0} points, {} : {} of {}, p {} after Holm: {}",
+                pair.first,
+                pair.second,
+                100.0 * pair.difference,
+                pair.only_first,
+                pair.only_second,
+                pair.n,
+                p(pair.p_holm),
+                pair.verdict.name()
+            )?;
+        }
+        for (name, agreed) in [("Fleiss kappa", self.fleiss), ("Krippendorff alpha, ordinal", self.alpha)] {
+            if let Some(agreed) = agreed {
+                writeln!(
+                    out,
+                    "  {} graders: {name} {:.2} {}",
+                    self.graders.len(),
+                    agreed.value,
+                    ends(agreed.interval, 2)
+                )?;
+            }
+        }
+        for (what, rows) in [("several grades", &grades.conflicts), ("no grade", &grades.unmarked)] {
+            for row in rows {
+                writeln!(out, "  {what}: {} ({})", row.item, row.reason)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn difference(
     grades: &Grades,
     (first, second): (&str, &str),
@@ -184,7 +259,7 @@ fn difference(
         rows.push((group, [f64::from(*other_top), 1.0, f64::from(*top), 1.0]));
     }
     let groups = sums_by_group(rows);
-    let p = if groups.len() as u64 == counts.n {
+    let p_value = if groups.len() as u64 == counts.n {
         counts.mcnemar_p()
     } else {
         let sums = |row: &[f64; 4]| PairedSums { base: [row[0], row[1]], tuned: [row[2], row[3]] };
@@ -198,8 +273,8 @@ fn difference(
         only_second: counts.only_base,
         difference: counts.difference(),
         interval: counts.adjusted_interval(1.0),
-        p,
-        p_holm: p,
+        p: p_value,
+        p_holm: p_value,
         verdict: Word::NotDistinguishable,
     })
 }
