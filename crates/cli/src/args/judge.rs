@@ -36,11 +36,11 @@ impl From<JudgeMode> for Mode {
 pub(crate) struct JudgeArgs {
     /// The answers of one system each: `items.jsonl` of an evaluation, or CSV or JSON lines with the columns question,
     /// reference and answer. `NAME=FILE` gives the system a name.
-    #[arg(value_name = "[NAME=]FILE", required_unless_present_any = ["human", "print_prompt"])]
+    #[arg(value_name = "[NAME=]FILE", required_unless_present_any = ["human", "import", "print_prompt"])]
     pub(crate) answers: Vec<String>,
     /// The judge: a folder in Hugging Face layout, a GGUF file (`local:` before it may stand), or the address of a server that
     /// speaks OpenAI's protocol.
-    #[arg(long, value_name = "DIR|FILE|URL", required_unless_present_any = ["human", "print_prompt"])]
+    #[arg(long, value_name = "DIR|FILE|URL", required_unless_present_any = ["human", "import", "print_prompt"])]
     pub(crate) judge: Option<String>,
     /// How answers are judged.
     #[arg(long, default_value = "pointwise")]
@@ -64,7 +64,7 @@ pub(crate) struct JudgeArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub(crate) max_tokens: usize,
     /// The folder to write. A run that was ended goes on in it.
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["human", "print_prompt"])]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["human", "import", "print_prompt"])]
     pub(crate) out: Option<PathBuf>,
     /// Grades of people for some of the answers: the judge ranks the systems only where it agrees with them. CSV or JSON
     /// lines of item, system, grader, grade, or a table with a column for each grade.
@@ -76,6 +76,9 @@ pub(crate) struct JudgeArgs {
     /// Tabulate grades of people, and do nothing else.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["judge", "calibration", "answers"])]
     pub(crate) human: Vec<PathBuf>,
+    /// Count judgements that other programs made (ECG-LLM, MedGPT, MediLiteQA, MedicalQA with RLAIF), and do nothing else.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["judge", "answers", "human"])]
+    pub(crate) import: Vec<PathBuf>,
     /// With `--human`: compare all others with this system only. It has to be chosen before the grades are seen.
     #[arg(long, value_name = "SYSTEM", requires = "human")]
     pub(crate) against: Vec<String>,

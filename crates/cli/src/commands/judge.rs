@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use ::eval::judge::human::{Grades, SeveralMarks, read_grades, tabulate};
 use ::eval::judge::{
-    Answers, Asked, Bench, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask,
-    read_answers,
+    Answers, Asked, Bench, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask, import,
+    read_answers, read_lists,
 };
 use endpoint::{Cached, ReplyStore};
 use formats::atomic::write_atomic;
@@ -33,6 +33,9 @@ pub(crate) fn run(args: &JudgeArgs) -> Outcome<()> {
     }
     if !args.human.is_empty() {
         return human(args);
+    }
+    if !args.import.is_empty() {
+        return imported(args);
     }
     let (Some(judge), Some(out)) = (&args.judge, &args.out) else {
         return Err(Failure::input("--judge and --out are needed"));
@@ -117,6 +120,24 @@ fn human(args: &JudgeArgs) -> Outcome<()> {
     output::print(&table.to_text(&grades))
 }
 
+fn imported(args: &JudgeArgs) -> Outcome<()> {
+    let grades = grades(&args.calibration, args)?;
+    let people = grades.as_ref().map(|grades| People { grades, min_agreement: args.min_agreement });
+    let imported = import(&args.import)?;
+    let summaries: Vec<Summary> = imported.iter().map(|imported| imported.summary(people)).collect();
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).map_err(io(out))?;
+        for (imported, number) in imported.iter().zip(1..) {
+            write_lines(&out.join(format!("judgements-{number}.jsonl")), &imported.judgements)?;
+        }
+        write_atomic(out.join("judge.json"), format!("{:#}\n", json(&summaries)?).as_bytes())?;
+    }
+    if args.json {
+        return output::print_json(&json(&summaries)?);
+    }
+    output::print(&summaries.iter().map(Summary::to_text).collect::<Vec<_>>().join("\n"))
+}
+
 fn grades(files: &[PathBuf], args: &JudgeArgs) -> Outcome<Option<Grades>> {
     let several = if args.best_mark { SeveralMarks::Best } else { SeveralMarks::Exclude };
     if files.is_empty() { Ok(None) } else { Ok(Some(read_grades(files, several)?)) }
@@ -141,9 +162,14 @@ fn settings(args: &JudgeArgs) -> Outcome<Settings> {
     })
 }
 
-/// The answers of all files under the names of their systems: what stands before `=`, the name of the file, or, where
+/// One file with the answers of several systems, or the answers of all files under the names of their systems: what stands before `=`, the name of the file, or, where
 /// files have one name, that of their folder.
 fn answers(files: &[String]) -> Outcome<Answers> {
+    if let [only] = files
+        && let Some(systems) = read_lists(Path::new(only)).ok().flatten()
+    {
+        return Ok(Answers::join(systems)?);
+    }
     let named = |file: &String| match file.split_once('=') {
         Some((name, path)) if !Path::new(file).exists() => (Some(name.to_owned()), PathBuf::from(path)),
         _ => (None, PathBuf::from(file)),

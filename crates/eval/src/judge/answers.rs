@@ -77,7 +77,10 @@ impl Answers {
             None => Err(Error::NoItems),
             Some(first) => Err(Error::Judge {
                 what: "answers",
-                reason: format!("no question has an answer of every system; {}: {}", first.item, first.reason),
+                reason: format!(
+                    "no question has an answer of every system; {}: {}",
+                    first.item, first.reason
+                ),
             }),
         }
     }
