@@ -89,6 +89,17 @@ fn scores_are_written_and_a_second_run_asks_nothing() {
     let again = run_json(&as_text(&arguments));
     assert_eq!((server.asked().len(), &again["scores"]), (2 * ITEMS, &summary["scores"]));
     assert_eq!(again["calls"]["kept"], again["calls"]["replies"]);
+
+    // Another judge, of the family of one of the systems, is held against the first one.
+    let (first, second) = (out.join("judgements.jsonl"), folder.path().join("second"));
+    let other = self::arguments(folder.path(), &server.address, &["--other-judge", text(&first)]);
+    let mut other: Vec<&str> = as_text(&other);
+    for (option, value) in [("--model-name", "Strong"), ("--out", text(&second))] {
+        let place = other.iter().position(|argument| *argument == option).unwrap();
+        other[place + 1] = value;
+    }
+    let held = &run_json(&other)["self_preference"]["measured"];
+    assert_eq!((&held["against"], &held["advantage"]), (&"other_judges".into(), &json!(0.0)));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use chat::{ChatModel, ChatRequest, Error, Finish, Form, Message, Refusal, Reply,
 use eval::comparison::{Outcome, Verdict as Word};
 use eval::judge::human::{SeveralMarks, read_grades};
 use eval::judge::{
-    Answers, Asked, Bench, FailureKind, MIN_AGREEMENT, Mode, People, Plan, Scale, SelfPreference, Settings,
-    Summary, Verdict, ask,
+    Answers, Asked, Bench, Beside, FailureKind, MIN_AGREEMENT, Mode, People, Plan, Scale, SelfPreference,
+    Settings, Summary, Verdict, Yardstick, ask,
 };
 use eval::statistics::Resampling;
 use std::sync::Mutex;
@@ -78,7 +78,7 @@ fn asked(plan: &Plan<'_>, judge: &Scripted) -> Asked {
 
 fn judged(answers: &Answers, settings: &Settings, judge: &Scripted) -> Summary {
     let plan = Plan::new(answers, settings).unwrap();
-    Summary::of(&plan, judge.name(), &asked(&plan, judge), None)
+    Summary::of(&plan, judge.name(), &asked(&plan, judge), Beside::default())
 }
 
 /// What stands between `<answer…>` and `</answer>`, in the order of the prompt.
@@ -166,7 +166,7 @@ fn every_unusable_reply_is_counted_under_its_reason_and_enters_no_mean() {
     });
     let plan = Plan::new(&answers, &settings(Mode::Pointwise)).unwrap();
     let asked = asked(&plan, &judge);
-    let summary = Summary::of(&plan, judge.name(), &asked, None);
+    let summary = Summary::of(&plan, judge.name(), &asked, Beside::default());
     let each = ITEMS / 10;
     let failed = |kind| summary.calls.failed.get(&kind).copied().unwrap_or(0);
     assert_eq!(failed(FailureKind::Unparsable), each);
@@ -207,7 +207,7 @@ fn a_reply_that_cannot_be_used_is_asked_for_once_more() {
     let plan = Plan::new(&answers, &settings(Mode::Pointwise)).unwrap();
     let stop = AtomicBool::new(false);
     let asked = ask(&plan, Bench { model: &judge, at_once: 1, stop: &stop }, &mut |_| {});
-    let summary = Summary::of(&plan, "learns", &asked, None);
+    let summary = Summary::of(&plan, "learns", &asked, Beside::default());
     assert_eq!(
         (summary.calls.judged, summary.calls.repaired, summary.calls.replies),
         (ITEMS, ITEMS, 2 * ITEMS)
@@ -301,7 +301,7 @@ fn a_rubric_needs_a_reference_and_prometheus_own_form_is_read() {
     let plan = Plan::new(&answers, &settings(Mode::Rubric)).unwrap();
     let asked = asked(&plan, &judge);
     assert_eq!(asked.judgements[0].rationale.as_deref(), Some("It is so."));
-    let summary = Summary::of(&plan, judge.name(), &asked, None);
+    let summary = Summary::of(&plan, judge.name(), &asked, Beside::default());
     assert_eq!((summary.scale, summary.calls.judged), (Some(Scale::OneToFive), ITEMS - 1));
     assert!(summary.left_out[0].item == "q03" && summary.left_out[0].reason.contains("reference"));
 }
@@ -343,7 +343,9 @@ fn a_judge_that_disagrees_with_people_scores_but_does_not_rank() {
         answers(&["Llama tuned", "other"], move |system, item| format!("quality {}", grade(system, item)));
     let people = People { grades: &grades, min_agreement: MIN_AGREEMENT };
     let plan = Plan::new(&answers, &settings(Mode::Pointwise)).unwrap();
-    let summary = |judge: &Scripted| Summary::of(&plan, judge.name(), &asked(&plan, judge), Some(people));
+    let summary = |judge: &Scripted| {
+        Summary::of(&plan, judge.name(), &asked(&plan, judge), Beside { people: Some(people), judges: &[] })
+    };
 
     let agrees = summary(&Scripted::new(|prompt| scores(quality(&shown(prompt)[0]) + 1)));
     let agreement = agrees.agreement.as_ref().unwrap();
@@ -366,7 +368,9 @@ fn a_judge_that_disagrees_with_people_scores_but_does_not_rank() {
         let is_own = quality(&shown(prompt)[0]) == if item % 3 == 0 { 3 } else { 1 };
         scores(if is_own { 4 } else { 2 })
     }));
-    let SelfPreference::Measured { own, judge, people, advantage, interval, .. } = own.self_preference else {
+    let SelfPreference::Measured { own, judge, others: people, advantage, interval, .. } =
+        own.self_preference
+    else {
         panic!("it is measurable")
     };
     assert_eq!((own.as_slice(), judge), (&["Llama tuned".to_owned()][..], 1.0));
@@ -387,7 +391,7 @@ fn an_account_that_is_empty_ends_it_and_says_how_much_is_left() {
     let stop = AtomicBool::new(false);
     let asked = ask(&plan, Bench { model: &judge, at_once: 1, stop: &stop }, &mut |_| {});
     assert_eq!((asked.judgements.len(), asked.not_asked), (9, ITEMS - 9));
-    let summary = Summary::of(&plan, judge.name(), &asked, None);
+    let summary = Summary::of(&plan, judge.name(), &asked, Beside::default());
     assert!(summary.calls.ended_by.as_ref().unwrap().contains("the budget is used up"));
     assert!(summary.to_text().contains("21 not asked"), "{}", summary.to_text());
 }
@@ -422,4 +426,23 @@ fn answers_that_not_all_systems_have_are_left_out_by_name() {
     assert!(
         Plan::new(&alone, &Settings::new(Mode::Pairwise)).unwrap_err().to_string().contains("two systems")
     );
+}
+
+#[test]
+fn a_judge_is_held_against_other_judges_where_no_people_graded() {
+    let answers = answers(&["Llama tuned", "other"], |system, _| format!("quality {}", 2 + system));
+    let plan = Plan::new(&answers, &settings(Mode::Pairwise)).unwrap();
+    let fair = asked(&plan, &Scripted::new(better_of_two)).judgements;
+    let of_its_own = Scripted::new(|prompt| winner(if quality(&shown(prompt)[0]) == 2 { "A" } else { "B" }));
+    let beside = Beside { people: None, judges: &[fair] };
+    let summary = Summary::of(&plan, of_its_own.name(), &asked(&plan, &of_its_own), beside);
+    let SelfPreference::Measured { against, n, judge, others, advantage, .. } = summary.self_preference
+    else {
+        panic!("it is measurable")
+    };
+    assert_eq!((against, n), (Yardstick::OtherJudges, ITEMS));
+    assert_eq!((judge, others, advantage), (1.0, 0.0, 1.0));
+    let alone = Summary::of(&plan, "gpt-4o", &asked(&plan, &of_its_own), beside);
+    let reason = "no system is of the judge's family (gpt)".to_owned();
+    assert_eq!(alone.self_preference, SelfPreference::NotMeasurable(reason));
 }

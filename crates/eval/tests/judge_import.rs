@@ -1,6 +1,6 @@
 //! Judgements that other programs made, in their layouts.
 
-use eval::judge::{Answers, FailureKind, Imported, Mode, Scale, Verdict, import, read_lists};
+use eval::judge::{Answers, Beside, FailureKind, Imported, Mode, Scale, Verdict, import, read_lists};
 use proptest::prelude::*;
 
 fn imported(files: &[(&str, &str)]) -> eval::Result<Vec<Imported>> {
@@ -24,13 +24,13 @@ fn lists_of_ecg_llm_are_right_or_wrong_and_their_one_order_decides_nothing() {
     ]"#;
     let both = imported(&[("rated.json", text)]).unwrap();
     let [right, order] = &both[..] else { panic!("two kinds of judgements") };
-    let summary = right.summary(None);
+    let summary = right.summary(Beside::default());
     assert_eq!((summary.mode, summary.scale), (Mode::Pointwise, Some(Scale::ZeroToOne)));
     let mean = |system: &str| summary.overall(system).unwrap();
     assert_eq!((mean("base").mean.value, mean("base").mean.n, mean("base").failed), (0.5, 2, 1));
     assert_eq!((mean("tuned").mean.value, mean("tuned").mean.n, mean("tuned").failed), (1.0, 1, 2));
     assert_eq!(summary.calls.failed[&FailureKind::Incomplete], 3);
-    let summary = order.summary(None);
+    let summary = order.summary(Beside::default());
     assert_eq!((summary.calls.judged, summary.calls.failed[&FailureKind::Incomplete]), (1, 2));
     assert_eq!(order.judgements[0].verdict, Verdict::Ranking(vec!["tuned".into(), "base".into()]));
     assert!(summary.pairs.is_empty() && summary.ranking.is_none());
@@ -61,13 +61,13 @@ fn the_middle_score_of_medgpt_is_a_failure_and_each_column_a_judge() {
         x,5,good,4,4.5\ny,3,fair,2,2.5\nz,4,,none,4\n";
     let judges = imported(&[("base.csv", base), ("tuned.csv", tuned)]).unwrap();
     assert_eq!(judges.iter().map(|judge| judge.judge.as_str()).collect::<Vec<_>>(), ["llama", "mixtral"]);
-    let mixtral = judges[1].summary(None);
+    let mixtral = judges[1].summary(Beside::default());
     let mean = |system: &str| mixtral.overall(system).unwrap();
     assert_eq!((mean("base").mean.value, mean("base").mean.n, mean("base").failed), (1.0, 1, 2));
     assert_eq!((mean("tuned").mean.value, mean("tuned").mean.n), (4.0, 3));
     assert_eq!(mixtral.calls.failed[&FailureKind::Placeholder], 1);
     assert_eq!(mixtral.differences[0].n, 1, "only rows that both have a score for are compared");
-    let llama = judges[0].summary(None);
+    let llama = judges[0].summary(Beside::default());
     assert_eq!(llama.calls.failed[&FailureKind::OutOfRange], 1);
     assert_eq!(llama.calls.failed[&FailureKind::Unparsable], 1);
 }
@@ -85,7 +85,7 @@ fn harm_is_turned_round_where_more_of_it_is_worse() {
     let [judge] = &imported(&files.each_ref().map(|(name, text)| (*name, text.as_str()))).unwrap()[..] else {
         panic!("one judge")
     };
-    let summary = judge.summary(None);
+    let summary = judge.summary(Beside::default());
     assert_eq!(summary.systems, ["base", "sft"]);
     let mean = |system: &str, criterion: &str| {
         let found = summary.scores.iter().find(|s| s.system == system && s.criterion == criterion);
@@ -102,7 +102,7 @@ fn samples_of_rlaif_keep_their_numbers_and_missing_scores_are_counted() {
 {"question": "R?", "correct_answer": "c", "generated_answers": ["a", "b"], "scores": {"1": 0.8}}
 {"question": "S?", "correct_answer": "c", "generated_answers": ["a", "b"], "scores": {"0": 7, "1": 0.1}}"#;
     let [judge] = &imported(&[("rated.jsonl", text)]).unwrap()[..] else { panic!("one judge") };
-    let summary = judge.summary(None);
+    let summary = judge.summary(Beside::default());
     assert_eq!(summary.overall("sample 0").unwrap().mean.n, 1);
     assert!((summary.overall("sample 1").unwrap().mean.value - 0.5).abs() < 1e-12);
     assert_eq!(summary.calls.failed[&FailureKind::Incomplete], 1);
@@ -131,7 +131,7 @@ proptest! {
             format!(r#"{{"x": {{"score": {scores}}}}}"#),
         ] {
             if let Ok(imported) = imported(&[("a.jsonl", &text)]) {
-                imported.iter().for_each(|judge| drop(judge.summary(None)));
+                imported.iter().for_each(|judge| drop(judge.summary(Beside::default())));
             }
         }
     }

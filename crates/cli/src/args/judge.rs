@@ -73,6 +73,10 @@ pub(crate) struct JudgeArgs {
     /// The agreement beyond chance (kappa) that a ranking needs; below 0.4 it counts as poor (Fleiss 1981).
     #[arg(long, value_name = "KAPPA", default_value_t = eval::judge::MIN_AGREEMENT, requires = "calibration")]
     pub(crate) min_agreement: f64,
+    /// The `judgements.jsonl` of another judge on the same answers: what this one gives its own family is held against it
+    /// where no people graded.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) other_judge: Vec<PathBuf>,
     /// Tabulate grades of people, and do nothing else.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["judge", "calibration", "answers"])]
     pub(crate) human: Vec<PathBuf>,

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use ::eval::judge::human::{Grades, SeveralMarks, read_grades, tabulate};
 use ::eval::judge::{
-    Answers, Asked, Bench, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask, import,
-    read_answers, read_lists,
+    Answers, Asked, Bench, Beside, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask,
+    import, read_answers, read_judgements, read_lists,
 };
 use endpoint::{Cached, ReplyStore};
 use formats::atomic::write_atomic;
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &JudgeArgs) -> Outcome<()> {
     let settings = settings(args)?;
     let answers = answers(&args.answers)?;
     let grades = grades(&args.calibration, args)?;
+    let judges = args.other_judge.iter().map(|path| read_judgements(path)).collect::<Result<Vec<_>, _>>()?;
     let plan = Plan::new(&answers, &settings)?;
     let store = match args.dry_run && !out.join(REPLIES).is_file() {
         true => None,
@@ -62,7 +63,8 @@ pub(crate) fn run(args: &JudgeArgs) -> Outcome<()> {
     let model = named.start(judge, &args.access, context)?.kept_in(store);
     let (asked, interrupted) = work(args, &plan, &model)?;
     let people = grades.as_ref().map(|grades| People { grades, min_agreement: args.min_agreement });
-    let summary = Summary::of(&plan, &judge_name(args, judge), &asked, people);
+    let beside = Beside { people, judges: &judges };
+    let summary = Summary::of(&plan, &judge_name(args, judge), &asked, beside);
     write(out, &asked.judgements, &summary)?;
     finish(args, out, (asked, summary), interrupted)
 }
@@ -124,7 +126,8 @@ fn imported(args: &JudgeArgs) -> Outcome<()> {
     let grades = grades(&args.calibration, args)?;
     let people = grades.as_ref().map(|grades| People { grades, min_agreement: args.min_agreement });
     let imported = import(&args.import)?;
-    let summaries: Vec<Summary> = imported.iter().map(|imported| imported.summary(people)).collect();
+    let summaries: Vec<Summary> =
+        imported.iter().map(|imported| imported.summary(Beside { people, judges: &[] })).collect();
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).map_err(io(out))?;
         for (imported, number) in imported.iter().zip(1..) {
@@ -166,7 +169,8 @@ fn settings(args: &JudgeArgs) -> Outcome<Settings> {
 /// files have one name, that of their folder.
 fn answers(files: &[String]) -> Outcome<Answers> {
     if let [only] = files
-        && let Some(systems) = read_lists(Path::new(only)).ok().flatten()
+        && Path::new(only).is_file()
+        && let Some(systems) = read_lists(Path::new(only))?
     {
         return Ok(Answers::join(systems)?);
     }

@@ -87,6 +87,16 @@ pub struct LengthBias {
     pub people: Option<LongerWins>,
 }
 
+/// Whom a judge is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Yardstick {
+    /// People who graded the same answers.
+    People,
+    /// Other judges of the same answers, on average.
+    OtherJudges,
+}
+
 /// Whether a judge favours models of its own family.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,13 +107,15 @@ pub enum SelfPreference {
     Measured {
         /// The systems of its family.
         own: Vec<String>,
-        /// Duels of one of them with another system, graded by both.
+        /// Whom it is held against.
+        against: Yardstick,
+        /// Duels of one of them with another system, decided by both.
         n: usize,
         /// Share of them that its own win by the judge; a tie is half.
         judge: f64,
-        /// Share by people.
-        people: f64,
-        /// The judge's minus the people's.
+        /// Share by the others.
+        others: f64,
+        /// The judge's minus the others'.
         advantage: f64,
         /// Its interval, by questions.
         interval: Option<Interval>,
@@ -205,10 +217,11 @@ fn longer_wins(duels: &[Duel<'_>], answers: &Answers, resampling: &Resampling) -
     })
 }
 
+/// `others` are the duels of the same answers by people or by each of the other judges.
 pub(super) fn self_preference(
     judge: &str,
     all: &Duels<'_>,
-    people: Option<&Duels<'_>>,
+    (against, others): (Yardstick, &[&Duels<'_>]),
     systems: &[String],
     resampling: &Resampling,
 ) -> SelfPreference {
@@ -221,22 +234,28 @@ pub(super) fn self_preference(
     if !own.contains(&false) {
         return not_measurable(format!("all systems are of the judge's family ({family})"));
     }
-    let Some(people) = people else {
-        return not_measurable("there are no grades of people to compare with".to_owned());
-    };
-    let graded: BTreeMap<_, f64> =
-        people.duels.iter().map(|duel| ((duel.item, duel.first, duel.second), duel.result)).collect();
+    if others.is_empty() {
+        return not_measurable(
+            "there are no grades of people and no other judges to compare with".to_owned(),
+        );
+    }
+    let mut decided: BTreeMap<_, (f64, f64)> = BTreeMap::new();
+    for duel in others.iter().flat_map(|others| &others.duels) {
+        let (sum, count) = decided.entry((duel.item, duel.first, duel.second)).or_default();
+        *sum += duel.result;
+        *count += 1.0;
+    }
     let mut clusters: BTreeMap<&str, Vec<[f64; 2]>> = BTreeMap::new();
     for duel in all.duels.iter().filter(|duel| own[duel.first] != own[duel.second]) {
-        if let Some(result) = graded.get(&(duel.item, duel.first, duel.second)) {
+        if let Some((sum, count)) = decided.get(&(duel.item, duel.first, duel.second)) {
             let of_own = |result: f64| if own[duel.first] { result } else { 1.0 - result };
-            clusters.entry(duel.group).or_default().push([of_own(duel.result), of_own(*result)]);
+            clusters.entry(duel.group).or_default().push([of_own(duel.result), of_own(sum / count)]);
         }
     }
     let clusters: Vec<Vec<[f64; 2]>> = clusters.into_values().collect();
     let n = clusters.iter().flatten().count();
     if n == 0 {
-        return not_measurable("people graded none of the answers that were compared".to_owned());
+        return not_measurable("none of the comparisons was decided by the others as well".to_owned());
     }
     let share = |drawn: &[&Vec<[f64; 2]>], by: usize| {
         let (count, sum) = drawn
@@ -246,13 +265,14 @@ pub(super) fn self_preference(
         sum / count
     };
     let whole: Vec<&Vec<[f64; 2]>> = clusters.iter().collect();
-    let (by_judge, by_people) = (share(&whole, 0), share(&whole, 1));
+    let (by_judge, by_others) = (share(&whole, 0), share(&whole, 1));
     SelfPreference::Measured {
         own: systems.iter().zip(&own).filter(|(_, own)| **own).map(|(name, _)| name.clone()).collect(),
         n,
+        against,
         judge: by_judge,
-        people: by_people,
-        advantage: by_judge - by_people,
+        others: by_others,
+        advantage: by_judge - by_others,
         interval: bca_interval_of(&clusters, |drawn| Some(share(drawn, 0) - share(drawn, 1)), resampling),
     }
 }

@@ -7,7 +7,7 @@
 use super::read::{read_records, text, wrong};
 use super::reply::number;
 use super::{
-    Answers, Criterion, Failure, FailureKind, Item, Judgement, Mode, People, Rubric, Scale, Settings, Source,
+    Answers, Beside, Criterion, Failure, FailureKind, Item, Judgement, Mode, Rubric, Scale, Settings, Source,
     Summary, Verdict,
 };
 use crate::comparison::Outcome;
@@ -45,14 +45,14 @@ impl Imported {
     }
 
     /// The summary, as of a judge that was asked by this program.
-    pub fn summary(&self, people: Option<People<'_>>) -> Summary {
+    pub fn summary(&self, beside: Beside<'_>) -> Summary {
         let source = Source {
             judge: &self.judge,
             prompt: "of another program",
             settings: &self.settings,
             answers: &self.answers,
         };
-        let mut summary = Summary::of_judgements(&source, &self.judgements, people);
+        let mut summary = Summary::of_judgements(&source, &self.judgements, beside);
         summary.notes.extend(self.notes.iter().cloned());
         summary
     }

@@ -1,5 +1,6 @@
 //! Answers from files: outcomes of an evaluation, or any CSV or JSON lines with the columns.
 
+use super::Judgement;
 use crate::comparison::Outcome;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
@@ -78,6 +79,19 @@ pub fn read_answers(path: &Path) -> Result<Vec<Outcome>> {
             })
         })
         .collect()
+}
+
+/// The judgements of a run, from its `judgements.jsonl`.
+///
+/// # Errors
+/// As [`read_records`]; [`Error::File`] where a row is no judgement.
+pub fn read_judgements(path: &Path) -> Result<Vec<Judgement>> {
+    let rows = read_records(path)?.into_iter().zip(1..);
+    rows.map(|(row, number)| {
+        serde_json::from_value(Value::Object(row))
+            .map_err(|error| wrong(path, format!("row {number}: {error}")))
+    })
+    .collect()
 }
 
 /// A text, or a number as text.

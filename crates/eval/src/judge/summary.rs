@@ -6,7 +6,8 @@ use super::ranking::{by_score, by_strength};
 use super::scores::{OVERALL, columns, differences, means, overall};
 use super::{
     Agreement, Answers, Asked, Calibration, FailureKind, Judgement, LeftOut, LengthBias, Mode, PairRecord,
-    Plan, PositionBias, Ranking, Scale, ScoreDifference, ScoreMean, SelfPreference, Settings, Verdict, bias,
+    Plan, PositionBias, Ranking, Scale, ScoreDifference, ScoreMean, SelfPreference, Settings, Verdict,
+    Yardstick, bias,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -94,6 +95,15 @@ pub struct People<'a> {
     pub min_agreement: f64,
 }
 
+/// What a judge is held against.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// Grades of people for some of the answers.
+    pub people: Option<People<'a>>,
+    /// The judgements of each of other judges on the same answers.
+    pub judges: &'a [Vec<Judgement>],
+}
+
 /// Who judged and how: what judgements alone do not say.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
@@ -109,10 +119,10 @@ pub struct Source<'a> {
 
 impl Summary {
     /// Of the calls of a plan.
-    pub fn of(plan: &Plan<'_>, judge: &str, asked: &Asked, people: Option<People<'_>>) -> Self {
+    pub fn of(plan: &Plan<'_>, judge: &str, asked: &Asked, beside: Beside<'_>) -> Self {
         let prompt = plan.prompt.to_string();
         let source = Source { judge, prompt: &prompt, settings: &plan.settings, answers: plan.answers };
-        let mut summary = Self::of_judgements(&source, &asked.judgements, people);
+        let mut summary = Self::of_judgements(&source, &asked.judgements, beside);
         summary.left_out.clone_from(&plan.left_out);
         summary.calls.planned = plan.tasks.len();
         summary.calls.not_asked = asked.not_asked;
@@ -127,8 +137,9 @@ impl Summary {
     }
 
     /// Of judgements on file.
-    pub fn of_judgements(source: &Source<'_>, judgements: &[Judgement], people: Option<People<'_>>) -> Self {
+    pub fn of_judgements(source: &Source<'_>, judgements: &[Judgement], beside: Beside<'_>) -> Self {
         let Source { judge, prompt, settings, answers } = *source;
+        let people = beside.people;
         let (criteria, scale, resampling) = (settings.criteria(), settings.scale(), &settings.resampling);
         let mean = |scores: &BTreeMap<String, f64>| overall(scores, &criteria);
         let share = |scores: &BTreeMap<String, f64>| Some(scale.share(mean(scores)?));
@@ -160,6 +171,16 @@ impl Summary {
             }),
             false => by_strength(&duels, &pairs, &answers.systems, resampling),
         };
+        // Other judges may have other criteria and scales; which of two answers has more is what counts.
+        let any_mean = |scores: &BTreeMap<String, f64>| {
+            (!scores.is_empty()).then(|| scores.values().sum::<f64>() / scores.len() as f64)
+        };
+        let of_judges: Vec<Duels<'_>> =
+            beside.judges.iter().map(|judgements| Duels::of(judgements, answers, &any_mean)).collect();
+        let (against, others): (_, Vec<&Duels<'_>>) = match &of_people {
+            Some(people) => (Yardstick::People, vec![people]),
+            None => (Yardstick::OtherJudges, of_judges.iter().collect()),
+        };
         let calls = Calls::of(judgements);
         let notes = notes(&calls, &calibration, groups.len(), people.is_some());
         Summary {
@@ -177,7 +198,7 @@ impl Summary {
             self_preference: bias::self_preference(
                 judge,
                 &duels,
-                of_people.as_ref(),
+                (against, &others),
                 &answers.systems,
                 resampling,
             ),

@@ -1,6 +1,6 @@
 //! The summary as text.
 
-use super::{Mode, SelfPreference, Summary};
+use super::{Mode, SelfPreference, Summary, Yardstick};
 use crate::statistics::Interval;
 use std::fmt::Write;
 
@@ -198,12 +198,16 @@ impl Summary {
             SelfPreference::NotMeasurable(reason) => {
                 writeln!(out, "  its own family: not measurable, {reason}\n")
             }
-            SelfPreference::Measured { own, n, judge, people, advantage, interval } => writeln!(
+            SelfPreference::Measured { own, against, n, judge, others, advantage, interval } => writeln!(
                 out,
-                "  its own family ({}): wins {:.0} % by the judge, {:.0} % by people, {:+.0} points {}, n = {n}\n",
+                "  its own family ({}): wins {:.0} % by the judge, {:.0} % by {}, {:+.0} points {}, n = {n}\n",
                 own.join(", "),
                 100.0 * judge,
-                100.0 * people,
+                100.0 * others,
+                match against {
+                    Yardstick::People => "people",
+                    Yardstick::OtherJudges => "other judges",
+                },
                 100.0 * advantage,
                 ends(interval.map(|i| Interval { low: 100.0 * i.low, high: 100.0 * i.high }), 0)
             ),
