@@ -56,7 +56,7 @@ fn point_wise(asked: &Asked) -> Answer {
 fn human(folder: &Path, strong: u32) -> String {
     let mut text = "item,system,grader,grade\n".to_owned();
     for item in 0..ITEMS {
-        let (one, other) = if item % 4 == 0 { (2, 2) } else { (strong, 4 - strong) };
+        let (one, other) = if item.is_multiple_of(4) { (2, 2) } else { (strong, 4 - strong) };
         text += &format!("q{item},strong,doctor,{one}\nq{item},weak,doctor,{other}\n");
     }
     let path = folder.join("human.csv");

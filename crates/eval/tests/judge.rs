@@ -309,7 +309,7 @@ fn a_rubric_needs_a_reference_and_prometheus_own_form_is_read() {
 #[test]
 fn a_judge_that_likes_long_answers_is_found_out() {
     let answers = answers(&["short", "long"], |system, item| {
-        "x".repeat(20 + 10 * system + (item * 13) % 17 + if item % 6 == 0 { 30 * (1 - system) } else { 0 })
+        "x".repeat(20 + 10 * system + (item * 13) % 17 + if item.is_multiple_of(6) { 30 * (1 - system) } else { 0 })
     });
     let judge = Scripted::new(|prompt| {
         let lengths: Vec<usize> = shown(prompt).iter().map(String::len).collect();
@@ -337,7 +337,7 @@ fn human(folder: &tempfile::TempDir, grade: impl Fn(usize, usize) -> u32) -> eva
 fn a_judge_that_disagrees_with_people_scores_but_does_not_rank() {
     let folder = tempfile::tempdir().unwrap();
     // People: the second system is better on two of three questions.
-    let grade = |system: usize, item: usize| if (item % 3 == 0) == (system == 0) { 3 } else { 1 };
+    let grade = |system: usize, item: usize| if item.is_multiple_of(3) == (system == 0) { 3 } else { 1 };
     let grades = human(&folder, grade);
     let answers =
         answers(&["Llama tuned", "other"], move |system, item| format!("quality {}", grade(system, item)));
@@ -365,7 +365,7 @@ fn a_judge_that_disagrees_with_people_scores_but_does_not_rank() {
     let own = summary(&Scripted::new(|prompt| {
         let item: usize =
             prompt.split("Question ").nth(1).unwrap().split('?').next().unwrap().parse().unwrap();
-        let is_own = quality(&shown(prompt)[0]) == if item % 3 == 0 { 3 } else { 1 };
+        let is_own = quality(&shown(prompt)[0]) == if item.is_multiple_of(3) { 3 } else { 1 };
         scores(if is_own { 4 } else { 2 })
     }));
     let SelfPreference::Measured { own, judge, others: people, advantage, interval, .. } =

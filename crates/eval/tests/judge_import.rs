@@ -1,6 +1,6 @@
 //! Judgements that other programs made, in their layouts.
 
-use eval::judge::{Answers, Beside, FailureKind, Imported, Mode, Scale, Verdict, import, read_lists};
+use eval::judge::{Beside, FailureKind, Imported, Mode, Scale, Verdict, import, read_lists};
 use proptest::prelude::*;
 
 fn imported(files: &[(&str, &str)]) -> eval::Result<Vec<Imported>> {
@@ -43,7 +43,7 @@ fn lists_of_answers_can_be_judged_anew() {
     let path = folder.path().join("answers.json");
     let text = r#"[{"question": "Q1?", "answer": ["a", "b"], "models": ["base", "tuned"], "context": "c"}]"#;
     std::fs::write(&path, text).unwrap();
-    let answers = Answers::join(read_lists(&path).unwrap().unwrap()).unwrap();
+    let answers = read_lists(&path).unwrap().unwrap();
     assert_eq!(
         (answers.systems.as_slice(), answers.items.len()),
         (&["base".to_owned(), "tuned".to_owned()][..], 1)

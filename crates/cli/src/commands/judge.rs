@@ -170,9 +170,9 @@ fn settings(args: &JudgeArgs) -> Outcome<Settings> {
 fn answers(files: &[String]) -> Outcome<Answers> {
     if let [only] = files
         && Path::new(only).is_file()
-        && let Some(systems) = read_lists(Path::new(only))?
+        && let Some(answers) = read_lists(Path::new(only))?
     {
-        return Ok(Answers::join(systems)?);
+        return Ok(answers);
     }
     let named = |file: &String| match file.split_once('=') {
         Some((name, path)) if !Path::new(file).exists() => (Some(name.to_owned()), PathBuf::from(path)),

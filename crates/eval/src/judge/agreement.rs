@@ -2,6 +2,7 @@
 
 use super::human::Grades;
 use super::pairs::{Duel, Duels};
+use super::scores::OfScores;
 use super::{Answers, Judgement, Verdict};
 use crate::statistics::{
     Interval, KappaWeights, Level, Resampling, bca_interval_of, cohen_kappa, kendall_tau, krippendorff_alpha,
@@ -79,7 +80,7 @@ struct Cluster {
 impl Agreement {
     pub(super) fn measure(
         (all, people): (&Duels<'_>, &Duels<'_>),
-        (judgements, share): (&[Judgement], &dyn Fn(&BTreeMap<String, f64>) -> Option<f64>),
+        (judgements, share): (&[Judgement], OfScores<'_>),
         (grades, answers): (&Grades, &Answers),
         resampling: &Resampling,
     ) -> Self {

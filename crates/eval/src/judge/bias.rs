@@ -1,6 +1,7 @@
 //! What a judge prefers for the wrong reasons: the place of an answer, its length, its author's family.
 
 use super::pairs::{Duel, Duels};
+use super::scores::OfScores;
 use super::{Answers, Judgement, Verdict};
 use crate::statistics::{
     Interval, Resampling, bca_interval_of, clopper_pearson, kendall_tau, logistic_slope,
@@ -150,7 +151,7 @@ pub(super) fn position(all: &Duels<'_>) -> Option<PositionBias> {
 pub(super) fn length(
     all: &Duels<'_>,
     people: Option<&Duels<'_>>,
-    (judgements, overall): (&[Judgement], &dyn Fn(&BTreeMap<String, f64>) -> Option<f64>),
+    (judgements, overall): (&[Judgement], OfScores<'_>),
     answers: &Answers,
     resampling: &Resampling,
 ) -> Option<LengthBias> {

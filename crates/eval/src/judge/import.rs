@@ -5,7 +5,7 @@
 //! with RLAIF). What these programs leave out, or replace by a middle score, is a failure here and enters no mean.
 
 use super::read::{read_records, text, wrong};
-use super::reply::number;
+use super::reply::number as number_of;
 use super::{
     Answers, Beside, Criterion, Failure, FailureKind, Item, Judgement, Mode, Rubric, Scale, Settings, Source,
     Summary, Verdict,
@@ -72,6 +72,14 @@ impl Imported {
     }
 }
 
+/// A file and its rows.
+struct File<'a> {
+    path: &'a Path,
+    /// The system or judge that it is of, by its name.
+    name: String,
+    rows: Vec<Map<String, Value>>,
+}
+
 /// Reads files of one layout; where each is of one system, all of them together.
 ///
 /// # Errors
@@ -80,18 +88,18 @@ pub fn import(paths: &[impl AsRef<Path>]) -> Result<Vec<Imported>> {
     let mut files = Vec::new();
     for path in paths {
         let path = path.as_ref();
-        files.push((path, name(path), read_records(path)?));
+        files.push(File { path, name: name(path), rows: read_records(path)? });
     }
-    let (path, _, rows) = files.first().ok_or(Error::NoItems)?;
+    let File { path, rows, .. } = files.first().ok_or(Error::NoItems)?;
     let first = rows.first().ok_or(Error::NoItems)?;
     if has_models(first) {
         let mut imported = Vec::new();
-        for (path, _, rows) in &files {
-            imported.extend(lists(path, rows)?);
+        for file in &files {
+            imported.extend(lists(file)?);
         }
         Ok(imported)
     } else if first.contains_key("generated_answers") {
-        files.iter().map(|(path, name, rows)| samples(path, name, rows)).collect()
+        files.iter().map(samples).collect()
     } else if first.keys().any(|key| key.starts_with("score_")) {
         Ok(score_columns(&files))
     } else if first.values().any(|value| value.get("score").is_some()) {
@@ -106,8 +114,8 @@ pub fn import(paths: &[impl AsRef<Path>]) -> Result<Vec<Imported>> {
 /// same length. `None` for a file of another layout.
 ///
 /// # Errors
-/// As [`read_records`]; [`Error::File`] where the lists of a row have different lengths.
-pub fn read_lists(path: &Path) -> Result<Option<Vec<(String, Vec<Outcome>)>>> {
+/// As [`read_records`] and [`Answers::join`]; [`Error::File`] where the lists of a row have different lengths.
+pub fn read_lists(path: &Path) -> Result<Option<Answers>> {
     let rows = read_records(path)?;
     if !rows.first().is_some_and(has_models) {
         return Ok(None);
@@ -125,7 +133,7 @@ pub fn read_lists(path: &Path) -> Result<Option<Vec<(String, Vec<Outcome>)>>> {
             });
         }
     }
-    Ok(Some(systems.into_iter().collect()))
+    Answers::join(systems.into_iter().collect()).map(Some)
 }
 
 fn has_models(row: &Map<String, Value>) -> bool {
@@ -148,11 +156,11 @@ fn list(path: &Path, row: &Map<String, Value>, number: usize) -> Result<(String,
 }
 
 /// ECG-LLM: a ranking, and whether each answer is right, of lists that were shown in one order.
-fn lists(path: &Path, rows: &[Map<String, Value>]) -> Result<Vec<Imported>> {
-    let judge = name(path);
+fn lists(file: &File<'_>) -> Result<Vec<Imported>> {
+    let File { path, name: judge, rows } = file;
     let mut right =
         Imported::new(judge.clone(), Mode::Pointwise, Scale::ZeroToOne, &["is_correct".to_owned()]);
-    let mut order = Imported::new(judge, Mode::Listwise, Scale::ZeroToOne, &["rank".to_owned()]);
+    let mut order = Imported::new(judge.clone(), Mode::Listwise, Scale::ZeroToOne, &["rank".to_owned()]);
     let mut lists = Vec::new();
     for (row, number) in rows.iter().zip(1..) {
         lists.push((list(path, row, number)?, row.get("evaluation").cloned().unwrap_or_default()));
@@ -210,7 +218,8 @@ fn lists(path: &Path, rows: &[Map<String, Value>]) -> Result<Vec<Imported>> {
 }
 
 /// MedicalQA with RLAIF: samples of one model with scores from 0 to 1 by their numbers.
-fn samples(path: &Path, judge: &str, rows: &[Map<String, Value>]) -> Result<Imported> {
+fn samples(file: &File<'_>) -> Result<Imported> {
+    let File { path, name: judge, rows } = file;
     let mut imported =
         Imported::new(judge.to_owned(), Mode::Pointwise, Scale::ZeroToOne, &["score".to_owned()]);
     let answers = |row: &Map<String, Value>| -> Vec<String> {
@@ -244,10 +253,10 @@ fn samples(path: &Path, judge: &str, rows: &[Map<String, Value>]) -> Result<Impo
 }
 
 /// MedGPT: a column `score_…` for each judge, from 0 to 5; a file for each system.
-fn score_columns(files: &[(&Path, String, Vec<Map<String, Value>>)]) -> Vec<Imported> {
+fn score_columns(files: &[File<'_>]) -> Vec<Imported> {
     let judges: BTreeSet<&str> = files
         .iter()
-        .flat_map(|(_, _, rows)| rows.iter().flat_map(Map::keys))
+        .flat_map(|file| file.rows.iter().flat_map(Map::keys))
         .filter_map(|key| key.strip_prefix("score_"))
         .collect();
     let answers = of_files(files, &["model_response", "answer"]);
@@ -257,7 +266,7 @@ fn score_columns(files: &[(&Path, String, Vec<Map<String, Value>>)]) -> Vec<Impo
             let mut imported =
                 Imported::new(judge.to_owned(), Mode::Pointwise, Scale::ZeroToFive, &["score".to_owned()]);
             imported.answers = answers.clone();
-            for (_, system, rows) in files {
+            for File { name: system, rows, .. } in files {
                 for (row, number) in rows.iter().zip(0..) {
                     let score = row.get(&format!("score_{judge}"));
                     let verdict = match score.and_then(number_of) {
@@ -276,9 +285,9 @@ fn score_columns(files: &[(&Path, String, Vec<Map<String, Value>>)]) -> Vec<Impo
 }
 
 /// MediLiteQA: an object of criteria, each with a score from 1 to 10, for each answer; a file for each system.
-fn criteria(files: &[(&Path, String, Vec<Map<String, Value>>)]) -> Imported {
+fn criteria(files: &[File<'_>]) -> Imported {
     let mut names: Vec<String> = Vec::new();
-    for (key, value) in files.iter().flat_map(|(_, _, rows)| rows.iter().flatten()) {
+    for (key, value) in files.iter().flat_map(|file| file.rows.iter().flatten()) {
         if value.get("score").is_some() && !names.contains(key) {
             names.push(key.clone());
         }
@@ -291,13 +300,13 @@ fn criteria(files: &[(&Path, String, Vec<Map<String, Value>>)]) -> Imported {
     let mut imported =
         Imported::new("of another program".to_owned(), Mode::Pointwise, Scale::OneToTen, &shown_names);
     imported.answers = of_files(files, &["response", "answer"]);
-    let lengths: BTreeSet<usize> = files.iter().map(|(_, _, rows)| rows.len()).collect();
+    let lengths: BTreeSet<usize> = files.iter().map(|file| file.rows.len()).collect();
     if lengths.len() > 1 {
         imported.notes.push(
             "The files have different numbers of rows, so that answers to one question cannot be told: systems are not paired.".to_owned(),
         );
     }
-    for (_, system, rows) in files {
+    for File { name: system, rows, .. } in files {
         for (row, number) in rows.iter().zip(0..) {
             let id = if lengths.len() > 1 { format!("{system} {number:06}") } else { format!("{number:06}") };
             let read = |name: &String| match on_scale(row.get(name), name, Scale::OneToTen) {
@@ -316,16 +325,16 @@ fn criteria(files: &[(&Path, String, Vec<Map<String, Value>>)]) -> Imported {
 }
 
 /// The answers of files of one system each, row by row.
-fn of_files(files: &[(&Path, String, Vec<Map<String, Value>>)], columns: &[&str]) -> Answers {
-    let rows = files.iter().map(|(_, _, rows)| rows.len()).max().unwrap_or(0);
+fn of_files(files: &[File<'_>], columns: &[&str]) -> Answers {
+    let rows = files.iter().map(|file| file.rows.len()).max().unwrap_or(0);
     let answer = |rows: &[Map<String, Value>], row: usize| {
         columns.iter().find_map(|name| text(rows.get(row)?.get(*name)?)).unwrap_or_default()
     };
     let items = (0..rows).map(|row| {
-        item(&format!("{row:06}"), "", files.iter().map(|(_, _, rows)| answer(rows, row)).collect())
+        item(&format!("{row:06}"), "", files.iter().map(|file| answer(&file.rows, row)).collect())
     });
     Answers {
-        systems: files.iter().map(|(_, name, _)| name.clone()).collect(),
+        systems: files.iter().map(|file| file.name.clone()).collect(),
         items: items.collect(),
         left_out: Vec::new(),
     }
@@ -346,10 +355,6 @@ fn on_scale(value: Option<&Value>, name: &str, scale: Scale) -> Verdict {
         }
         Some((Some(score), _)) => scores([(name, score)]),
     }
-}
-
-fn number_of(value: &Value) -> Option<f64> {
-    number(value)
 }
 
 fn scores<const N: usize>(scores: [(&str, f64); N]) -> Verdict {

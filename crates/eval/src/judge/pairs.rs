@@ -1,5 +1,6 @@
 //! Which of two answers to a question is better, by all that a judge said of them.
 
+use super::scores::OfScores;
 use super::{Answers, Judgement, Verdict, Winner};
 use crate::comparison::Verdict as Word;
 use crate::statistics::{
@@ -47,11 +48,7 @@ pub(super) struct Duels<'a> {
 
 impl<'a> Duels<'a> {
     /// From judgements of one mode; `overall` is a share from the scores of an answer.
-    pub(super) fn of(
-        judgements: &'a [Judgement],
-        answers: &Answers,
-        overall: &dyn Fn(&BTreeMap<String, f64>) -> Option<f64>,
-    ) -> Self {
+    pub(super) fn of(judgements: &'a [Judgement], answers: &Answers, overall: OfScores<'_>) -> Self {
         let system = |name: &String| answers.systems.iter().position(|other| other == name);
         let mut scores: BTreeMap<(&str, &str), BTreeMap<usize, f64>> = BTreeMap::new();
         let mut said: BTreeMap<(&str, &str, usize, usize), Vec<Option<Said>>> = BTreeMap::new();

@@ -140,12 +140,11 @@ fn strengths(clusters: &[&Vec<Duel<'_>>], systems: usize) -> Option<Vec<f64>> {
         wins[duel.first][duel.second] += duel.result;
         wins[duel.second][duel.first] += 1.0 - duel.result;
     }
-    for second in 0..systems {
-        for first in 0..second {
-            if wins[first][second] + wins[second][first] > 0.0 {
-                wins[first][second] += PRIOR;
-                wins[second][first] += PRIOR;
-            }
+    let pairs = (0..systems).flat_map(|second| (0..second).map(move |first| (first, second)));
+    for (first, second) in pairs {
+        if wins[first][second] + wins[second][first] > 0.0 {
+            wins[first][second] += PRIOR;
+            wins[second][first] += PRIOR;
         }
     }
     bradley_terry(&wins)

@@ -58,6 +58,9 @@ pub(super) fn overall(scores: &BTreeMap<String, f64>, criteria: &[String]) -> Op
     Some(values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// A number from the scores of an answer; nothing where some are missing.
+pub(super) type OfScores<'a> = &'a dyn Fn(&BTreeMap<String, f64>) -> Option<f64>;
+
 /// A system's score by item, with the item's group.
 type Column<'a> = BTreeMap<&'a str, (&'a str, f64)>;
 

@@ -45,9 +45,9 @@ fn reaches_all(wins: &[Vec<f64>], edge: impl Fn(usize, usize) -> bool) -> bool {
     let mut open = vec![0];
     seen[0] = true;
     while let Some(i) = open.pop() {
-        for j in 0..wins.len() {
-            if i != j && !seen[j] && edge(i, j) {
-                seen[j] = true;
+        for (j, seen) in seen.iter_mut().enumerate() {
+            if i != j && !*seen && edge(i, j) {
+                *seen = true;
                 open.push(j);
             }
         }
