@@ -309,7 +309,9 @@ fn a_rubric_needs_a_reference_and_prometheus_own_form_is_read() {
 #[test]
 fn a_judge_that_likes_long_answers_is_found_out() {
     let answers = answers(&["short", "long"], |system, item| {
-        "x".repeat(20 + 10 * system + (item * 13) % 17 + if item.is_multiple_of(6) { 30 * (1 - system) } else { 0 })
+        "x".repeat(
+            20 + 10 * system + (item * 13) % 17 + if item.is_multiple_of(6) { 30 * (1 - system) } else { 0 },
+        )
     });
     let judge = Scripted::new(|prompt| {
         let lengths: Vec<usize> = shown(prompt).iter().map(String::len).collect();
