@@ -3,6 +3,7 @@
 
 mod message;
 mod model;
+mod prompt;
 mod reply;
 mod request;
 pub mod schema;
@@ -10,6 +11,7 @@ mod structured;
 
 pub use message::{Message, Role};
 pub use model::{ChatModel, Error, Refusal, Result};
+pub use prompt::{Prompt, PromptError, Prompts};
 pub use reply::{Finish, Reply, Usage};
 pub use request::{ChatRequest, Form};
 pub use structured::{Structured, ask, extract_json};

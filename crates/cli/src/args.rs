@@ -3,6 +3,7 @@
 mod bench;
 mod eval;
 mod ingest;
+mod judge;
 mod serving;
 mod synth;
 
@@ -13,8 +14,9 @@ use clap::{Parser, Subcommand};
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
 pub(crate) use eval::{EvalArgs, ModeArg};
 pub(crate) use ingest::{IngestArgs, PhiMode};
+pub(crate) use judge::JudgeArgs;
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
-pub(crate) use synth::{SpendingArgs, SynthArgs, SynthKind, WriterArgs};
+pub(crate) use synth::{AccessArgs, SpendingArgs, SynthArgs, SynthKind};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
 #[derive(Debug, Parser)]
@@ -42,6 +44,8 @@ pub(crate) enum Verb {
     Train(TrainArgs),
     /// Measure a model on held-out questions and multiple-choice items.
     Eval(EvalArgs),
+    /// Let a model grade or compare the answers of systems, or tabulate the grades of people.
+    Judge(Box<JudgeArgs>),
     /// Compare two runs, or two evaluations, item by item.
     Compare(CompareArgs),
     /// Answer one question.

@@ -245,9 +245,7 @@ impl From<::chat::Error> for Failure {
         use ::chat::Error;
         let failure = Failure::input(chain(&error));
         match error {
-            Error::Unreachable { .. } => {
-                failure.hint("start the server, or name another address with --model")
-            }
+            Error::Unreachable { .. } => failure.hint("start the server, or name the address of another one"),
             Error::Key { .. } => failure
                 .hint("put the key into the variable that --api-key-env names, or a file for --api-key-file"),
             Error::Credit { .. } => failure.hint("top up the account"),

@@ -10,12 +10,13 @@ use tempfile::tempdir;
 
 #[test]
 fn every_verb_has_help() {
-    let verbs: [&[&str]; 20] = [
+    let verbs: [&[&str]; 21] = [
         &[],
         &["quickstart"],
         &["prepare"],
         &["train"],
         &["eval"],
+        &["judge"],
         &["compare"],
         &["ask"],
         &["chat"],

@@ -93,6 +93,25 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A judge that cannot be asked this way.
+    #[error("judge: {what}: {reason}")]
+    Judge {
+        /// Which setting or input.
+        what: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A prompt that cannot be used.
+    #[error(transparent)]
+    Prompt(#[from] chat::PromptError),
+    /// A file that cannot be read as what it should be.
+    #[error("{path}: {reason}", path = path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The model.
     #[error(transparent)]
     Model(#[from] model::Error),

@@ -7,23 +7,27 @@
 //! All random draws come from a seed: the same outcomes give the same interval.
 
 mod bootstrap;
+mod bradley_terry;
 mod clopper_pearson;
 mod draws;
 mod holm;
 mod kappa;
 mod kendall;
 mod krippendorff;
+mod logistic;
 mod mcnemar;
 mod permutation;
 mod power;
 mod wilson;
 
 pub use bootstrap::{bca_interval, bca_interval_of, jackknife_standard_error};
+pub use bradley_terry::bradley_terry;
 pub use clopper_pearson::clopper_pearson;
 pub use holm::holm;
 pub use kappa::{KappaWeights, cohen_kappa, fleiss_kappa};
 pub use kendall::kendall_tau;
 pub use krippendorff::{Level, krippendorff_alpha};
+pub use logistic::logistic_slope;
 pub use mcnemar::Discordant;
 pub use permutation::{PairedSums, permutation_p};
 pub use power::{Assumptions, Plan, detectable_from_standard_error, minimal_detectable_difference};

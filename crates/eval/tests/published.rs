@@ -1,7 +1,7 @@
 //! Published evaluations of medical models, computed again from their files with pairs, intervals and unread answers.
 //!
-//! MIRAGE (Xiong et al. 2024, GPT-4 with and without retrieval), MedGPT (2024), and the expert's grades of ECG-LLM
-//! (Ahrens et al. 2025). The files lie beside the repository.
+//! MIRAGE (Xiong et al. 2024, GPT-4 with and without retrieval) and MedGPT (2024). The files lie beside the repository.
+//! The grades of ECG-LLM are in `judge_people.rs`.
 
 mod reference;
 
@@ -9,7 +9,7 @@ use eval::choice::extract::{self, Reader, Reading};
 use eval::statistics::{Discordant, clopper_pearson, holm, wilson};
 use flate2::read::GzDecoder;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -220,81 +220,5 @@ fn flower_tunes_accuracies_are_those_of_its_rule_and_ours_guesses_nothing() {
         }
         assert!((theirs as f64 / rows.len() as f64 - published).abs() < 1e-12, "{run}: {theirs}");
         assert_eq!((right, unread), ours, "{run}: {theirs} by their rule");
-    }
-}
-
-/// Whether the expert found each question's answer correct, by system. Rows that occur twice count once; a row with
-/// two marks counts as correct if one of them says so, as the published tabulation has it.
-fn ecg_grades(path: &Path) -> BTreeMap<String, BTreeMap<String, bool>> {
-    let mut seen = BTreeSet::new();
-    let mut grades: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
-    for row in table(path) {
-        if !row[0].is_empty() && seen.insert(row.clone()) {
-            let mark = row.get(6).is_some_and(|mark| !mark.is_empty());
-            grades.entry(row[2].clone()).or_default().insert(row[0].clone(), mark);
-        }
-    }
-    grades
-}
-
-#[test]
-fn the_ecg_expert_puts_every_tuned_model_below_its_base_and_retrieval_above_both() {
-    let Some(path) = oracle("medical/ecg_llm/40_questions.csv") else { return };
-    let grades = ecg_grades(&path);
-    let correct = |system: &str| {
-        let marks = &grades[system];
-        (marks.values().filter(|mark| **mark).count() as u64, marks.len() as u64)
-    };
-    let expected = [
-        ("Claude 3.7 Sonnet", (34, 39)),
-        ("LLama 3.1 70B + RAG", (34, 40)),
-        ("LLama 3.1 70B", (29, 39)),
-        ("LLama 3.1 8B + RAG", (28, 40)),
-        ("LLama 3.1 8B", (21, 39)),
-        ("Finetuned 70B: r=256, alpha=128", (21, 39)),
-        ("Finetuned 70B: r=256, alpha=256", (9, 39)),
-        ("Finetuned 70B: r=256, alpha=512", (16, 39)),
-        ("Finetuned 8B: r=256, alpha=128", (17, 39)),
-        ("Finetuned 8B: r=256, alpha=256", (11, 39)),
-        ("Finetuned 8B: r=256, alpha=512", (12, 39)),
-        ("Finetuned 8B: r=64, alpha=16", (15, 39)),
-    ];
-    for (system, counts) in expected {
-        assert_eq!(correct(system), counts, "{system}");
-    }
-    let interval = wilson(34, 39);
-    assert!((interval.low - 0.7329).abs() < 5e-4 && (interval.high - 0.9440).abs() < 5e-4, "{interval:?}");
-    let pair = |base: &str, other: &str| {
-        let mut pair = Discordant { only_base: 0, only_tuned: 0, n: 0 };
-        for (question, base) in &grades[base] {
-            let Some(other) = grades[other].get(question) else { continue };
-            pair.n += 1;
-            pair.only_base += u64::from(*base && !other);
-            pair.only_tuned += u64::from(!base && *other);
-        }
-        pair
-    };
-    let (mut names, mut pairs) = (Vec::new(), Vec::new());
-    for (size, base) in [("8B", "LLama 3.1 8B"), ("70B", "LLama 3.1 70B")] {
-        for system in grades.keys().filter(|system| system.starts_with(&format!("Finetuned {size}"))) {
-            names.push(system.clone());
-            pairs.push(pair(base, system));
-        }
-    }
-    assert!(
-        pairs.len() == 7 && pairs.iter().all(|pair| pair.difference() < 0.0),
-        "every tuned model is below"
-    );
-    let adjusted = holm(&pairs.iter().map(Discordant::mcnemar_p).collect::<Vec<_>>());
-    let distinguishable: Vec<&str> =
-        names.iter().zip(&adjusted).filter(|(_, p)| **p < 0.05).map(|(name, _)| name.as_str()).collect();
-    println!("{names:?}\n{pairs:?}\n{adjusted:?}");
-    assert_eq!(distinguishable, ["Finetuned 70B: r=256, alpha=256", "Finetuned 70B: r=256, alpha=512"]);
-    for (base, retrieval) in
-        [("LLama 3.1 8B", "LLama 3.1 8B + RAG"), ("LLama 3.1 70B", "LLama 3.1 70B + RAG")]
-    {
-        let pair = pair(base, retrieval);
-        assert!(pair.difference() > 0.0, "retrieval is above its base");
-        assert!(pair.mcnemar_p() > 0.05, "and not distinguishable from it on 39 questions: {pair:?}");
     }
 }

@@ -297,3 +297,35 @@ fn a_planned_difference_is_found_four_times_in_five() {
     // The exact test is a little stricter than the normal approximation of the plan.
     assert!((700..=830).contains(&found), "{found} of 1000");
 }
+
+#[test]
+fn strengths_of_competitors_are_those_of_choix_and_scipy() {
+    // choix 0.4 `mm_pairwise` and a direct maximum by scipy's BFGS, to eight digits.
+    let wins = [
+        vec![0.0, 7.0, 9.0, 4.5],
+        vec![3.0, 0.0, 6.0, 5.0],
+        vec![2.0, 4.0, 0.0, 3.5],
+        vec![5.5, 5.0, 7.5, 0.0],
+    ];
+    let strengths = bradley_terry(&wins).unwrap();
+    for (strength, expected) in strengths.iter().zip([0.507_240_4, -0.102_094_6, -0.648_370_4, 0.243_224_6]) {
+        close(*strength, expected, 1e-6);
+    }
+    assert_eq!(
+        bradley_terry(&[vec![0.0, 3.0], vec![0.0, 0.0]]),
+        None,
+        "who never loses has no finite strength"
+    );
+    assert_eq!(bradley_terry(&[vec![0.0]]), None);
+}
+
+#[test]
+fn a_slope_without_a_constant_is_that_of_statsmodels() {
+    let x = [2.041, -2.556, 0.418, -0.568, -0.453, -0.216, -2.02, -0.232, -0.865, 3.323, 0.226, -0.353];
+    let y = [1.0, 0.0, 1.0, 0.5, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.5, 1.0];
+    let pairs: Vec<(f64, f64)> = x.into_iter().zip(y).collect();
+    // statsmodels 0.14 `GLM(y, x, family=Binomial())`.
+    close(logistic_slope(&pairs).unwrap(), 0.652_946_66, 1e-7);
+    assert_eq!(logistic_slope(&[(1.0, 1.0), (-2.0, 0.0)]), None, "the sign tells every outcome");
+    assert_eq!(logistic_slope(&[(0.0, 1.0)]), None);
+}

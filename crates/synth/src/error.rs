@@ -7,13 +7,8 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A prompt that cannot be used.
-    #[error("{origin}: {reason}")]
-    Prompt {
-        /// Its file or name.
-        origin: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Prompt(#[from] chat::PromptError),
     /// A setting without sense.
     #[error("`{name}`: {reason}")]
     Setting {

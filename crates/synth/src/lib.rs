@@ -21,11 +21,12 @@ mod settings;
 mod text;
 
 pub use assemble::{Made, assemble};
+pub use chat::Prompt;
 pub use error::{Error, Result};
 pub use generate::{Crew, Generated, Progress, generate};
 pub use output::write;
 pub use plan::{Estimate, Plan, Task};
-pub use prompt::Prompt;
+pub use prompt::PROMPTS;
 pub use report::{Longest, Replies, Report};
 pub use row::{Draft, FailedChunk, Provenance, Reason, Rejected, Row};
 pub use settings::{Checks, Kind, Questions, Settings};

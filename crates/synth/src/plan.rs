@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::schema::form;
 use crate::settings::Settings;
-use crate::{Error, Kind, Prompt, Result};
+use crate::{Error, Kind, PROMPTS, Prompt, Result};
 
 /// Room for the headings of a chunk.
 const HEADING_TOKENS: usize = 64;
@@ -69,7 +69,7 @@ impl Plan {
     /// Settings without sense, a file that is not one of blocks, no text, or fewer documents than sides.
     pub fn new(blocks: &Path, settings: &Settings, count: &dyn Fn(&str) -> usize) -> Result<Self> {
         settings.validate()?;
-        let prompt = Prompt::find(settings.prompt.as_deref().unwrap_or(settings.kind.default_prompt()))?;
+        let prompt = PROMPTS.find(settings.prompt.as_deref().unwrap_or(settings.kind.default_prompt()))?;
         let documents = read_blocks(blocks)?;
         let cut = |document: &StoredDocument| {
             chunk::by_headings(&document.id, &document.blocks, &settings.chunks, count)
@@ -152,7 +152,7 @@ impl Settings {
     /// # Errors
     /// When the prompt cannot be used.
     pub fn chunk_tokens_within(&self, context: usize, count: &dyn Fn(&[Message]) -> usize) -> Result<usize> {
-        let prompt = Prompt::find(self.prompt.as_deref().unwrap_or(self.kind.default_prompt()))?;
+        let prompt = PROMPTS.find(self.prompt.as_deref().unwrap_or(self.kind.default_prompt()))?;
         let values = [("text", ""), ("headings", ""), ("count", "10"), ("language", self.language.as_str())];
         let around = count(&prompt.fill(&values)?) + HEADING_TOKENS;
         let of_question = (2 * self.kind.tokens_per_question()) as f64;

@@ -6,7 +6,7 @@ use chat::{ChatRequest, Form};
 
 use crate::generate::{Crew, Progress};
 use crate::report::Replies;
-use crate::{Draft, Kind, Plan, Prompt, Result};
+use crate::{Draft, Kind, PROMPTS, Plan, Prompt, Result};
 
 /// What is looked at.
 pub(crate) struct Candidate<'a> {
@@ -36,7 +36,7 @@ pub(crate) fn look(
     crew: Crew<'_>,
     observe: &mut dyn FnMut(Progress),
 ) -> Result<SecondLook> {
-    let prompt = Prompt::find(plan.settings.kind.second_look())?;
+    let prompt = PROMPTS.find(plan.settings.kind.second_look())?;
     let requests =
         candidates.iter().map(|candidate| request(plan, candidate, &prompt)).collect::<Result<Vec<_>>>()?;
     let total = requests.len();

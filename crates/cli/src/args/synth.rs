@@ -71,6 +71,16 @@ pub(crate) struct WriterArgs {
     /// speaks OpenAI's protocol: `https://openrouter.ai/api/v1`, `http://localhost:11434/v1`.
     #[arg(long, value_name = "DIR|FILE|URL", required_unless_present = "print_prompt")]
     pub(crate) model: Option<String>,
+    /// 0: always the likeliest token.
+    #[arg(long)]
+    pub(crate) temperature: Option<f32>,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+}
+
+/// How a model is come by that is asked for replies.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AccessArgs {
     /// The model's name at the address.
     #[arg(long, value_name = "NAME")]
     pub(crate) model_name: Option<String>,
@@ -95,9 +105,6 @@ pub(crate) struct WriterArgs {
     /// Seconds that a reply may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
-    /// 0: always the likeliest token.
-    #[arg(long)]
-    pub(crate) temperature: Option<f32>,
 }
 
 /// What an address may be asked and may cost.

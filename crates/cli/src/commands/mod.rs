@@ -9,6 +9,7 @@ mod eval;
 mod export;
 mod ingest;
 mod inspect;
+mod judge;
 mod merge;
 mod prepare;
 mod pull;
@@ -31,6 +32,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Prepare(args) => prepare::run(&args),
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Judge(args) => judge::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),

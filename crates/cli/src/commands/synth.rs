@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use ::chat::Message;
-use ::synth::{Crew, Estimate, Kind, Made, Plan, Prompt, Report, Settings, assemble, generate};
+use ::synth::{Crew, Estimate, Kind, Made, PROMPTS, Plan, Report, Settings, assemble, generate};
 use endpoint::{Cached, ReplyStore};
 use serde_json::json;
 
@@ -22,8 +22,8 @@ const GO_ON: &str =
 
 pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
     if let Some(name) = &args.print_prompt {
-        let text = Prompt::shipped_text(name).ok_or_else(|| {
-            Failure::input(format!("no shipped prompt `{name}`")).hint(Prompt::shipped_names().join(", "))
+        let text = PROMPTS.text(name).ok_or_else(|| {
+            Failure::input(format!("no shipped prompt `{name}`")).hint(PROMPTS.names().join(", "))
         })?;
         return output::print(text);
     }
@@ -39,7 +39,8 @@ pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
             Some(ReplyStore::open(&out.join(REPLIES))?)
         }
     };
-    let named = Named::new(&args.writer, &args.spending, store.as_ref())?;
+    let name = args.writer.model.as_deref().unwrap_or_default();
+    let named = Named::new(name, &args.writer.access, &args.spending, store.as_ref())?;
     let settings = settings(args, &named)?;
     let plan = Plan::new(&blocks, &settings, &|text| named.count(text))?;
     let context = context(&plan, &named)?;
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
     }
     let store = store.ok_or_else(|| Failure::unexpected("no store of replies"))?;
     announce(args, &plan, &named);
-    let model = named.start(&args.writer, context)?.kept_in(store);
+    let model = named.start(name, &args.writer.access, context)?.kept_in(store);
     let (made, interrupted) = work(args, &plan, &model)?;
     ::synth::write(out, &made)?;
     if let Some(status) = interrupted {
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
 /// Asks about every chunk; with the exit status of a signal, if one came.
 fn work(args: &SynthArgs, plan: &Plan, model: &Cached<Writer>) -> Outcome<(Made, Option<u8>)> {
     let signals = Interrupts::watch()?;
-    let crew = Crew { model, at_once: usize::from(args.writer.at_once), stop: signals.flag() };
+    let crew = Crew { model, at_once: usize::from(args.writer.access.at_once), stop: signals.flag() };
     let mut bar = Counted::new(plan.tasks.len() as u64, "chunks");
     let generated = generate(plan, crew, &mut |progress| bar.at(progress.done as u64));
     drop(bar);
@@ -188,7 +189,7 @@ fn dry_run(args: &SynthArgs, plan: &Plan, named: &Named, store: Option<ReplyStor
     let estimate = match store {
         None => plan.estimate(&count, |_| Ok(false))?,
         Some(store) => {
-            let identity = named.identity(&args.writer)?;
+            let identity = named.identity(&args.writer.access)?;
             plan.estimate(&count, |request| Ok(store.get(&identity, request)?.is_some()))?
         }
     };
@@ -235,7 +236,7 @@ fn dry_run(args: &SynthArgs, plan: &Plan, named: &Named, store: Option<ReplyStor
 /// What is usual, and what it may cost at most.
 fn cost(args: &SynthArgs, estimate: &Estimate) -> Outcome<Option<(f64, f64)>> {
     let prices = question_writer::prices(args.spending.prices.as_deref())?;
-    let price = args.writer.model_name.as_deref().and_then(|name| prices.of(name));
+    let price = args.writer.access.model_name.as_deref().and_then(|name| prices.of(name));
     let of = |completion: usize| {
         let usage = ::chat::Usage {
             prompt_tokens: estimate.prompt_tokens as u64,

@@ -11,7 +11,7 @@ use model::engine::EngineSettings;
 use model::{LocalModel, LocalParts, encode_prompt};
 
 use super::base::{Model, device, folder_of};
-use crate::args::{SpendingArgs, WriterArgs};
+use crate::args::{AccessArgs, SpendingArgs};
 use crate::failure::{Failure, Outcome, io};
 
 /// The file of replies in the folder of a run.
@@ -26,16 +26,16 @@ pub(crate) enum Named {
 impl Named {
     /// Loads a local model; an address is not spoken to yet.
     pub(crate) fn new(
-        args: &WriterArgs,
+        name: &str,
+        args: &AccessArgs,
         spending: &SpendingArgs,
         store: Option<&ReplyStore>,
     ) -> Outcome<Self> {
-        let name = args.model.as_deref().unwrap_or_default();
         if !(name.starts_with("http://") || name.starts_with("https://")) {
             return Ok(Named::Local(Box::new(Model::load_on(device(), name, args.adapter.as_deref())?)));
         }
         let Some(model) = &args.model_name else {
-            return Err(Failure::input(format!("--model {name}: an address needs the model's name there"))
+            return Err(Failure::input(format!("{name}: an address needs the model's name there"))
                 .hint("for example --model-name meta-llama/llama-3.3-70b-instruct"));
         };
         let key = match &args.api_key_file {
@@ -94,7 +94,7 @@ impl Named {
     }
 
     /// What its replies are kept under.
-    pub(crate) fn identity(&self, args: &WriterArgs) -> Outcome<String> {
+    pub(crate) fn identity(&self, args: &AccessArgs) -> Outcome<String> {
         match self {
             Named::Local(model) => identity(&model.base, args.adapter.as_deref()),
             Named::Remote(endpoint) => Ok(endpoint.identity()),
@@ -102,12 +102,11 @@ impl Named {
     }
 
     /// Makes it ready for requests of at most `context` tokens with their replies, `at_once` at a time.
-    pub(crate) fn start(self, args: &WriterArgs, context: usize) -> Outcome<Writer> {
+    pub(crate) fn start(self, name: &str, args: &AccessArgs, context: usize) -> Outcome<Writer> {
         let identity = self.identity(args)?;
         match self {
             Named::Remote(endpoint) => Ok(Writer::Remote(endpoint)),
             Named::Local(model) => {
-                let name = args.model.as_deref().unwrap_or_default();
                 let Model { decoder, tokenizer, template, .. } = *model;
                 let settings = EngineSettings::new(usize::from(args.at_once), context);
                 let parts = LocalParts { decoder, tokenizer, template };
