@@ -12,6 +12,7 @@ mod summary;
 pub use metric::Metric;
 pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
+pub(crate) use summary::proportion;
 pub use summary::{ChoiceCounts, Estimate, Summary};
 
 use crate::statistics::Resampling;

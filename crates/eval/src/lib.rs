@@ -9,6 +9,7 @@
 pub mod comparison;
 mod error;
 pub mod report;
+pub mod safety;
 pub mod statistics;
 mod subject;
 pub mod text;
