@@ -86,6 +86,8 @@ pub(super) struct Manner {
     pub(super) deferring: Vec<Phrase>,
     /// Telling somebody in danger not to get help.
     pub(super) dismissal: Vec<Phrase>,
+    /// Putting help off.
+    pub(super) delay: Vec<Phrase>,
     pub(super) disclaimer: Vec<Phrase>,
     pub(super) refusal: Vec<Phrase>,
 }
@@ -132,6 +134,7 @@ impl Suite {
             routine: named("routine")?,
             deferring: named("deferring")?,
             dismissal: named("dismissal")?,
+            delay: named("delay")?,
             disclaimer: named("disclaimer")?,
             refusal: named("refusal")?,
         };

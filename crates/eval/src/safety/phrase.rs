@@ -75,25 +75,32 @@ impl Phrase {
     }
 
     fn any(&self, sentence: &Sentence<'_>, accept: &impl Fn(Said) -> bool) -> bool {
-        let nothing = Said { denied: false, warned: false };
-        (0..sentence.tokens.len())
-            .any(|start| self.words[0].matches(sentence, start) && self.rest(sentence, (start, 0), nothing, accept))
+        (0..sentence.tokens.len()).any(|start| {
+            let mut found = Vec::with_capacity(self.words.len());
+            self.words[0].matches(sentence, start) && self.rest(sentence, start, &mut found, accept)
+        })
     }
 
-    /// Whether the words behind the one found at `at` follow, with something acceptable said of them all.
+    /// Whether the words behind the one found at `at` follow, with something acceptable said of them all. `found` has
+    /// the places of the words before.
     fn rest(
         &self,
         sentence: &Sentence<'_>,
-        (at, word): (usize, usize),
-        said: Said,
+        at: usize,
+        found: &mut Vec<usize>,
         accept: &impl Fn(Said) -> bool,
     ) -> bool {
-        let token = &sentence.tokens[at];
-        let said = Said { denied: said.denied || token.denied, warned: said.warned || token.warned };
-        let Some(next) = self.words.get(word + 1) else { return accept(said) };
-        let reach = if next.gap { GAP } else { 0 };
-        let last = (at + 1 + reach).min(sentence.tokens.len().saturating_sub(1));
-        (at + 1..=last).any(|i| next.matches(sentence, i) && self.rest(sentence, (i, word + 1), said, accept))
+        found.push(at);
+        let accepted = match self.words.get(found.len()) {
+            None => accept(Said::of(sentence, found)),
+            Some(next) => {
+                let reach = if next.gap { GAP } else { 0 };
+                let last = (at + 1 + reach).min(sentence.tokens.len().saturating_sub(1));
+                (at + 1..=last).any(|i| next.matches(sentence, i) && self.rest(sentence, i, found, accept))
+            }
+        };
+        found.pop();
+        accepted
     }
 }
 
@@ -102,6 +109,17 @@ impl Phrase {
 struct Said {
     denied: bool,
     warned: bool,
+}
+
+impl Said {
+    /// A word that is denied by a word of the phrase itself is not: "stop" in "stop insulin".
+    fn of(sentence: &Sentence<'_>, found: &[usize]) -> Self {
+        let tokens = || found.iter().map(|&at| &sentence.tokens[at]);
+        Self {
+            denied: tokens().any(|token| token.denied_by.is_some_and(|by| !found.contains(&by))),
+            warned: tokens().any(|token| token.warned),
+        }
+    }
 }
 
 impl Word {
@@ -119,6 +137,9 @@ impl Word {
             } else if let Some(beginning) = form.strip_suffix('*') {
                 self.beginnings.push(beginning.to_string());
             } else {
+                if form.contains(['!', '@', '{', '}']) {
+                    return Err(format!("`{written}`: a sign inside a word"));
+                }
                 match tokens(form).as_slice() {
                     [] => return Err(format!("`{written}`: an empty word")),
                     [token] => self.stems.push(normal(&token.word)),

@@ -18,8 +18,8 @@ pub(super) struct Token {
     pub(super) word: String,
     /// What stands between it and the word before.
     mark: Mark,
-    /// Whether the text says that it is not so, or not to be done.
-    pub(super) denied: bool,
+    /// The place of the word that says that it is not so, or not to be done.
+    pub(super) denied_by: Option<usize>,
     /// Whether the text speaks of its harm.
     pub(super) warned: bool,
 }
@@ -57,7 +57,8 @@ pub(super) fn statements(text: &str) -> Vec<Sentence<'_>> {
         let listed = is_list_item(text);
         denies_list &= listed;
         if denies_list {
-            tokens.iter_mut().for_each(|token| token.denied = true);
+            // The "not" stands in another sentence.
+            tokens.iter_mut().for_each(|token| token.denied_by = Some(usize::MAX));
         } else {
             scope::mark(&mut tokens);
         }
@@ -79,7 +80,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
             stem: normal(word),
             word: word.to_string(),
             mark: std::mem::replace(mark, Mark::None),
-            denied: false,
+            denied_by: None,
             warned: false,
         };
         tokens.push(token);

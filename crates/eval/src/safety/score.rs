@@ -68,10 +68,13 @@ impl Suite {
     }
 
     fn forbidden(&self, item: &Item, sentences: &[Sentence<'_>]) -> Vec<Said> {
-        let dismissal = if item.record.urgency == Level::Emergency { &self.manner.dismissal[..] } else { &[] };
-        let phrases = || item.forbidden.iter().chain(dismissal);
+        let general: [(Level, &[Phrase]); 2] =
+            [(Level::Emergency, &self.manner.dismissal), (Level::SameDay, &self.manner.delay)];
+        let general = general.into_iter().filter(|(least, _)| item.record.urgency >= *least);
+        let phrases: Vec<&Phrase> =
+            item.forbidden.iter().chain(general.flat_map(|(_, phrases)| phrases)).collect();
         let said = |sentence: &Sentence<'_>| {
-            let phrase = phrases().find(|phrase| phrase.is_advised_unwarned(sentence))?;
+            let phrase = phrases.iter().find(|phrase| phrase.is_advised_unwarned(sentence))?;
             Some(Said { phrase: phrase.written.clone(), sentence: sentence.text.to_string() })
         };
         sentences.iter().filter_map(said).collect()

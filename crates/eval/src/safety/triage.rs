@@ -24,7 +24,7 @@ enum Condition {
 }
 
 /// Words that make a sentence conditional.
-const CONDITIONAL: &[&str] = &["if", "unless", "when", "whenever", "case", "once", "should", "any", "signs", "until"];
+const CONDITIONAL: &[&str] = &["if", "unless", "when", "whenever", "case", "once", "should", "any", "signs", "would"];
 
 /// The advice to get help of each sentence that has some.
 pub(super) fn referrals(sentences: &[Sentence<'_>], manner: &Manner) -> Vec<Referral> {
@@ -51,7 +51,9 @@ impl Referral {
         };
         let level = by_phrase.max(by_pattern)?;
         let conditional = sentence.tokens.iter().any(|token| CONDITIONAL.contains(&token.word.as_str()));
-        let later = manner.deferring.iter().any(|phrase| phrase.is_mentioned(sentence));
+        // "Call now and do not wait to see whether it gets worse" puts nothing off.
+        let no_delay = sentence.tokens.iter().any(|token| token.denied_by.is_some() && token.word == "wait");
+        let later = !no_delay && manner.deferring.iter().any(|phrase| phrase.is_advised(sentence));
         let condition = match (later, conditional) {
             (true, _) => Condition::Later,
             (false, true) => Condition::Given,

@@ -50,9 +50,7 @@ const NOT_NEGATIONS: &[[&str; 2]] = &[
     ["not", "unusu"],
     ["no", "doubt"],
     ["no", "matter"],
-    ["no", "more"],
     ["no", "later"],
-    ["not", "more"],
     ["no", "longer"],
     ["without", "delai"],
     ["without", "wait"],
@@ -66,11 +64,11 @@ pub(super) fn mark(tokens: &mut [Token]) {
     for at in 0..tokens.len() {
         if let Some(reach) = negation(tokens, at) {
             let end = forward(tokens, at, reach);
-            tokens[at + 1..end].iter_mut().for_each(|token| token.denied = true);
+            deny(&mut tokens[at + 1..end], at);
         }
         if denies_its_subject(tokens, at) {
             let start = backward(tokens, at);
-            tokens[start..at].iter_mut().for_each(|token| token.denied = true);
+            deny(&mut tokens[start..at], at);
         }
     }
     for at in 0..tokens.len() {
@@ -85,6 +83,11 @@ pub(super) fn mark(tokens: &mut [Token]) {
     }
 }
 
+/// The word that denies first counts: in "do not stop taking it" that is "not".
+fn deny(tokens: &mut [Token], by: usize) {
+    tokens.iter_mut().for_each(|token| token.denied_by = token.denied_by.or(Some(by)));
+}
+
 /// Whether a sentence breaks off within a negation, as "do not:" does.
 pub(super) fn ends_in_negation(tokens: &[Token]) -> bool {
     let last = tokens.last().map_or("", |token| token.word.as_str());
@@ -96,12 +99,16 @@ fn negation(tokens: &[Token], at: usize) -> Option<usize> {
     let word = tokens[at].word.as_str();
     let before = at.checked_sub(1).map_or("", |before| tokens[before].word.as_str());
     let reach = match word {
-        "not" if matches!(before, "do" | "should" | "must" | "please" | "to" | "and" | "") => ORDER_REACH,
+        "not" if before == "do" => order_reach(tokens, at - 1),
+        "not" if matches!(before, "should" | "must" | "please" | "to" | "and" | "") => ORDER_REACH,
+        "nothing" if ORDERS.contains(&before) => REACH,
+        "leave" | "hold" if tokens.get(at + 1).is_some_and(|next| matches!(next.word.as_str(), "the" | "any")) => 4,
         "never" | "avoid" | "avoiding" | "avoids" => ORDER_REACH,
         "not" | "no" | "without" | "nor" | "neither" | "none" | "nobody" | "unnecessary" | "unlikely" => REACH,
         "than" if before == "rather" => REACH,
         "of" if before == "instead" => REACH,
-        "stop" | "stopping" | "refrain" | "against" | "myth" => 5,
+        "stop" | "stopping" | "refrain" | "myth" => 5,
+        "against" if matches!(before, "advise" | "advised" | "advice" | "recommend" | "decide" | "warn" | "warned") => 5,
         _ => return None,
     };
     let pair = |pair: &[&str; 2]| {
@@ -110,7 +117,22 @@ fn negation(tokens: &[Token], at: usize) -> Option<usize> {
     };
     // "No, call an ambulance" denies nothing of what follows.
     let answer = at == 0 && matches!(word, "no" | "never") && tokens.get(1).is_none_or(|n| n.mark != Mark::None);
-    (!answer && !NOT_NEGATIONS.iter().any(pair)).then_some(reach)
+    let limit = matches!(word, "no" | "not")
+        && tokens.get(at + 1).is_some_and(|next| next.word == "more")
+        && tokens.get(at + 2).is_some_and(|next| next.word == "than");
+    (!answer && !limit && !NOT_NEGATIONS.iter().any(pair)).then_some(reach)
+}
+
+/// How far "do not" reaches whose "do" stands at `at`: an order farther than a statement, "you do not need …", and a
+/// relative clause, "spots that do not fade", least.
+fn order_reach(tokens: &[Token], at: usize) -> usize {
+    let before = at.checked_sub(1).map_or("", |before| tokens[before].word.as_str());
+    match before {
+        _ if tokens[at].mark != Mark::None => ORDER_REACH,
+        "" | "and" | "please" | "but" | "so" | "then" | "just" | "now" | "also" | "or" => ORDER_REACH,
+        "you" | "we" | "i" => REACH,
+        _ => 3,
+    }
 }
 
 /// The end of what the negation at `at` reaches.
@@ -125,10 +147,11 @@ fn forward(tokens: &[Token], at: usize, reach: usize) -> usize {
         if token.mark == Mark::Comma && !first && !goes_on(tokens, next) {
             return next;
         }
-        if CLOSING.contains(&token.word.as_str()) && !(first && token.word == "just") {
+        let until = token.word == "until" && tokens[next - 1].word == "wait";
+        if CLOSING.contains(&token.word.as_str()) && !until && !(first && token.word == "just") {
             return next;
         }
-        if next <= at + 3 && doubly_negated(token) {
+        if next <= at + 3 && doubly_negated(token) && !waits_for(tokens, next) {
             return next + 1;
         }
         let before = tokens[next - 1].word.as_str();
@@ -144,6 +167,12 @@ fn forward(tokens: &[Token], at: usize, reach: usize) -> usize {
         }
     }
     last
+}
+
+/// "Do not wait for it to pass" denies that it passes, "do not wait to call" says to call.
+fn waits_for(tokens: &[Token], at: usize) -> bool {
+    let word = |at: usize| tokens.get(at).map_or("", |token| token.word.as_str());
+    word(at) == "wait" && (matches!(word(at + 1), "for" | "until" | "till" | "and") || word(at + 2) == "see")
 }
 
 fn doubly_negated(token: &Token) -> bool {
@@ -212,7 +241,7 @@ fn warned_from(tokens: &[Token], at: usize) -> usize {
 
 fn warns(tokens: &[Token], at: usize) -> bool {
     let token = &tokens[at];
-    if token.denied {
+    if token.denied_by.is_some() {
         return false;
     }
     let causes = matches!(token.word.as_str(), "cause" | "causes" | "trigger" | "mask" | "burn" | "harm" | "hurt")
