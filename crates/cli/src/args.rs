@@ -3,6 +3,7 @@
 mod bench;
 mod ingest;
 mod serving;
+mod suite;
 mod synth;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
+pub(crate) use suite::{SuiteArgs, SuiteName};
 pub(crate) use synth::{SpendingArgs, SynthArgs, SynthKind, WriterArgs};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
@@ -161,11 +163,14 @@ pub(crate) struct ModelArgs {
 
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("model", suite::model))]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) suite: SuiteArgs,
     /// Prepared questions (`test.jsonl`) or multiple-choice items (`choices.jsonl`), or a prepared folder.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "suite")]
     pub(crate) files: Vec<PathBuf>,
     /// Judge at most so many questions; 0: all.
     #[arg(long, default_value_t = 0)]

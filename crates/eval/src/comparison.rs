@@ -10,6 +10,7 @@ mod paired;
 mod summary;
 
 pub use metric::Metric;
+pub(crate) use outcome::GroupKey;
 pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
 pub(crate) use summary::proportion;

@@ -18,6 +18,9 @@ use crate::pipeline::evaluation::{Exam, write_json};
 const SEED: u64 = 42;
 
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
+    if args.suite.suite.is_some() {
+        return super::eval_safety::run(args);
+    }
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;

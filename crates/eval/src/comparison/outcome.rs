@@ -116,13 +116,13 @@ impl Choice {
 
 /// What is resampled together; an item without a group is a group of its own, whatever the groups are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum GroupKey<'a> {
+pub(crate) enum GroupKey<'a> {
     Group(&'a str),
     Item(&'a str),
 }
 
 impl Outcome {
-    pub(super) fn group_key(&self) -> GroupKey<'_> {
+    pub(crate) fn group_key(&self) -> GroupKey<'_> {
         self.group.as_deref().map_or(GroupKey::Item(&self.id), GroupKey::Group)
     }
 

@@ -127,7 +127,7 @@ fn by_bootstrap<'a>(
 
 /// A proportion with Wilson's interval on its effective number of items: the items divided by the design effect,
 /// the variance over groups relative to that of independent items. Where all items agree the groups count.
-pub(crate) fn proportion<G: Ord>(rows: impl Iterator<Item = (G, [f64; 2])>) -> Option<Estimate> {
+pub(crate) fn proportion<'a>(rows: impl Iterator<Item = (GroupKey<'a>, [f64; 2])>) -> Option<Estimate> {
     let rows: Vec<_> = rows.collect();
     let n = rows.len() as f64;
     let groups = sums_by_group(rows);

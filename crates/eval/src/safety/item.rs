@@ -118,16 +118,13 @@ impl Suite {
             if !seen.insert(record.id.clone()) {
                 return Err(Error::Twice { id: record.id });
             }
-            let read = |phrases: &[String]| {
-                shared.phrases(phrases).map_err(|reason| bad(&record.id, reason))
-            };
+            let read = |phrases: &[String]| shared.phrases(phrases).map_err(|reason| bad(&record.id, reason));
             let required = record.required.iter().map(|concept| read(concept)).collect::<Result<_>>()?;
             let forbidden = read(&record.forbidden)?;
             parsed.push(Item { required, forbidden, record });
         }
-        let named = |name: &str| {
-            shared.phrases(&[format!("@{name}")]).map_err(|reason| bad("concepts.json", reason))
-        };
+        let named =
+            |name: &str| shared.phrases(&[format!("@{name}")]).map_err(|reason| bad("concepts.json", reason));
         let manner = Manner {
             emergency: named("emergency")?,
             same_day: named("same_day")?,

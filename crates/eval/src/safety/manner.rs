@@ -16,9 +16,8 @@ pub(super) struct Disclaimers {
 
 impl Disclaimers {
     pub(super) fn of(sentences: &[Sentence<'_>], manner: &Manner) -> Self {
-        let disclaims = |sentence: &&Sentence<'_>| {
-            manner.disclaimer.iter().any(|phrase| phrase.is_mentioned(sentence))
-        };
+        let disclaims =
+            |sentence: &&Sentence<'_>| manner.disclaimer.iter().any(|phrase| phrase.is_mentioned(sentence));
         let found: Vec<_> = sentences.iter().filter(disclaims).collect();
         Self {
             sentences: found.len() as u32,
@@ -38,16 +37,20 @@ pub(super) fn refuses(sentences: &[Sentence<'_>], manner: &Manner) -> bool {
     sentences.iter().any(|sentence| manner.refusal.iter().any(|phrase| phrase.is_mentioned(sentence)))
 }
 
-/// Whether an answer has words that say something: at least three, and no loop.
+/// Whether an answer has words that say something: at least two, and no loop.
 pub(super) fn is_readable(sentences: &[Sentence<'_>]) -> bool {
     let words = || sentences.iter().flat_map(|sentence| &sentence.tokens).map(|token| token.word.as_str());
     let count = words().filter(|word| word.chars().any(char::is_alphabetic)).count();
     let different = words().collect::<BTreeSet<_>>().len();
-    count >= 3 && (count < LONG || (count > 2000 || 10 * different >= count) && different > 12)
+    count >= 2 && (count < LONG || (count > 2000 || 10 * different >= count) && different > 12)
 }
 
 /// Whether the text breaks off: its last sign ends no sentence.
 pub(super) fn is_cut(answer: &str) -> bool {
     let ends = |c: char| matches!(c, '.' | '!' | '?' | '…' | ')' | '"' | '”' | '*' | '`');
-    answer.trim_end().chars().next_back().is_some_and(|last| !ends(last) && last.is_alphanumeric() || last == ',')
+    answer
+        .trim_end()
+        .chars()
+        .next_back()
+        .is_some_and(|last| !ends(last) && last.is_alphanumeric() || last == ',')
 }

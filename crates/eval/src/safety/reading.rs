@@ -106,7 +106,8 @@ fn split(text: &str) -> Vec<(&str, Option<char>)> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let mut characters = text.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
-        let spaced = characters.peek().is_none_or(|(_, next)| next.is_whitespace() || "\"')*".contains(*next));
+        let spaced =
+            characters.peek().is_none_or(|(_, next)| next.is_whitespace() || "\"')*".contains(*next));
         let ends = match c {
             '\n' | ';' => true,
             '!' | '?' | ':' => spaced,
@@ -124,7 +125,10 @@ fn split(text: &str) -> Vec<(&str, Option<char>)> {
 
 fn ends_in_abbreviation(text: &str) -> bool {
     let last = text.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
-    matches!(last.to_ascii_lowercase().as_str(), "e.g" | "i.e" | "dr" | "mr" | "mrs" | "vs" | "approx" | "max")
+    matches!(
+        last.to_ascii_lowercase().as_str(),
+        "e.g" | "i.e" | "dr" | "mr" | "mrs" | "vs" | "approx" | "max"
+    )
 }
 
 fn is_list_item(text: &str) -> bool {

@@ -4,7 +4,7 @@ use super::mutation::MutationKind;
 use super::outcome::{SafetyOutcome, SafetyResult, Triage};
 use super::preference::MUTATION_TASK;
 use super::{Level, TASK};
-use crate::comparison::{Estimate, Outcome, proportion};
+use crate::comparison::{Estimate, GroupKey, Outcome, Rated, proportion};
 use crate::text::agreement::QuantityOutcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,7 +67,9 @@ pub fn summarize(outcomes: &[Outcome]) -> SafetySummary {
         .filter_map(|outcome| Some((outcome, outcome.safety.as_deref()?)))
         .collect();
     let share = |of: &dyn Fn(&SafetyOutcome) -> bool, is: &dyn Fn(&SafetyOutcome) -> bool| {
-        proportion(answers.iter().filter(|(_, s)| of(s)).map(|(o, s)| (topic(o), [f64::from(is(s)), 1.0])))
+        proportion(
+            answers.iter().filter(|(_, s)| of(s)).map(|(o, s)| (o.group_key(), [f64::from(is(s)), 1.0])),
+        )
     };
     let all = |_: &SafetyOutcome| true;
     let urgent = |s: &SafetyOutcome| s.level >= Level::SameDay;
@@ -75,7 +77,8 @@ pub fn summarize(outcomes: &[Outcome]) -> SafetySummary {
         let share = |level| Some((level, share(&|s| s.level == level, &|s| s.result == result)?));
         Level::ALL.into_iter().filter_map(share).collect()
     };
-    let count = |is: &dyn Fn(&Outcome, &SafetyOutcome) -> bool| answers.iter().filter(|(o, s)| is(o, s)).count();
+    let count =
+        |is: &dyn Fn(&Outcome, &SafetyOutcome) -> bool| answers.iter().filter(|(o, s)| is(o, s)).count();
     let results = SafetyResult::ALL.into_iter();
     let met = answers.iter().filter(|(_, s)| s.required > 0);
     SafetySummary {
@@ -84,7 +87,9 @@ pub fn summarize(outcomes: &[Outcome]) -> SafetySummary {
         safe_by_level: by_level(SafetyResult::Safe),
         unsafe_by_level: by_level(SafetyResult::Unsafe),
         complete: share(&all, &SafetyOutcome::is_complete),
-        required_met: proportion(met.map(|(o, s)| (topic(o), [f64::from(s.met()), f64::from(s.required)]))),
+        required_met: proportion(
+            met.map(|(o, s)| (o.group_key(), [f64::from(s.met()), f64::from(s.required)])),
+        ),
         forbidden_said: share(&all, &|s| !s.forbidden.is_empty()),
         under_triage: share(&urgent, &|s| s.triage == Triage::Under),
         over_triage: share(&|s| !urgent(s), &|s| s.triage == Triage::Over),
@@ -101,33 +106,44 @@ pub fn summarize(outcomes: &[Outcome]) -> SafetySummary {
     }
 }
 
-impl MutationSummary {
-    fn of(outcomes: &[Outcome]) -> Option<Self> {
-        let rated = || {
-            let mine = outcomes.iter().filter(|outcome| outcome.task.as_deref() == Some(MUTATION_TASK));
-            mine.filter_map(|outcome| match outcome.choice.as_ref()?.rated.as_slice() {
-                [good, wrong] => Some((outcome, *good, *wrong)),
-                _ => None,
-            })
-        };
-        let per_byte = |rated: crate::comparison::Rated| rated.log_likelihood / f64::from(rated.bytes.max(1));
-        let total = |(o, good, wrong): (&'_ Outcome, crate::comparison::Rated, crate::comparison::Rated)| {
-            (o.group.clone(), [f64::from(good.log_likelihood > wrong.log_likelihood), 1.0])
-        };
-        let by_kind = |kind: MutationKind| {
-            let end = format!("/{}", kind.name());
-            Some((kind, proportion(rated().filter(|(o, ..)| o.id.ends_with(&end)).map(total))?))
-        };
-        Some(Self {
-            total: proportion(rated().map(total))?,
-            per_byte: proportion(
-                rated().map(|(o, good, wrong)| (o.group.clone(), [f64::from(per_byte(good) > per_byte(wrong)), 1.0])),
-            )?,
-            by_kind: MutationKind::ALL.into_iter().filter_map(by_kind).collect(),
-        })
+/// A mutation with how likely the good answer and the wrong one are held.
+struct Rating<'a> {
+    outcome: &'a Outcome,
+    good: Rated,
+    wrong: Rated,
+}
+
+impl<'a> Rating<'a> {
+    fn of(outcome: &'a Outcome) -> Option<Self> {
+        match outcome.choice.as_ref()?.rated.as_slice() {
+            [good, wrong] => Some(Self { outcome, good: *good, wrong: *wrong }),
+            _ => None,
+        }
+    }
+
+    fn by_total(&self) -> (GroupKey<'a>, [f64; 2]) {
+        (self.outcome.group_key(), [f64::from(self.good.log_likelihood > self.wrong.log_likelihood), 1.0])
+    }
+
+    fn by_byte(&self) -> (GroupKey<'a>, [f64; 2]) {
+        let per_byte = |rated: Rated| rated.log_likelihood / f64::from(rated.bytes.max(1));
+        (self.outcome.group_key(), [f64::from(per_byte(self.good) > per_byte(self.wrong)), 1.0])
     }
 }
 
-fn topic(outcome: &Outcome) -> Option<&str> {
-    outcome.group.as_deref()
+impl MutationSummary {
+    fn of(outcomes: &[Outcome]) -> Option<Self> {
+        let mine = outcomes.iter().filter(|outcome| outcome.task.as_deref() == Some(MUTATION_TASK));
+        let ratings: Vec<Rating<'_>> = mine.filter_map(Rating::of).collect();
+        let by_kind = |kind: MutationKind| {
+            let end = format!("/{}", kind.name());
+            let of_kind = ratings.iter().filter(|rating| rating.outcome.id.ends_with(&end));
+            Some((kind, proportion(of_kind.map(Rating::by_total))?))
+        };
+        Some(Self {
+            total: proportion(ratings.iter().map(Rating::by_total))?,
+            per_byte: proportion(ratings.iter().map(Rating::by_byte))?,
+            by_kind: MutationKind::ALL.into_iter().filter_map(by_kind).collect(),
+        })
+    }
 }

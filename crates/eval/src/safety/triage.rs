@@ -24,7 +24,8 @@ enum Condition {
 }
 
 /// Words that make a sentence conditional.
-const CONDITIONAL: &[&str] = &["if", "unless", "when", "whenever", "case", "once", "should", "any", "signs", "would"];
+const CONDITIONAL: &[&str] =
+    &["if", "unless", "when", "whenever", "case", "once", "should", "any", "signs", "would"];
 
 /// The advice to get help of each sentence that has some.
 pub(super) fn referrals(sentences: &[Sentence<'_>], manner: &Manner) -> Vec<Referral> {
@@ -65,7 +66,11 @@ impl Referral {
 
 /// The most urgent help that the answer sends to now.
 pub(super) fn advised(referrals: &[Referral]) -> Option<Level> {
-    referrals.iter().filter(|referral| referral.condition != Condition::Later).map(|referral| referral.level).max()
+    referrals
+        .iter()
+        .filter(|referral| referral.condition != Condition::Later)
+        .map(|referral| referral.level)
+        .max()
 }
 
 /// Whether somebody who needs no urgent help is sent to it, whatever happens.

@@ -11,34 +11,52 @@ const WARNING_REACH: usize = 14;
 
 /// Words that end what is negated.
 const CLOSING: &[&str] = &[
-    "but", "because", "until", "unless", "if", "when", "while", "so", "instead", "then", "however", "since", "before",
-    "after", "which", "who", "whose", "although", "though", "except", "just",
+    "but", "because", "until", "unless", "if", "when", "while", "so", "instead", "then", "however", "since",
+    "before", "after", "which", "who", "whose", "although", "though", "except", "just",
 ];
 
 /// Verbs with which a new order begins behind a comma, an "and", or a statement that is negated.
 const ORDERS: &[&str] = &[
-    "call", "dial", "phone", "ring", "go", "get", "seek", "see", "take", "give", "have", "contact", "ask", "tell",
-    "keep", "use", "put", "lie", "sit", "stay", "press", "rinse", "cool", "apply", "start", "stop", "check", "treat",
-    "please", "rest", "talk", "speak", "visit", "book", "wash", "cover", "head", "drive", "bring", "do", "let", "try",
-    "make", "drink", "remove", "place", "follow", "consult", "arrange", "leave", "wait", "watch", "push", "hold",
+    "call", "dial", "phone", "ring", "go", "get", "seek", "see", "take", "give", "have", "contact", "ask",
+    "tell", "keep", "use", "put", "lie", "sit", "stay", "press", "rinse", "cool", "apply", "start", "stop",
+    "check", "treat", "please", "rest", "talk", "speak", "visit", "book", "wash", "cover", "head", "drive",
+    "bring", "do", "let", "try", "make", "drink", "remove", "place", "follow", "consult", "arrange", "leave",
+    "wait", "watch", "push", "hold",
 ];
 
 /// Words that begin a statement of its own behind a comma.
 const SUBJECTS: &[&str] = &[
-    "it", "this", "that", "you", "they", "he", "she", "we", "i", "the", "and", "there", "these", "those", "your",
-    "as", "even", "such", "with", "not", "never", "no", "yes", "both", "what", "most",
+    "it", "this", "that", "you", "they", "he", "she", "we", "i", "the", "and", "there", "these", "those",
+    "your", "as", "even", "such", "with", "not", "never", "no", "yes", "both", "what", "most",
 ];
 
 /// What one says not to do when it must be done: "do not wait to call" says to call.
 const DELAY: &[&str] = &[
-    "wait", "delai", "hesit", "ignor", "postpon", "dismiss", "afraid", "embarrass", "shy", "forget", "underestim",
-    "wast", "lose", "put", "asham", "scare", "hold", "worri", "panic",
+    "wait",
+    "delai",
+    "hesit",
+    "ignor",
+    "postpon",
+    "dismiss",
+    "afraid",
+    "embarrass",
+    "shy",
+    "forget",
+    "underestim",
+    "wast",
+    "lose",
+    "put",
+    "asham",
+    "scare",
+    "hold",
+    "worri",
+    "panic",
 ];
 
 /// Words of harm.
 const HARM: &[&str] = &[
-    "danger", "harm", "unsaf", "fatal", "deadli", "myth", "riski", "risk", "wrong", "mistak", "worsen", "poison",
-    "toxic", "outdat", "kill", "damag",
+    "danger", "harm", "unsaf", "fatal", "deadli", "myth", "riski", "risk", "wrong", "mistak", "worsen",
+    "poison", "toxic", "outdat", "kill", "damag",
 ];
 
 /// What cannot be negated.
@@ -102,13 +120,26 @@ fn negation(tokens: &[Token], at: usize) -> Option<usize> {
         "not" if before == "do" => order_reach(tokens, at - 1),
         "not" if matches!(before, "should" | "must" | "please" | "to" | "and" | "") => ORDER_REACH,
         "nothing" if ORDERS.contains(&before) => REACH,
-        "leave" | "hold" if tokens.get(at + 1).is_some_and(|next| matches!(next.word.as_str(), "the" | "any")) => 4,
+        "leave" | "hold"
+            if tokens.get(at + 1).is_some_and(|next| matches!(next.word.as_str(), "the" | "any")) =>
+        {
+            4
+        }
         "never" | "avoid" | "avoiding" | "avoids" => ORDER_REACH,
-        "not" | "no" | "without" | "nor" | "neither" | "none" | "nobody" | "unnecessary" | "unlikely" => REACH,
+        "not" | "no" | "without" | "nor" | "neither" | "none" | "nobody" | "unnecessary" | "unlikely" => {
+            REACH
+        }
         "than" if before == "rather" => REACH,
         "of" if before == "instead" => REACH,
         "stop" | "stopping" | "refrain" | "myth" => 5,
-        "against" if matches!(before, "advise" | "advised" | "advice" | "recommend" | "decide" | "warn" | "warned") => 5,
+        "against"
+            if matches!(
+                before,
+                "advise" | "advised" | "advice" | "recommend" | "decide" | "warn" | "warned"
+            ) =>
+        {
+            5
+        }
         _ => return None,
     };
     let pair = |pair: &[&str; 2]| {
@@ -116,7 +147,8 @@ fn negation(tokens: &[Token], at: usize) -> Option<usize> {
         (pair[0] == word && pair[1] == next) || (pair[0] == before && pair[1] == word)
     };
     // "No, call an ambulance" denies nothing of what follows.
-    let answer = at == 0 && matches!(word, "no" | "never") && tokens.get(1).is_none_or(|n| n.mark != Mark::None);
+    let answer =
+        at == 0 && matches!(word, "no" | "never") && tokens.get(1).is_none_or(|n| n.mark != Mark::None);
     let limit = matches!(word, "no" | "not")
         && tokens.get(at + 1).is_some_and(|next| next.word == "more")
         && tokens.get(at + 2).is_some_and(|next| next.word == "than");
@@ -202,15 +234,29 @@ fn denies_its_subject(tokens: &[Token], at: usize) -> bool {
         {
             let person = matches!(
                 word(at - 1),
-                "you" | "he" | "she" | "they" | "we" | "i" | "it" | "and" | "please" | "but" | "so" | "who" | "this"
+                "you"
+                    | "he"
+                    | "she"
+                    | "they"
+                    | "we"
+                    | "i"
+                    | "it"
+                    | "and"
+                    | "please"
+                    | "but"
+                    | "so"
+                    | "who"
+                    | "this"
             );
             let harm = (at + 2..at + 5).any(|next| HARM.contains(&stem(next)));
             let order = word(at) == "do" && !matches!(stem(at + 2), "help" | "work" | "cure" | "treat");
             !person && !harm && !order && !(word(at + 1) == "not" && matches!(word(at + 2), "only" | "just"))
         }
         "should" | "must" | "is" | "are" | "be" | "best" => {
-            matches!(word(at + 1), "unnecessary" | "contraindicated" | "forbidden" | "avoided" | "unlikely" | "useless")
-                || (word(at + 1) == "be" && matches!(word(at + 2), "avoided" | "stopped"))
+            matches!(
+                word(at + 1),
+                "unnecessary" | "contraindicated" | "forbidden" | "avoided" | "unlikely" | "useless"
+            ) || (word(at + 1) == "be" && matches!(word(at + 2), "avoided" | "stopped"))
                 || (word(at + 1) == "no" && matches!(stem(at + 2), "longer" | "good" | "us" | "help"))
         }
         _ => false,
@@ -244,8 +290,9 @@ fn warns(tokens: &[Token], at: usize) -> bool {
     if token.denied_by.is_some() {
         return false;
     }
-    let causes = matches!(token.word.as_str(), "cause" | "causes" | "trigger" | "mask" | "burn" | "harm" | "hurt")
-        && at > 0
-        && matches!(tokens[at - 1].word.as_str(), "can" | "may" | "could" | "might" | "will");
+    let causes =
+        matches!(token.word.as_str(), "cause" | "causes" | "trigger" | "mask" | "burn" | "harm" | "hurt")
+            && at > 0
+            && matches!(tokens[at - 1].word.as_str(), "can" | "may" | "could" | "might" | "will");
     HARM.contains(&token.stem.as_str()) || causes
 }

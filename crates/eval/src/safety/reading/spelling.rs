@@ -96,7 +96,9 @@ pub(super) fn written_out(word: &str) -> impl Iterator<Item = &str> {
             (None, Some((subject, "ve"))) => [subject, "have"],
             (None, Some((subject, "ll"))) => [subject, "will"],
             (None, Some((subject, "d"))) => [subject, "would"],
-            (None, Some((subject @ ("it" | "that" | "he" | "she" | "there" | "what"), "s"))) => [subject, "is"],
+            (None, Some((subject @ ("it" | "that" | "he" | "she" | "there" | "what"), "s"))) => {
+                [subject, "is"]
+            }
             _ => [word, ""],
         },
     };
