@@ -8,7 +8,7 @@ use dataset::{ChoiceItem, Example};
 use serde_json::json;
 use train::Evaluation;
 
-use crate::args::EvalArgs;
+use crate::args::{EvalArgs, SuiteName};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::base::Model;
@@ -18,7 +18,7 @@ use crate::pipeline::evaluation::{Exam, write_json};
 const SEED: u64 = 42;
 
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
-    if args.suite.suite.is_some() {
+    if let Some(SuiteName::Safety) = args.suite.suite {
         return super::eval_safety::run(args);
     }
     let (mut questions, mut choices) = (Vec::new(), Vec::new());

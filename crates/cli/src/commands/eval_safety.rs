@@ -62,7 +62,7 @@ fn examine(args: &EvalArgs, suite: &Suite) -> Outcome<(Vec<Outcomes>, Left)> {
     let wanted = Wanted { answers: questions.len(), max_new_tokens: args.max_new_tokens };
     let exam = Exam { questions, choices: Vec::new(), wanted, left_out: Vec::new() };
     let mut outcomes = Vec::new();
-    for examined in exam.take(subject, "model")? {
+    for examined in exam.take(model.subject(true), "model")? {
         let (Some(item), Some(answer)) = (suite.item(&examined.id), &examined.answer) else { continue };
         let scored = suite.outcome(item, answer);
         outcomes.push(Outcomes { loss: examined.loss, rouge_l: examined.rouge_l, ..scored });

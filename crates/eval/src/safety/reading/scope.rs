@@ -287,7 +287,8 @@ fn warned_from(tokens: &[Token], at: usize) -> usize {
 
 fn warns(tokens: &[Token], at: usize) -> bool {
     let token = &tokens[at];
-    if token.denied_by.is_some() {
+    // "Food poisoning" is a diagnosis.
+    if token.denied_by.is_some() || token.word == "poisoning" {
         return false;
     }
     let causes =
