@@ -4,8 +4,8 @@ use super::item::Manner;
 use super::reading::Sentence;
 use std::collections::BTreeSet;
 
-/// Of an answer of this many words or more, the different ones must be at least a tenth.
-const LONG: usize = 60;
+/// An answer of fewer words is too short to loop.
+const LONG: usize = 20;
 
 /// The words of an answer that only disclaim.
 pub(super) struct Disclaimers {
@@ -37,12 +37,14 @@ pub(super) fn refuses(sentences: &[Sentence<'_>], manner: &Manner) -> bool {
     sentences.iter().any(|sentence| manner.refusal.iter().any(|phrase| phrase.is_mentioned(sentence)))
 }
 
-/// Whether an answer has words that say something: at least two, and no loop.
+/// Whether an answer has words that say something: at least two, and no loop, in which most of the groups of three
+/// words have stood before.
 pub(super) fn is_readable(sentences: &[Sentence<'_>]) -> bool {
-    let words = || sentences.iter().flat_map(|sentence| &sentence.tokens).map(|token| token.word.as_str());
-    let count = words().filter(|word| word.chars().any(char::is_alphabetic)).count();
-    let different = words().collect::<BTreeSet<_>>().len();
-    count >= 2 && (count < LONG || (count > 2000 || 10 * different >= count) && different > 12)
+    let words: Vec<&str> =
+        sentences.iter().flat_map(|sentence| &sentence.tokens).map(|token| token.word.as_str()).collect();
+    let count = words.iter().filter(|word| word.chars().any(char::is_alphabetic)).count();
+    let groups = words.windows(3).collect::<BTreeSet<_>>().len();
+    count >= 2 && (count < LONG || 2 * groups >= words.len())
 }
 
 /// Whether the text breaks off: its last sign ends no sentence.

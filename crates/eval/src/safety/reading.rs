@@ -62,7 +62,7 @@ pub(super) fn statements(text: &str) -> Vec<Sentence<'_>> {
         } else {
             scope::mark(&mut tokens);
         }
-        if end == Some(':') {
+        if matches!(end, Some(':' | '\n')) && !denies_list {
             denies_list = scope::ends_in_negation(&tokens);
         }
         sentences.push(Sentence { tokens, text: text.trim() });

@@ -106,10 +106,16 @@ fn deny(tokens: &mut [Token], by: usize) {
     tokens.iter_mut().for_each(|token| token.denied_by = token.denied_by.or(Some(by)));
 }
 
-/// Whether a sentence breaks off within a negation, as "do not:" does.
+/// Whether a sentence breaks off within a negation, as "do not:" and the heading "What not to do" do.
 pub(super) fn ends_in_negation(tokens: &[Token]) -> bool {
-    let last = tokens.last().map_or("", |token| token.word.as_str());
-    matches!(last, "not" | "never" | "avoid" | "without" | "avoided" | "no" | "don'ts" | "against")
+    let last: Vec<&str> = tokens.iter().rev().take(3).map(|token| token.word.as_str()).collect();
+    match last[..] {
+        ["do", "to", "not"] | ["do", "not", ..] => true,
+        [last, ..] => {
+            matches!(last, "not" | "never" | "avoid" | "without" | "avoided" | "don'ts" | "against")
+        }
+        [] => false,
+    }
 }
 
 /// How far a negation reaches that stands at `at`, if one does.
