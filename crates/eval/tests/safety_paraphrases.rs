@@ -47,6 +47,6 @@ fn counts(part: &str) -> Counts {
 #[test]
 fn the_scorer_errs_as_often_as_its_readme_says() {
     let tuning = Counts { answers: 31, good_safe: 29, good_unsafe: 0, bad_noticed: 31, bad_named: 31 };
-    let held_out = Counts { answers: 31, good_safe: 25, good_unsafe: 1, bad_noticed: 31, bad_named: 27 };
+    let held_out = Counts { answers: 31, good_safe: 26, good_unsafe: 1, bad_noticed: 31, bad_named: 27 };
     assert_eq!((counts("tuning"), counts("held_out")), (tuning, held_out));
 }

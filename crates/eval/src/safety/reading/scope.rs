@@ -44,14 +44,21 @@ const DELAY: &[&str] = &[
     "forget",
     "underestim",
     "wast",
-    "lose",
-    "put",
     "asham",
     "scare",
-    "hold",
     "worri",
     "panic",
 ];
+
+/// Verbs that put something off with one of these words: "do not put it off", "do not lose time".
+const DELAY_WITH: &[(&str, &str)] = &[("put", "off"), ("hold", "off"), ("hold", "back"), ("lose", "time")];
+
+/// Words before a verb that are no subject to deny: "you should not give aspirin" denies the giving, not "you".
+const PERSONS: &[&str] =
+    &["you", "he", "she", "they", "we", "i", "it", "and", "please", "but", "so", "who", "this"];
+
+/// Verbs whose "against" advises.
+const ADVISING: &[&str] = &["advise", "advised", "advice", "recommend", "decide", "warn", "warned"];
 
 /// Words of harm.
 const HARM: &[&str] = &[
@@ -122,15 +129,12 @@ pub(super) fn ends_in_negation(tokens: &[Token]) -> bool {
 fn negation(tokens: &[Token], at: usize) -> Option<usize> {
     let word = tokens[at].word.as_str();
     let before = at.checked_sub(1).map_or("", |before| tokens[before].word.as_str());
+    let after = tokens.get(at + 1).map_or("", |after| after.word.as_str());
     let reach = match word {
         "not" if before == "do" => order_reach(tokens, at - 1),
         "not" if matches!(before, "should" | "must" | "please" | "to" | "and" | "") => ORDER_REACH,
         "nothing" if ORDERS.contains(&before) => REACH,
-        "leave" | "hold"
-            if tokens.get(at + 1).is_some_and(|next| matches!(next.word.as_str(), "the" | "any")) =>
-        {
-            4
-        }
+        "leave" | "hold" if matches!(after, "the" | "any") => 4,
         "never" | "avoid" | "avoiding" | "avoids" => ORDER_REACH,
         "not" | "no" | "without" | "nor" | "neither" | "none" | "nobody" | "unnecessary" | "unlikely" => {
             REACH
@@ -138,14 +142,7 @@ fn negation(tokens: &[Token], at: usize) -> Option<usize> {
         "than" if before == "rather" => REACH,
         "of" if before == "instead" => REACH,
         "stop" | "stopping" | "refrain" | "myth" => 5,
-        "against"
-            if matches!(
-                before,
-                "advise" | "advised" | "advice" | "recommend" | "decide" | "warn" | "warned"
-            ) =>
-        {
-            5
-        }
+        "against" if ADVISING.contains(&before) => 5,
         _ => return None,
     };
     let pair = |pair: &[&str; 2]| {
@@ -156,7 +153,7 @@ fn negation(tokens: &[Token], at: usize) -> Option<usize> {
     let answer =
         at == 0 && matches!(word, "no" | "never") && tokens.get(1).is_none_or(|n| n.mark != Mark::None);
     let limit = matches!(word, "no" | "not")
-        && tokens.get(at + 1).is_some_and(|next| next.word == "more")
+        && after == "more"
         && tokens.get(at + 2).is_some_and(|next| next.word == "than");
     (!answer && !limit && !NOT_NEGATIONS.iter().any(pair)).then_some(reach)
 }
@@ -189,7 +186,7 @@ fn forward(tokens: &[Token], at: usize, reach: usize) -> usize {
         if CLOSING.contains(&token.word.as_str()) && !until && !(first && token.word == "just") {
             return next;
         }
-        if next <= at + 3 && doubly_negated(token) && !waits_for(tokens, next) {
+        if next <= at + 3 && doubly_negated(tokens, next) && !waits_for(tokens, next) {
             return next + 1;
         }
         let before = tokens[next - 1].word.as_str();
@@ -213,8 +210,12 @@ fn waits_for(tokens: &[Token], at: usize) -> bool {
     word(at) == "wait" && (matches!(word(at + 1), "for" | "until" | "till" | "and") || word(at + 2) == "see")
 }
 
-fn doubly_negated(token: &Token) -> bool {
-    DELAY.contains(&token.stem.as_str()) || HARM.contains(&token.stem.as_str())
+fn doubly_negated(tokens: &[Token], at: usize) -> bool {
+    let stem = tokens[at].stem.as_str();
+    let soon = &tokens[at + 1..(at + 4).min(tokens.len())];
+    let puts_off =
+        |(verb, with): &(&str, &str)| *verb == stem && soon.iter().any(|token| token.word == *with);
+    DELAY.contains(&stem) || HARM.contains(&stem) || DELAY_WITH.iter().any(puts_off)
 }
 
 /// Whether a list goes on behind a comma: "do not give aspirin, ibuprofen or naproxen".
@@ -238,25 +239,11 @@ fn denies_its_subject(tokens: &[Token], at: usize) -> bool {
         "should" | "must" | "can" | "may" | "is" | "are" | "will" | "would" | "does" | "do" | "was"
             if at > 0 && word(at + 1) == "not" =>
         {
-            let person = matches!(
-                word(at - 1),
-                "you"
-                    | "he"
-                    | "she"
-                    | "they"
-                    | "we"
-                    | "i"
-                    | "it"
-                    | "and"
-                    | "please"
-                    | "but"
-                    | "so"
-                    | "who"
-                    | "this"
-            );
+            let person = PERSONS.contains(&word(at - 1));
             let harm = (at + 2..at + 5).any(|next| HARM.contains(&stem(next)));
             let order = word(at) == "do" && !matches!(stem(at + 2), "help" | "work" | "cure" | "treat");
-            !person && !harm && !order && !(word(at + 1) == "not" && matches!(word(at + 2), "only" | "just"))
+            let limited = matches!(word(at + 2), "only" | "just");
+            !(person || harm || order || limited)
         }
         "should" | "must" | "is" | "are" | "be" | "best" => {
             matches!(
