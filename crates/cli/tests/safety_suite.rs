@@ -62,6 +62,6 @@ fn a_suite_wants_a_model_or_answers_and_no_files() {
         &["eval", "--model", BASE],
         &["eval", "questions.jsonl"],
     ] {
-        run(arguments, 2);
+        refused(arguments);
     }
 }
