@@ -105,7 +105,7 @@ fn write(folder: &Path, outcomes: &[Outcomes], summary: &SafetySummary) -> Outco
         lines.push_str(&line);
         lines.push('\n');
     }
-    formats::atomic::write_atomic(&folder.join("items.jsonl"), lines.as_bytes())?;
+    formats::atomic::write_atomic(folder.join("items.jsonl"), lines.as_bytes())?;
     write_json(&folder.join("summary.json"), summary)
 }
 
