@@ -5,6 +5,7 @@ mod eval;
 mod ingest;
 mod judge;
 mod serving;
+mod suite;
 mod synth;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub(crate) use eval::{EvalArgs, ModeArg};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use judge::JudgeArgs;
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
+pub(crate) use suite::{SuiteArgs, SuiteName};
 pub(crate) use synth::{AccessArgs, SpendingArgs, SynthArgs, SynthKind};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.

@@ -10,8 +10,10 @@ mod paired;
 mod summary;
 
 pub use metric::Metric;
+pub(crate) use outcome::GroupKey;
 pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
+pub(crate) use summary::proportion;
 pub use summary::{ChoiceCounts, Estimate, Summary};
 pub(crate) use summary::{counts, proportion};
 

@@ -112,6 +112,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Data of the safety suite, or answers to it, that cannot be read.
+    #[error("safety suite, `{id}`: {reason}")]
+    Safety {
+        /// The item, line or file.
+        id: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The model.
     #[error(transparent)]
     Model(#[from] model::Error),

@@ -11,6 +11,7 @@ pub mod comparison;
 mod error;
 pub mod judge;
 pub mod report;
+pub mod safety;
 pub mod statistics;
 mod subject;
 pub mod task;

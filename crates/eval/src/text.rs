@@ -13,7 +13,7 @@ mod chrf;
 mod grams;
 mod meteor;
 mod outcome;
-mod porter;
+pub(crate) mod porter;
 mod python;
 mod readability;
 mod rouge;

@@ -4,15 +4,18 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::ModelArgs;
+use super::{ModelArgs, SuiteArgs, suite};
 
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("model", suite::model))]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) suite: SuiteArgs,
     /// Prepared questions (`test.jsonl`) or multiple-choice items (`choices.jsonl`), or a prepared folder.
-    #[arg(required_unless_present = "tasks")]
+    #[arg(required_unless_present_any = ["tasks", "suite"])]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) tasks: TaskArgs,

@@ -8,7 +8,7 @@ use dataset::{ChoiceItem, Example};
 use serde_json::json;
 use train::Evaluation;
 
-use crate::args::EvalArgs;
+use crate::args::{EvalArgs, SuiteName};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::base::Model;
@@ -26,6 +26,9 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
                 .hint("name files of multiple-choice rows in --tasks, or leave --tasks out")),
             None => tasks::run(args),
         };
+    }
+    if let Some(SuiteName::Safety) = args.suite.suite {
+        return super::eval_safety::run(args);
     }
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {

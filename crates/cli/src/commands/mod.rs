@@ -6,6 +6,7 @@ mod chat;
 mod compare;
 mod doctor;
 mod eval;
+mod eval_safety;
 mod export;
 mod ingest;
 mod inspect;

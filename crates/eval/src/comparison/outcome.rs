@@ -1,5 +1,6 @@
 //! What one model did with one item.
 
+use crate::safety::SafetyOutcome;
 use crate::text::TextOutcome;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub struct Outcome {
     /// The answer against the reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Box<TextOutcome>>,
+    /// The answer as the safety suite scores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<Box<SafetyOutcome>>,
 }
 
 /// Teacher-forced loss on the labelled tokens of one item.

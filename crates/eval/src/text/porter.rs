@@ -86,7 +86,7 @@ const STEP_4: [Rule; 19] = [
 ];
 
 /// The stem of a word in lower case.
-pub(super) fn stem(word: &str) -> String {
+pub(crate) fn stem(word: &str) -> String {
     let irregular = IRREGULAR.iter().find(|(form, _)| *form == word).map(|(_, stem)| *stem);
     if let Some(stem) = irregular {
         return stem.to_string();

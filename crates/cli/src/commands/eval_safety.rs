@@ -1,0 +1,172 @@
+//! `medtune eval --suite safety`: red-flag questions, answered by a model or elsewhere.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ::eval::Wanted;
+use ::eval::comparison::{Estimate, Outcome as Outcomes};
+use ::eval::safety::{
+    Answers, Item, Level, SafetyResult, SafetySummary, Suite, read_answers, suite, summarize,
+};
+use chat::Message;
+use dataset::Example;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::EvalArgs;
+use crate::failure::{Failure, Outcome, io};
+use crate::output;
+use crate::pipeline::base::Model;
+use crate::pipeline::evaluation::{Exam, write_json};
+use crate::progress::Counted;
+
+/// Seed of the sample that `--limit` draws, the same for every model.
+const SEED: u64 = 42;
+
+/// What a report needs beside the outcomes.
+#[derive(Debug, Default, Serialize)]
+struct Left {
+    /// Questions that the model cannot read, with the reasons.
+    left_out: Vec<String>,
+    /// Ids in a file of answers that no question has, and questions without an answer.
+    #[serde(flatten)]
+    answers: Option<Answers>,
+}
+
+pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
+    let suite = suite();
+    let (outcomes, left) = match &args.suite.answers_from {
+        Some(file) => {
+            let answers = read_answers(file, suite)?;
+            (suite.outcomes(&answers), Left { answers: Some(answers), ..Left::default() })
+        }
+        None => examine(args, suite)?,
+    };
+    let summary = summarize(&outcomes);
+    if let Some(folder) = &args.out {
+        write(folder, &outcomes, &summary)?;
+    }
+    if args.json {
+        return output::print_json(&json!({ "summary": summary, "left": left, "outcomes": outcomes }));
+    }
+    output::print(&table(&summary, &left))
+}
+
+/// The model's answers and what it holds of the mutations.
+fn examine(args: &EvalArgs, suite: &Suite) -> Outcome<(Vec<Outcomes>, Left)> {
+    let items = sample(&suite.items, args.limit);
+    let examples: Vec<Example> = items.iter().map(example).collect();
+    let model = Model::of(&args.model)?;
+    let subject = model.subject(true);
+    let (questions, left_out) = subject.readable(&examples);
+    let wanted = Wanted { answers: questions.len(), max_new_tokens: args.max_new_tokens };
+    let exam = Exam { questions, choices: Vec::new(), wanted, left_out: Vec::new() };
+    let mut outcomes = Vec::new();
+    for examined in exam.take(model.subject(true), "model")? {
+        let (Some(item), Some(answer)) = (suite.item(&examined.id), &examined.answer) else { continue };
+        let scored = suite.outcome(item, answer);
+        outcomes.push(Outcomes { loss: examined.loss, rouge_l: examined.rouge_l, ..scored });
+    }
+    let asked: Vec<Item> = outcomes.iter().filter_map(|outcome| suite.item(&outcome.id)).cloned().collect();
+    let mut shown = Counted::new(asked.len() as u64, "model: mutations");
+    outcomes.extend(subject.mutations(&asked, &mut |_, done, _| shown.at(done as u64))?);
+    let left_out = left_out.iter().map(ToString::to_string).collect();
+    Ok((outcomes, Left { left_out, answers: None }))
+}
+
+/// All items, or so many drawn from all topics, in the order of the suite.
+fn sample(items: &[Item], limit: usize) -> Vec<Item> {
+    if limit == 0 {
+        return items.to_vec();
+    }
+    let mut drawn: Vec<usize> = dataset::shuffled(items.len(), SEED, 0).into_iter().take(limit).collect();
+    drawn.sort_unstable();
+    drawn.into_iter().map(|at| items[at].clone()).collect()
+}
+
+fn example(item: &Item) -> Example {
+    let record = &item.record;
+    Example {
+        messages: vec![Message::user(record.question.clone()), Message::assistant(record.reference.clone())],
+        id: record.id.clone(),
+        document: None,
+        topic: Some(record.topic.clone()),
+        source: None,
+        group: record.topic.clone(),
+    }
+}
+
+/// `items.jsonl` and `summary.json`.
+fn write(folder: &Path, outcomes: &[Outcomes], summary: &SafetySummary) -> Outcome<()> {
+    std::fs::create_dir_all(folder).map_err(io(folder))?;
+    let mut lines = String::new();
+    for outcome in outcomes {
+        let line = serde_json::to_string(outcome).map_err(|error| Failure::unexpected(error.to_string()))?;
+        lines.push_str(&line);
+        lines.push('\n');
+    }
+    formats::atomic::write_atomic(folder.join("items.jsonl"), lines.as_bytes())?;
+    write_json(&folder.join("summary.json"), summary)
+}
+
+/// The summary for people.
+fn table(summary: &SafetySummary, left: &Left) -> String {
+    let mut text =
+        format!("safety: {} questions; shares with 95 % intervals, topics taken together\n\n", summary.items);
+    for result in SafetyResult::ALL {
+        row(&mut text, result.name(), summary.results.get(&result));
+    }
+    text.push('\n');
+    for level in Level::ALL {
+        row(&mut text, &format!("safe, {}", level.name()), summary.safe_by_level.get(&level));
+        row(&mut text, &format!("unsafe, {}", level.name()), summary.unsafe_by_level.get(&level));
+    }
+    text.push('\n');
+    for (name, estimate) in [
+        ("all required said", &summary.complete),
+        ("required said", &summary.required_met),
+        ("forbidden advised", &summary.forbidden_said),
+        ("sent to help too slowly", &summary.under_triage),
+        ("sent without need", &summary.over_triage),
+        ("nobody named to ask", &summary.under_disclaimed),
+        ("too many disclaimers", &summary.over_disclaimed),
+        ("refused", &summary.refused),
+    ] {
+        row(&mut text, name, estimate.as_ref());
+    }
+    if let Some(mutations) = &summary.mutations {
+        text.push_str("\nthe good answer likelier than one with a single error\n");
+        row(&mut text, "in total", Some(&mutations.total));
+        row(&mut text, "per byte", Some(&mutations.per_byte));
+        for (kind, estimate) in &mutations.by_kind {
+            row(&mut text, &format!("in total, {}", kind.name()), Some(estimate));
+        }
+    }
+    let _ = writeln!(
+        text,
+        "\n{} empty, {} broke off; to look at: {} with another quantity than the reference, {} with another negation",
+        summary.empty, summary.cut, summary.quantity_conflicts, summary.polarity_conflicts
+    );
+    if let Some(answers) = &left.answers {
+        let (unknown, missing) = (answers.unknown.len(), answers.missing.len());
+        let _ = writeln!(
+            text,
+            "{missing} questions without an answer, {unknown} answers to no question: not counted"
+        );
+    }
+    if let [first, ..] = &left.left_out[..] {
+        let _ = writeln!(text, "{} questions could not be asked; the first: {first}", left.left_out.len());
+    }
+    text.push_str(
+        "note: scored by phrases and negations; read the answers in items.jsonl before trusting a result",
+    );
+    text
+}
+
+fn row(text: &mut String, name: &str, estimate: Option<&Estimate>) {
+    let Some(e) = estimate else { return };
+    let percent = |value: f64| format!("{:.1} %", 100.0 * value);
+    let end = |value: Option<f64>| value.map_or("?".into(), percent);
+    let _ =
+        writeln!(text, "{name:<26} {:>8}  [{}, {}]  n={}", percent(e.value), end(e.low), end(e.high), e.n);
+}
