@@ -8,6 +8,7 @@
 
 pub mod comparison;
 mod error;
+pub mod evaluation;
 pub mod report;
 pub mod statistics;
 mod subject;

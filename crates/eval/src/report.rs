@@ -3,11 +3,13 @@
 //! No script, no network, no font or picture from elsewhere: the page can be kept with the model and opened in ten
 //! years. All text from data, models and recipes is escaped by the template engine. The verdict comes first.
 
+mod evaluation;
 mod forest;
 mod loss_curve;
 mod parts;
 mod view;
 
+pub use evaluation::{EvaluationReport, Figure};
 pub use parts::{Certificate, Cleaning, Example, NearestPair, Split, SplitPart};
 
 use crate::Result;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         return output::print_json(&document);
     }
     let mut lines = Vec::new();
-    for metric in Metric::ALL {
+    for metric in Metric::OF_A_RUN {
         if let Some(e) = summary.metric(metric) {
             let end = |v: Option<f64>| v.map_or("?".into(), |v| metric.format(v));
             lines.push(format!(

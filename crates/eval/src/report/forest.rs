@@ -44,7 +44,7 @@ fn row(svg: &mut String, top: f64, paired: &Paired) {
     let class = match paired.verdict {
         Verdict::Better => "better",
         Verdict::Worse => "worse",
-        Verdict::NotDistinguishable => "open",
+        Verdict::Higher | Verdict::Lower | Verdict::NotDistinguishable => "open",
     };
     let _ = write!(
         svg,
@@ -91,7 +91,7 @@ fn row(svg: &mut String, top: f64, paired: &Paired) {
 }
 
 /// The next of 1, 2, 3, 5, 8 × 10ⁿ; 0.01 for nothing at all.
-fn round_up(reach: f64) -> f64 {
+pub(super) fn round_up(reach: f64) -> f64 {
     if reach <= 0.0 || !reach.is_finite() {
         return 0.01;
     }
