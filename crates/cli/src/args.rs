@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod evaluation;
 mod ingest;
 mod serving;
 mod synth;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
+pub(crate) use evaluation::{CompareArgs, ElsewhereArgs, RescoreArgs, SigningArgs};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
 pub(crate) use synth::{SpendingArgs, SynthArgs, SynthKind, WriterArgs};
@@ -40,8 +42,10 @@ pub(crate) enum Verb {
     Train(TrainArgs),
     /// Measure a model on held-out questions and multiple-choice items.
     Eval(EvalArgs),
-    /// Compare two runs, or two evaluations, item by item.
+    /// Compare runs or evaluations, any number of them, item by item.
     Compare(CompareArgs),
+    /// Compute every number of an evaluation again from its items, and say which differ.
+    Rescore(RescoreArgs),
     /// Answer one question.
     Ask(AskArgs),
     /// Talk to a model.
@@ -163,10 +167,12 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
-    pub(crate) model: ModelArgs,
+    pub(crate) model: Option<ModelArgs>,
     /// Prepared questions (`test.jsonl`) or multiple-choice items (`choices.jsonl`), or a prepared folder.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "answers_file")]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) elsewhere: ElsewhereArgs,
     /// Judge at most so many questions; 0: all.
     #[arg(long, default_value_t = 0)]
     pub(crate) limit: usize,
@@ -176,21 +182,11 @@ pub(crate) struct EvalArgs {
     /// Tokens that an answer may have.
     #[arg(long, default_value_t = 128)]
     pub(crate) max_new_tokens: usize,
-    /// Where to write the outcome of every item.
-    #[arg(long, value_name = "FILE")]
+    /// The folder to write: outcomes, numbers, report, card. A name that ends with .json is a file of outcomes.
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// One JSON document on standard output.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Arguments of `compare`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct CompareArgs {
-    /// A run folder (its tuned model), or the outcomes that `eval --out` wrote.
-    pub(crate) a: PathBuf,
-    /// The other.
-    pub(crate) b: PathBuf,
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,6 +5,7 @@
 
 mod evaluation;
 mod forest;
+mod line_chart;
 mod loss_curve;
 mod parts;
 mod view;

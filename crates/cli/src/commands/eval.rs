@@ -8,21 +8,27 @@ use dataset::{ChoiceItem, Example};
 use serde_json::json;
 use train::Evaluation;
 
+use super::eval_answers;
 use crate::args::EvalArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::base::Model;
-use crate::pipeline::evaluation::{Exam, write_json};
+use crate::pipeline::evaluation::Exam;
+use crate::pipeline::evaluation_folder::{evaluation, keep};
 
 /// Seed of the sample, the same for every model so that outcomes can be paired.
 const SEED: u64 = 42;
 
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
+    if let Some(file) = &args.elsewhere.answers_file {
+        return eval_answers::run(file, args);
+    }
+    let asked = args.model.as_ref().ok_or_else(|| Failure::input("no model was named: --model"))?;
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;
     }
-    let model = Model::of(&args.model)?;
+    let model = Model::of(asked)?;
     let settings = Evaluation {
         max_examples: args.limit,
         max_answers: args.answers,
@@ -32,7 +38,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let outcomes = exam.take(model.subject(true), "model")?;
     let summary = summarize(&outcomes, &Resampling::default())?;
     if let Some(out) = &args.out {
-        write_json(out, &outcomes)?;
+        keep(out, evaluation(asked, &exam, &outcomes, SEED)?, &args.signing)?;
     }
     if args.json {
         let document = json!({ "summary": summary, "left_out": exam.left_out, "outcomes": outcomes });

@@ -6,6 +6,7 @@ mod chat;
 mod compare;
 mod doctor;
 mod eval;
+mod eval_answers;
 mod export;
 mod ingest;
 mod inspect;
@@ -13,10 +14,12 @@ mod merge;
 mod prepare;
 mod pull;
 mod quickstart;
+mod rescore;
 mod serve;
 mod synth;
 mod train;
 mod verify;
+mod verify_card;
 
 use crate::args::{Args, Verb};
 use crate::failure::Outcome;
@@ -32,6 +35,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Train(args) => train::run(&args),
         Verb::Eval(args) => eval::run(&args),
         Verb::Compare(args) => compare::run(&args),
+        Verb::Rescore(args) => rescore::run(&args),
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),
         Verb::Serve(args) => serve::run(&args),

@@ -1,7 +1,6 @@
 //! The comparison as a picture: one row per metric, its difference and interval against a zero line.
 //!
-//! Drawn here and not by the plotting crate because the metrics have different units: each row has a scale of its own,
-//! turned so that better is always to the right.
+//! The metrics have different units: each row has a scale of its own, turned so that better is always to the right.
 
 use crate::comparison::{Paired, Verdict};
 use std::fmt::Write as _;

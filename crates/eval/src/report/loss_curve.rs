@@ -1,16 +1,11 @@
 //! The loss curve: every step, a smoothed line, and the evaluations during training.
 
-use kuva::plot::{LinePlot, ScatterPlot};
-use kuva::render::layout::Layout;
-use kuva::render::plots::Plot;
-use kuva::render::theme::Theme;
+use super::line_chart::{Line, LineChart};
 
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 340.0;
 /// More points than this cannot be told apart at this width.
 const MOST_POINTS: usize = 900;
 
-/// The picture as an `svg` element without fixed size, coloured by the page's CSS variables; `None` without steps.
+/// The picture as an `svg` element without fixed size, coloured by the page's CSS variables; `None` without finite losses.
 pub(super) fn loss_curve(train: &[(u64, f64)], eval: &[(u64, f64)]) -> Option<String> {
     if train.is_empty() {
         return None;
@@ -18,34 +13,14 @@ pub(super) fn loss_curve(train: &[(u64, f64)], eval: &[(u64, f64)]) -> Option<St
     let raw = points(train, train.iter().map(|(_, loss)| *loss));
     let smooth = points(train, smoothed(train).into_iter());
     let eval: Vec<(f64, f64)> = eval.iter().map(|(step, loss)| (*step as f64, *loss)).collect();
-    let mut plots = vec![
-        Plot::Line(LinePlot::new().with_data(raw).with_color("var(--faint)").with_stroke_width(1.0)),
-        Plot::Line(LinePlot::new().with_data(smooth).with_color("var(--base)").with_stroke_width(2.2)),
-    ];
-    if !eval.is_empty() {
-        let line = LinePlot::new().with_data(eval.clone()).with_color("var(--tuned)").with_stroke_width(1.2);
-        plots.push(Plot::Line(line));
-        plots.push(Plot::Scatter(
-            ScatterPlot::new().with_data(eval).with_color("var(--tuned)").with_size(4.5),
-        ));
-    }
-    let theme = Theme {
-        background: "none".to_string(),
-        axis_color: "var(--axis)".to_string(),
-        grid_color: "var(--grid)".to_string(),
-        tick_color: "var(--axis)".to_string(),
-        text_color: "var(--muted)".to_string(),
-        ..Theme::light()
-    };
-    let layout = Layout::auto_from_plots(&plots)
-        .with_theme(theme)
-        .with_width(WIDTH)
-        .with_height(HEIGHT)
-        .with_label_size(14)
-        .with_tick_size(13)
-        .with_x_label("optimizer step")
-        .with_y_label("loss (nats per token)");
-    Some(without_size(&kuva::render_to_svg(plots, layout)))
+    let line = |points, colour, width, dots| Line { points, colour, width, dots };
+    let chart =
+        LineChart { title: "Loss by optimizer step", x: "optimizer step", y: "loss (nats per token)" };
+    chart.draw(vec![
+        line(raw, "var(--faint)", 1.0, false),
+        line(smooth, "var(--base)", 2.2, false),
+        line(eval, "var(--tuned)", 1.2, true),
+    ])
 }
 
 /// Exponential moving average over about a twentieth of the run, free of the pull towards its start
@@ -72,15 +47,6 @@ fn points(train: &[(u64, f64)], losses: impl Iterator<Item = f64>) -> Vec<(f64, 
         (sum.0 / n, sum.1 / n)
     };
     all.chunks(all.len().div_ceil(MOST_POINTS)).map(mean).collect()
-}
-
-/// Puts a view box in place of the picture's own size and namespace, so that it fits any page.
-fn without_size(svg: &str) -> String {
-    let body = svg.find("<svg").and_then(|start| svg[start..].find('>').map(|end| &svg[start + end + 1..]));
-    format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Loss by optimizer step\">{}",
-        body.unwrap_or("</svg>")
-    )
 }
 
 #[cfg(test)]
