@@ -72,19 +72,21 @@ impl Evaluation {
     /// the card is signed.
     ///
     /// # Errors
-    /// As [`results`](Self::results); [`EvaluationError`] where the system refuses.
+    /// As [`results`](Self::results); [`EvaluationError::Occupied`] for a folder of other things;
+    /// [`EvaluationError::Write`] where the system refuses.
     pub fn write(&self, folder: &Path, key: Option<&SigningKey>) -> Result<Results> {
+        check_free(folder)?;
         let results = self.results()?;
         let settings = self.settings.with_signatures(&results);
+        let named = Self { settings: settings.clone(), outcomes: self.outcomes.clone() };
+        let report = EvaluationReport::of_scored(named, results.clone()).to_html()?;
         std::fs::create_dir_all(folder).map_err(EvaluationError::io(folder))?;
         write_items(&folder.join(ITEMS), &self.outcomes)?;
         write_json(&folder.join(SETTINGS), &settings)?;
         write_json(&folder.join(RESULTS), &harness::document(&settings, &results))?;
         write_text(&folder.join(TABLE), &results.to_csv(&settings.name))?;
         write_text(&folder.join(README), &model_card::readme(&settings, &results))?;
-        let report =
-            EvaluationReport::of_one(Self { settings: settings.clone(), outcomes: self.outcomes.clone() })?;
-        write_text(&folder.join(REPORT), &report.to_html()?)?;
+        write_text(&folder.join(REPORT), &report)?;
         Card::of(folder, settings, results.clone())?.write(folder, key)?;
         Ok(results)
     }
@@ -124,6 +126,16 @@ impl Evaluation {
         let results =
             serde_json::from_value(ours).map_err(|error| EvaluationError::malformed(&file, error))?;
         Ok(Some(results))
+    }
+}
+
+/// Refuses a folder, such as a model's, whose own `README.md` would be replaced.
+fn check_free(folder: &Path) -> Result<()> {
+    let theirs = |name: &str| folder.join(name).exists();
+    let ours = theirs(ITEMS);
+    match !ours && [README, SETTINGS, RESULTS, REPORT].into_iter().any(theirs) {
+        true => Err(EvaluationError::Occupied { path: folder.to_owned() }.into()),
+        false => Ok(()),
     }
 }
 

@@ -44,6 +44,14 @@ fn answers_made_elsewhere_become_outcomes_with_every_text_metric() {
 }
 
 #[test]
+fn rouge_l_of_an_outcome_is_rouge_l_by_itself() {
+    for outcome in answers(0).iter().filter(|outcome| outcome.text.is_some()) {
+        let [reference, answer] = [&outcome.reference, &outcome.answer].map(|text| text.as_deref().unwrap());
+        assert_eq!(outcome.rouge_l, Some(eval::text::rouge_l(reference, answer).f1));
+    }
+}
+
+#[test]
 fn the_same_rows_are_the_same_answers_in_csv_jsonl_and_json() {
     let folder = tempdir().unwrap();
     let csv = read(folder.path(), "question;reference;answer\nQ1;one two;one two\nQ2;three;\n");
@@ -136,6 +144,16 @@ fn a_folder_reads_back_as_it_was_written() {
     fs::write(&alone, serde_json::to_string(&written.outcomes).unwrap()).unwrap();
     let alone = Evaluation::read(&alone).unwrap();
     assert_eq!((alone.settings.name.as_str(), alone.outcomes), ("alone", written.outcomes));
+}
+
+#[test]
+fn a_folder_of_other_things_loses_nothing() {
+    let model = tempdir().unwrap();
+    fs::write(model.path().join("README.md"), "a model").unwrap();
+    let error = evaluation("tuned", 1).write(model.path(), None).unwrap_err().to_string();
+    assert!(error.contains("holds other files"), "{error}");
+    assert_eq!(fs::read_dir(model.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(model.path().join("README.md")).unwrap(), "a model");
 }
 
 #[test]

@@ -184,7 +184,8 @@ fn a_metric_of_one_run_only_is_said_and_not_compared() {
     assert_eq!(paired.n, 20);
     let note = &comparison.notes[0];
     assert!(
-        note.starts_with("4 items of questions were measured for only one") && note.contains("ROUGE-L"),
+        note.starts_with("4 items of questions, measured for only one of `base` and `tuned`:")
+            && note.contains("ROUGE-L"),
         "{note}"
     );
 }

@@ -121,10 +121,20 @@ impl Choice {
 
     /// The option with the highest log-likelihood per byte, the first of equals: `acc_norm`.
     pub fn likeliest_per_byte(&self) -> Option<&str> {
-        self.best_rated(|rated| rated.log_likelihood / f64::from(rated.bytes.max(1)))
+        self.best_rated(per_byte)
     }
 
-    fn best_rated(&self, value: impl Fn(&Rated) -> f64) -> Option<&str> {
+    /// Whether no option was rated above this one, as it is or per byte.
+    pub(crate) fn rates_highest(&self, option: &str) -> bool {
+        let values: [fn(&Rated) -> f64; 2] = [|rated| rated.log_likelihood, per_byte];
+        values.into_iter().any(|value| {
+            let of_option = self.shown.iter().zip(&self.rated).find(|(shown, _)| *shown == option);
+            let best = self.rated.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+            of_option.is_some_and(|(_, rated)| value(rated) == best)
+        })
+    }
+
+    fn best_rated(&self, value: fn(&Rated) -> f64) -> Option<&str> {
         if self.shown.len() != self.rated.len() {
             return None;
         }
@@ -139,15 +149,19 @@ impl Choice {
     }
 }
 
+fn per_byte(rated: &Rated) -> f64 {
+    rated.log_likelihood / f64::from(rated.bytes.max(1))
+}
+
 /// What is resampled together; an item without a group is a group of its own, whatever the groups are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum GroupKey<'a> {
+pub(crate) enum GroupKey<'a> {
     Group(&'a str),
     Item(&'a str),
 }
 
 impl Outcome {
-    pub(super) fn group_key(&self) -> GroupKey<'_> {
+    pub(crate) fn group_key(&self) -> GroupKey<'_> {
         self.group.as_deref().map_or(GroupKey::Item(&self.id), GroupKey::Group)
     }
 

@@ -287,10 +287,10 @@ impl<'a> PairOfRuns<'a> {
                     paired,
                 }));
             }
-            notes.extend(one_only.into_iter().map(|(items, metrics)| {
+            notes.extend(one_only.into_iter().rev().map(|(count, metrics)| {
+                let items = if count == 1 { "1 item" } else { &format!("{count} items") };
                 format!(
-                    "{items} items of {task} were measured for only one of `{}` and `{}`, and are left out of their \
-                     difference in {}.",
+                    "{items} of {task}, measured for only one of `{}` and `{}`: left out of their difference in {}.",
                     self.base,
                     self.run,
                     super::and(&metrics)

@@ -41,6 +41,12 @@ pub enum EvaluationError {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder that holds other things.
+    #[error("{path} holds other files than those of an evaluation, and would lose some")]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file of answers without a column that it cannot do without.
     #[error("{path}: no column for the {role}: expected one of {}; the file has {}", .expected.join(", "), .columns.join(", "))]
     Column {

@@ -50,11 +50,10 @@ fn rescored(before: &Outcome) -> Outcome {
     let mut now = before.clone();
     if let Some(choice) = &mut now.choice {
         // An answer is the likeliest option, as it is or per byte; which of the two the task decides.
-        let known = [choice.likeliest(), choice.likeliest_per_byte()];
-        if let [Some(likeliest), Some(_)] = known
-            && !known.contains(&choice.picked.as_deref())
+        let likeliest = choice.likeliest().map(str::to_string);
+        if likeliest.is_some() && !choice.picked.as_deref().is_some_and(|picked| choice.rates_highest(picked))
         {
-            choice.picked = Some(likeliest.to_string());
+            choice.picked = likeliest;
         }
     }
     let only_text = now.loss.is_none() && now.choice.is_none() && now.rouge_l.is_none();

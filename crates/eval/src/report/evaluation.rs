@@ -54,10 +54,16 @@ impl EvaluationReport {
     /// # Errors
     /// As [`Results::of`].
     pub fn of_one(evaluation: Evaluation) -> Result<Self> {
+        let results = evaluation.results()?;
+        Ok(Self::of_scored(evaluation, results))
+    }
+
+    /// The report of an evaluation whose numbers are known.
+    pub(crate) fn of_scored(evaluation: Evaluation, results: Results) -> Self {
         let created = evaluation.settings.created.clone();
         let title = evaluation.settings.name.clone();
-        let runs = vec![RunOnFile { results: evaluation.results()?, evaluation }];
-        Ok(Self { title, created, runs, comparison: None, figures: Vec::new() })
+        let runs = vec![RunOnFile { evaluation, results }];
+        Self { title, created, runs, comparison: None, figures: Vec::new() }
     }
 
     /// The report of several evaluations, whose names are those of the runs in `comparison`.
