@@ -70,7 +70,7 @@ fn answers_made_elsewhere_are_scored_and_compared() {
         ],
         0,
     ));
-    assert!(page.contains("`b` is worse than `a` in changed quantities (+100.0 pt"), "{page}");
+    assert!(page.contains("b is worse than a in changed quantities (+100.0 pt"), "{page}");
     let html = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(html.contains("amount: 4 g → 40 g"), "the answers lie in the page");
     assert!(refused(&["compare", text(&a), text(&b), "--metric", "blue"]).contains("known: loss"));

@@ -383,16 +383,16 @@ impl RunsComparison {
             (open, _) => format!("; not distinguishable in {open} other numbers"),
         };
         match (better.is_empty(), worse.is_empty()) {
-            _ if of_pair.is_empty() => format!("Nothing was measured for both `{base}` and `{run}`."),
+            _ if of_pair.is_empty() => format!("Nothing was measured for both {base} and {run}."),
             (true, true) => format!(
-                "On {} items `{run}` is not distinguishable from `{base}` in any of {} numbers.",
+                "On {} items {run} is not distinguishable from {base} in any of {} numbers.",
                 self.items,
                 of_pair.len()
             ),
-            (false, true) => format!("`{run}` is better than `{base}` in {}{open}.", super::and(&better)),
-            (true, false) => format!("`{run}` is worse than `{base}` in {}{open}.", super::and(&worse)),
+            (false, true) => format!("{run} is better than {base} in {}{open}.", super::and(&better)),
+            (true, false) => format!("{run} is worse than {base} in {}{open}.", super::and(&worse)),
             (false, false) => format!(
-                "`{run}` is better than `{base}` in {} but worse in {}{open}.",
+                "{run} is better than {base} in {} but worse in {}{open}.",
                 super::and(&better),
                 super::and(&worse)
             ),

@@ -99,8 +99,11 @@ pub(super) fn round_up(reach: f64) -> f64 {
     power * steps.into_iter().find(|step| step * power >= reach * 0.999).unwrap_or(10.0)
 }
 
-/// The first letter as a capital.
+/// The first letter as a capital, unless the name has capitals of its own, as chrF.
 pub(super) fn capitalized(name: &str) -> String {
+    if name.contains(char::is_uppercase) {
+        return name.to_string();
+    }
     let mut letters = name.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

@@ -95,7 +95,7 @@ fn item<'a>(task: &'a str, id: &'a str, outcomes: &[Option<&'a Outcome>]) -> Ite
 fn answer(outcome: &Outcome) -> Answer<'_> {
     let result = outcome.choice.as_ref().map(Choice::result);
     let right = result.map(|result| f64::from(u8::from(result == ChoiceResult::Right)));
-    let shown = [Metric::RougeL, Metric::Bleu, Metric::Chrf, Metric::Bertscore, Metric::Words];
+    let shown = [Metric::RougeL, Metric::Chrf, Metric::Bertscore];
     let scores = shown.into_iter().filter_map(|metric| {
         let value = metric.of_item(outcome)?;
         Some(format!("{} {}", metric.name(), metric.format(value)))
