@@ -12,6 +12,7 @@
 //! ```
 
 mod answers;
+mod bertscore;
 mod card;
 mod error;
 mod harness;
@@ -23,6 +24,7 @@ mod settings;
 mod signature;
 
 pub use answers::{AnswerFault, Answers, Columns, FaultKind};
+pub use bertscore::measure_bertscore;
 pub use card::{Card, CardCheck, Signed};
 pub use error::EvaluationError;
 pub use items::{read_items, write_items};

@@ -1,6 +1,7 @@
 //! What an evaluation leaves behind, and what is computed from it.
 
 mod answered;
+mod reference;
 
 use answered::{KEY, answers, evaluation};
 use eval::comparison::{Choice, Metric, Outcome, Rated};
@@ -356,6 +357,22 @@ fn the_model_card_begins_with_what_the_hub_reads() {
     let value = results.metric("medqa", Metric::McAccuracy).unwrap().estimate.value;
     assert_eq!(medqa["metrics"][0]["type"], "acc");
     assert_eq!(medqa["metrics"][0]["value"], value);
+}
+
+#[test]
+fn bertscore_of_outcomes_is_bertscore_of_their_texts() {
+    let Some(folder) = reference::oracle("numerics/tiny_random_bert") else { return };
+    let encoder = model::Encoder::from_dir(std::sync::Arc::new(compute::Cpu::new(1)), &folder).unwrap();
+    let settings = eval::text::BertScore { layer: 2, idf: false, baseline: None };
+    let mut outcomes = answers(0);
+    assert_eq!(eval::evaluation::measure_bertscore(&mut outcomes, &encoder, &settings).unwrap(), 0);
+    let measured: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.bertscore.is_some()).collect();
+    assert_eq!(measured.len(), 24, "those with a reference");
+    let [first, second] = [&measured[0].answer, &measured[0].reference].map(|text| text.as_deref().unwrap());
+    let expected = settings.score(&encoder, &[(first, second)]).unwrap()[0].score;
+    assert_eq!(measured[0].bertscore, expected);
+    let silent = measured.iter().find(|outcome| outcome.answer.as_deref() == Some("")).unwrap();
+    assert_eq!(Metric::Bertscore.of_item(silent), Some(0.0));
 }
 
 #[test]

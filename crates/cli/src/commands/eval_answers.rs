@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::eval::Error;
-use ::eval::evaluation::{Answers, Evaluation, Results, Settings};
+use ::eval::evaluation::{Answers, Evaluation, Results, Settings, measure_bertscore};
 use ::eval::statistics::Resampling;
 use ::eval::text::{BertScore, default_layer};
 use model::Encoder;
@@ -115,20 +115,9 @@ fn bertscore(folder: &Path, args: &ElsewhereArgs, answers: &mut Answers) -> Outc
     })?;
     let score = BertScore { layer, idf: args.bertscore_idf, baseline: None };
     let encoder = Encoder::from_dir(device(), folder)?;
-    let measured = |outcome: &&mut ::eval::comparison::Outcome| {
-        outcome.text.as_ref().is_some_and(|text| !text.empty_reference)
-    };
-    let mut outcomes: Vec<_> = answers.outcomes.iter_mut().filter(measured).collect();
-    let pairs: Vec<(&str, &str)> = outcomes
-        .iter()
-        .map(|outcome| {
-            (outcome.answer.as_deref().unwrap_or_default(), outcome.reference.as_deref().unwrap_or_default())
-        })
-        .collect();
-    let items = score.score(&encoder, &pairs)?;
-    for (outcome, item) in outcomes.iter_mut().zip(items) {
-        // An empty answer counts as 0, as bert_score has it: a model that says nothing matches nothing.
-        outcome.bertscore = Some(item.score.unwrap_or_default());
+    let cut = measure_bertscore(&mut answers.outcomes, &encoder, &score)?;
+    if cut > 0 {
+        eprintln!("{cut} tokens are in no BERTScore: the texts are longer than the encoder reads");
     }
     Ok(score.signature(&name))
 }
