@@ -182,7 +182,8 @@ pub(crate) struct EvalArgs {
     /// Tokens that an answer may have.
     #[arg(long, default_value_t = 128)]
     pub(crate) max_new_tokens: usize,
-    /// The folder to write: outcomes, numbers, report, card. A name that ends with .json is a file of outcomes.
+    /// The folder to write: outcomes, numbers, report, card. A name that ends with .json or .jsonl is a file
+    /// of outcomes.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{refused, run, run_json, stderr, stdout, text, write_model};
+use common::{refused, run, run_json, stderr, stdout, text, write_model_of};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -22,8 +22,7 @@ fn scored() -> TempDir {
     for (name, dose) in [("a", "4 g"), ("b", "40 g")] {
         let rows = (0..12).map(|row| {
             format!(
-                "q{row},How much?,Take 4 g of it {row} times.,Take {dose} of it {row} times.,leaflet-{}\n",
-                row / 2
+                "q{row},How much?,Take 4 g of it {row} times.,Take {dose} of it {row} times.,leaflet-{row}\n"
             )
         });
         let table: String =
@@ -52,7 +51,7 @@ fn answers_made_elsewhere_are_scored_and_compared() {
         all.iter().find(|difference| difference["metric"] == metric).unwrap().clone()
     };
     let quantities = of_metric("changed_quantities");
-    assert_eq!((&quantities["difference"], &quantities["groups"]), (&1.0.into(), &6.into()));
+    assert_eq!((&quantities["difference"], &quantities["groups"]), (&1.0.into(), &12.into()));
     assert_eq!(document["comparison"]["changes"][0]["quantity_changed"].as_array().unwrap().len(), 12);
 
     let out = folder.path().join("compared");
@@ -70,7 +69,8 @@ fn answers_made_elsewhere_are_scored_and_compared() {
         ],
         0,
     ));
-    assert!(page.contains("b is worse than a in changed quantities (+100.0 pt"), "{page}");
+    assert!(page.contains("b is worse than a in BLEU (−29.29"), "{page}");
+    assert!(page.contains("and changed quantities (+100.0 pt [+58.7, +100.0])."), "{page}");
     let html = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(html.contains("amount: 4 g → 40 g"), "the answers lie in the page");
     assert!(refused(&["compare", text(&a), text(&b), "--metric", "blue"]).contains("known: loss"));
@@ -136,7 +136,7 @@ fn a_signed_card_is_verified_and_a_changed_answer_is_found() {
 fn a_model_that_was_measured_leaves_a_folder() {
     let folder = tempdir().unwrap();
     let base = folder.path().join("base");
-    write_model(&base, 16);
+    write_model_of(&base, 16, 256);
     let questions = folder.path().join("questions.csv");
     fs::write(&questions, common::questions()).unwrap();
     let prepared = folder.path().join("prepared");

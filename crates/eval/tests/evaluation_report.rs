@@ -104,9 +104,8 @@ fn text_of_others_is_text() {
             outcome.id = format!("{hostile}{}", outcome.id);
             outcome.question = Some(hostile.into());
             if let Some(choice) = &mut outcome.choice {
-                let rename = |option: &str| format!("{hostile}{option}");
-                choice.gold = rename(&choice.gold);
-                choice.picked = choice.picked.as_deref().map(rename);
+                choice.gold = format!("{hostile}{}", choice.gold);
+                choice.picked = choice.picked.as_ref().map(|picked| format!("{hostile}{picked}"));
                 outcome.task = Some(hostile.into());
             } else {
                 outcome.reference = Some(hostile.into());
@@ -134,7 +133,7 @@ fn thousands_of_items_are_in_the_page() {
             question: Some(format!("Question {index}")),
             choice: Some(Choice {
                 gold: "A".into(),
-                picked: Some(if index % 3 == 0 { gold } else { "A" }.into()),
+                picked: Some(if index.is_multiple_of(3) { gold } else { "A" }.into()),
                 ..Choice::default()
             }),
             ..Outcome::default()

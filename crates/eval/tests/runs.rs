@@ -32,7 +32,7 @@ fn three_runs_are_compared_pairwise_and_corrected_for_all_they_compare() {
     let p: Vec<f64> = comparison.differences.iter().map(|difference| difference.paired.p).collect();
     let corrected: Vec<f64> =
         comparison.differences.iter().map(|difference| difference.paired.p_holm).collect();
-    assert!(p.len() > 30 && p.len() % 3 == 0, "{}", p.len());
+    assert!(p.len() > 30 && p.len().is_multiple_of(3), "{}", p.len());
     assert_eq!(corrected, holm(&p), "one family over pairs, tasks and metrics");
     // The same pair by itself is a smaller family.
     let alone = compared(&runs[..2], &options());

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use eval::comparison::Outcome as Item;
-use eval::evaluation::{Evaluation, Results, Settings, SigningKey};
+use eval::evaluation::{Evaluation, Results, Settings, SigningKey, write_items};
 use serde_json::{Map, Value, json};
 use track::{FileHash, Program};
 
@@ -55,14 +55,20 @@ fn model_files(model: &ModelArgs) -> Outcome<Vec<FileHash>> {
     files.map(|path| Ok(FileHash::of(path)?)).collect()
 }
 
-/// Writes an evaluation folder, or the outcomes alone to a file whose name ends with `.json`. The numbers of the folder.
+/// Writes an evaluation folder, or the outcomes alone to a file whose name ends with `.json` or `.jsonl`. The numbers of
+/// the folder.
 pub(crate) fn keep(
     out: &Path,
     mut evaluation: Evaluation,
     signing: &SigningArgs,
 ) -> Outcome<Option<Results>> {
-    if out.extension().is_some_and(|extension| extension == "json") {
+    let is_a = |ending: &str| out.extension().is_some_and(|extension| extension == ending);
+    if is_a("json") {
         write_json(out, &evaluation.outcomes)?;
+        return Ok(None);
+    }
+    if is_a("jsonl") {
+        write_items(out, &evaluation.outcomes).map_err(eval::Error::from)?;
         return Ok(None);
     }
     if evaluation.settings.name.is_empty() {

@@ -4,12 +4,15 @@
 //! family for Holm's correction: whoever looks at twenty numbers must expect one false finding in twenty.
 
 mod changes;
+mod error;
 mod pairing;
+mod verdict;
 
 pub use changes::{Changes, Drop};
+pub use error::RunsError;
 
 use super::paired::judge;
-use super::{Direction, Estimate, Metric, Outcome, Paired, Verdict, estimate_metric, group_count};
+use super::{Estimate, Metric, Outcome, Paired, estimate_metric, group_count};
 use crate::evaluation::task_of;
 use crate::statistics::Resampling;
 use crate::{Error, Result};
@@ -101,64 +104,6 @@ pub struct Difference {
     /// The difference with interval, test and verdict; its base is `base`, its tuned model `run`.
     #[serde(flatten)]
     pub paired: Paired,
-}
-
-/// Runs that cannot be compared.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunsError {
-    /// One run is all there is.
-    #[error("{0} run: a comparison needs two")]
-    TooFew(usize),
-    /// Two runs have one name.
-    #[error("two runs are called `{0}`")]
-    SameName(String),
-    /// A name that no run has.
-    #[error("no run is called `{name}`: there are {}", .runs.join(", "))]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The names that there are.
-        runs: Vec<String>,
-    },
-    /// Runs over different items.
-    #[error(
-        "{missing} of {all} items are not in every run: `{run}` lacks {}{}; {common} are in all",
-        .first.join(", "),
-        if *.missing > .first.len() { " …" } else { "" }
-    )]
-    DifferentItems {
-        /// The first run that lacks one.
-        run: String,
-        /// Items that some run lacks.
-        missing: usize,
-        /// Items that some run has.
-        all: usize,
-        /// Items that every run has.
-        common: usize,
-        /// The first items that `run` lacks.
-        first: Vec<String>,
-    },
-    /// An item that stands in a run twice.
-    #[error("item `{id}` occurs twice in `{run}`")]
-    Twice {
-        /// The item.
-        id: String,
-        /// The run.
-        run: String,
-    },
-    /// An item that is not the same in two runs.
-    #[error("item `{id}` is not the same in `{base}` and `{run}`: {reason}")]
-    Unlike {
-        /// The item.
-        id: String,
-        /// A run.
-        base: String,
-        /// Another.
-        run: String,
-        /// What differs.
-        reason: &'static str,
-    },
 }
 
 /// Compares runs item by item.
@@ -352,50 +297,5 @@ impl RunsComparison {
                 && difference.paired.metric == metric
         };
         self.differences.iter().find(of_pair).map(|difference| &difference.paired)
-    }
-
-    /// The result in a sentence for each pair of runs.
-    pub fn verdict_sentences(&self) -> Vec<String> {
-        self.changes.iter().map(|pair| self.verdict_sentence(&pair.base, &pair.run)).collect()
-    }
-
-    fn verdict_sentence(&self, base: &str, run: &str) -> String {
-        let of_pair: Vec<&Difference> = self
-            .differences
-            .iter()
-            .filter(|difference| difference.base == base && difference.run == run)
-            .filter(|difference| difference.paired.metric.direction() != Direction::Neither)
-            .collect();
-        let several = self.tasks().len() > 1;
-        let named = |verdict: Verdict| -> Vec<String> {
-            let of_verdict = of_pair.iter().filter(|difference| difference.paired.verdict == verdict);
-            let name = |difference: &&&Difference| {
-                let task = if several { format!(" of {}", difference.task) } else { String::new() };
-                format!("{}{task} ({})", difference.paired.metric.name(), difference.paired.change())
-            };
-            of_verdict.map(|difference| name(&difference)).collect()
-        };
-        let (better, worse) = (named(Verdict::Better), named(Verdict::Worse));
-        let open = of_pair.len() - better.len() - worse.len();
-        let open = match (open, of_pair.len()) {
-            (0, _) => String::new(),
-            (1, _) => "; not distinguishable in one other number".to_string(),
-            (open, _) => format!("; not distinguishable in {open} other numbers"),
-        };
-        match (better.is_empty(), worse.is_empty()) {
-            _ if of_pair.is_empty() => format!("Nothing was measured for both {base} and {run}."),
-            (true, true) => format!(
-                "On {} items {run} is not distinguishable from {base} in any of {} numbers.",
-                self.items,
-                of_pair.len()
-            ),
-            (false, true) => format!("{run} is better than {base} in {}{open}.", super::and(&better)),
-            (true, false) => format!("{run} is worse than {base} in {}{open}.", super::and(&worse)),
-            (false, false) => format!(
-                "{run} is better than {base} in {} but worse in {}{open}.",
-                super::and(&better),
-                super::and(&worse)
-            ),
-        }
     }
 }

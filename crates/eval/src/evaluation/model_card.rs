@@ -15,11 +15,11 @@ pub(super) fn readme(settings: &Settings, results: &Results) -> String {
     for (task, numbers) in &results.tasks {
         let _ = writeln!(text, "## {}\n\n{}", line(task), table(numbers));
     }
-    let _ = write!(
+    let _ = writeln!(
         text,
         "Brackets hold 95 % intervals over {} groups of related items: Wilson's for shares, bias-corrected accelerated \
          bootstrap ({} draws, seed {}) for the rest. An answer that names no option is not right. Every number can be \
-         computed again from `items.jsonl` (`medtune rescore`), and `medtune verify card.json` checks them all.\n",
+         computed again from `items.jsonl` (`medtune rescore`), and `medtune verify card.json` checks them all.",
         results.groups, results.resampling.resamples, results.resampling.seed
     );
     let _ = writeln!(text, "\n## Signatures of the metrics\n");

@@ -4,6 +4,7 @@
 //! named in its content security policy by its hash, so no text of a model can ever run.
 
 mod answers;
+mod changed;
 mod forest;
 mod methods;
 mod view;

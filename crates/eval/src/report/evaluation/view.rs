@@ -1,21 +1,17 @@
 //! The parts of the page as the template wants them: numbers already written as text.
 
+use super::changed::{ChangesView, changes};
 use super::forest::forest;
 use super::{BROWSER, BROWSER_STYLE, EvaluationReport, Figure, RunOnFile, answers, methods, script_hash};
 use crate::comparison::{
     Changes, ChoiceCounts, Difference, Direction, Estimate, Metric, Outcome, RunsComparison,
 };
-use crate::evaluation::{TaskResults, interval};
+use crate::evaluation::{MetricResult, TaskResults, interval};
 use crate::report::STYLE;
 use crate::report::forest::capitalized;
 use crate::report::view::{class, count, p_value};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Items that a list of changes names.
-const NAMED: usize = 12;
-/// Letters of a question in a list.
-const EXCERPT: usize = 110;
+use std::collections::BTreeSet;
 
 #[derive(Serialize)]
 pub(super) struct View<'a> {
@@ -46,8 +42,23 @@ pub(super) struct View<'a> {
 struct TaskView<'a> {
     name: &'a str,
     items: String,
-    /// Metric, arrow of the better direction, one cell per run: value, interval, number of items.
-    rows: Vec<(String, &'static str, Vec<(String, String, String)>)>,
+    rows: Vec<MetricRow>,
+}
+
+#[derive(Serialize)]
+struct MetricRow {
+    metric: String,
+    /// Which way is better.
+    arrow: &'static str,
+    /// One per run.
+    cells: Vec<Cell>,
+}
+
+#[derive(Serialize)]
+struct Cell {
+    value: String,
+    interval: String,
+    n: String,
 }
 
 #[derive(Serialize)]
@@ -80,16 +91,6 @@ struct FigureView<'a> {
     heading: &'a str,
     svg: &'a str,
     caption: &'a str,
-}
-
-#[derive(Serialize)]
-struct ChangesView<'a> {
-    base: &'a str,
-    run: &'a str,
-    /// What changed, how many, the first ones: id, question.
-    lists: Vec<(&'static str, String, Vec<(&'a str, String)>)>,
-    /// Metric, id, from, to.
-    drops: Vec<(&'static str, &'a str, String, String)>,
 }
 
 impl<'a> View<'a> {
@@ -212,10 +213,14 @@ fn task<'a>(name: &'a str, runs: &'a [RunOnFile]) -> TaskView<'a> {
         of_runs.iter().flatten().flat_map(|task| task.metrics.keys().copied()).collect();
     let cell = |metric: Metric, task: &Option<&TaskResults>| {
         let result = task.and_then(|task| task.metrics.get(&metric));
-        result.map_or(("–".to_string(), String::new(), String::new()), |result| {
-            let estimate = &result.estimate;
-            (metric.format(estimate.value), interval(metric, estimate), count(estimate.n as u64))
-        })
+        result.map_or(
+            Cell { value: "–".to_string(), interval: String::new(), n: String::new() },
+            |MetricResult { estimate, .. }| Cell {
+                value: metric.format(estimate.value),
+                interval: interval(metric, estimate),
+                n: count(estimate.n as u64),
+            },
+        )
     };
     let row = |metric: Metric| {
         let arrow = match metric.direction() {
@@ -224,7 +229,7 @@ fn task<'a>(name: &'a str, runs: &'a [RunOnFile]) -> TaskView<'a> {
             Direction::Neither => "",
         };
         let cells = of_runs.iter().map(|task| cell(metric, task)).collect();
-        (capitalized(metric.name()), arrow, cells)
+        MetricRow { metric: capitalized(metric.name()), arrow, cells }
     };
     let (items, groups) =
         of_runs.iter().flatten().map(|task| (task.items, task.groups)).max().unwrap_or_default();
@@ -288,48 +293,6 @@ fn choices(runs: &[RunOnFile]) -> Vec<ChoiceRow<'_>> {
         }
     }
     rows
-}
-
-fn changes<'a>(comparison: &'a RunsComparison, runs: &'a [RunOnFile]) -> Vec<ChangesView<'a>> {
-    let questions: BTreeMap<&str, &str> = runs
-        .iter()
-        .flat_map(|run| &run.evaluation.outcomes)
-        .filter_map(|outcome| Some((outcome.id.as_str(), outcome.question.as_deref()?)))
-        .collect();
-    let view = |pair: &'a Changes| {
-        let lists = [
-            ("right → not right", &pair.lost),
-            ("not right → right", &pair.won),
-            ("quantity changed", &pair.quantity_changed),
-            ("negation conflict", &pair.negated),
-        ];
-        let list = |(what, ids): (&'static str, &'a Vec<String>)| {
-            let named = ids.iter().take(NAMED).map(|id| {
-                let question = questions.get(id.as_str()).map(|question| excerpt(question));
-                (id.as_str(), question.unwrap_or_default())
-            });
-            (what, count(ids.len() as u64), named.collect())
-        };
-        let drops = pair.drops.iter().map(|drop| {
-            let value = |value: f64| drop.metric.format(value);
-            (drop.metric.name(), drop.id.as_str(), value(drop.from), value(drop.to))
-        });
-        ChangesView {
-            base: &pair.base,
-            run: &pair.run,
-            lists: lists.into_iter().filter(|(_, ids)| !ids.is_empty()).map(list).collect(),
-            drops: drops.collect(),
-        }
-    };
-    comparison.changes.iter().map(view).collect()
-}
-
-fn excerpt(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 /// What made the runs: a name, and a cell for each.
