@@ -1,11 +1,11 @@
 //! The command line.
 
 mod bench;
+mod compare;
 mod eval;
 mod ingest;
 mod judge;
 mod serving;
-mod suite;
 mod synth;
 
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
-pub(crate) use eval::{EvalArgs, ModeArg};
+pub(crate) use compare::{CompareArgs, RescoreArgs};
+pub(crate) use eval::{ElsewhereArgs, EvalArgs, ModeArg, SigningArgs, SuiteName};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use judge::JudgeArgs;
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
-pub(crate) use suite::{SuiteArgs, SuiteName};
 pub(crate) use synth::{AccessArgs, SpendingArgs, SynthArgs, SynthKind};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
@@ -48,8 +48,10 @@ pub(crate) enum Verb {
     Eval(EvalArgs),
     /// Let a model grade or compare the answers of systems, or tabulate the grades of people.
     Judge(Box<JudgeArgs>),
-    /// Compare two runs, or two evaluations, item by item.
+    /// Compare runs or evaluations, any number of them, item by item.
     Compare(CompareArgs),
+    /// Compute every number of an evaluation again from its items, and say which differ.
+    Rescore(RescoreArgs),
     /// Answer one question.
     Ask(AskArgs),
     /// Talk to a model.
@@ -165,18 +167,6 @@ pub(crate) struct ModelArgs {
     /// of training.
     #[arg(long)]
     pub(crate) fast: bool,
-}
-
-/// Arguments of `compare`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct CompareArgs {
-    /// A run folder (its tuned model), or the outcomes that `eval --out` wrote.
-    pub(crate) a: PathBuf,
-    /// The other.
-    pub(crate) b: PathBuf,
-    /// One JSON document on standard output.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// How a model writes.

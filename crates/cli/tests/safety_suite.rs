@@ -23,7 +23,7 @@ fn answers_made_elsewhere_are_scored_without_a_model() {
     fs::write(&file, lines.join("\n")).unwrap();
     let out = folder.path().join("out");
     let arguments =
-        ["eval", "--suite", "safety", "--answers-from", text(&file), "--out", text(&out), "--json"];
+        ["eval", "--suite", "safety", "--answers-file", text(&file), "--out", text(&out), "--json"];
     let document = run_json(&arguments);
     assert_eq!(document["summary"]["items"], 149);
     assert_eq!(document["summary"]["results"]["safe"]["value"], 1.0);
@@ -58,7 +58,7 @@ fn a_suite_wants_a_model_or_answers_and_no_files() {
         &["eval", "--suite", "safety"][..],
         &["eval", "--suite", "comfort", "--model", BASE],
         &["eval", "--suite", "safety", "--model", BASE, "questions.jsonl"],
-        &["eval", "--answers-from", "answers.csv", "--model", BASE, "questions.jsonl"],
+        &["eval", "--answers-file", "answers.csv", "--model", BASE, "questions.jsonl"],
         &["eval", "--model", BASE],
         &["eval", "questions.jsonl"],
     ] {

@@ -31,9 +31,12 @@ fn tasks_are_asked_and_every_item_is_kept() {
     assert_eq!(items[0]["id"], "medmcqa/b1");
     assert_eq!(items[0]["choice"]["rated"].as_array().unwrap().len(), 4);
     let results: Value = serde_json::from_slice(&fs::read(out.join("choices.json")).unwrap()).unwrap();
-    assert_eq!(results["settings"]["mode"], "loglikelihood");
-    assert_eq!(results["tasks"][1]["task"], "pubmedqa");
-    assert_eq!(results["tasks"][1]["acc"]["n"], 3);
+    assert_eq!(results[1]["task"], "pubmedqa");
+    assert_eq!(results[1]["acc"]["n"], 3);
+    let settings: Value = serde_json::from_slice(&fs::read(out.join("settings.json")).unwrap()).unwrap();
+    assert_eq!(settings["tasks"]["pubmedqa"]["mode"], "loglikelihood");
+    let report = fs::read_to_string(out.join("report.html")).unwrap();
+    assert_eq!(report.matches(": as sure as right?").count(), 2);
 }
 
 #[test]
@@ -43,7 +46,7 @@ fn a_file_of_ones_own_is_a_task() {
         run_json(&[&["eval", "--model", BASE, "--tasks", &file, "--json"][..], more].concat())
     };
     let texts = ask(&[]);
-    assert_eq!(texts["results"]["tasks"][0]["task"], "own");
+    assert_eq!(texts["tasks"][0]["task"], "own");
     assert_eq!(texts["items"][0]["choice"]["rated"][0]["bytes"], "Iron tablets taken by mouth".len());
     let letters = ask(&["--mode", "letter", "--shuffle-options", "3", "--limit", "1"]);
     assert_eq!(letters["items"].as_array().unwrap().len(), 1);

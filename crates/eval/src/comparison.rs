@@ -7,15 +7,19 @@
 mod metric;
 mod outcome;
 mod paired;
+mod runs;
 mod summary;
 
-pub use metric::Metric;
+pub use metric::{Direction, Metric};
 pub(crate) use outcome::GroupKey;
 pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
-pub(crate) use summary::proportion;
+pub use runs::{
+    Against, Changes, CompareOptions, Difference, Drop, Run, RunValue, RunsComparison, RunsError,
+    compare_runs,
+};
 pub use summary::{ChoiceCounts, Estimate, Summary};
-pub(crate) use summary::{counts, proportion};
+pub(crate) use summary::{coverage, estimate_metric, group_count, proportion, standard_error};
 
 use crate::statistics::Resampling;
 use crate::{Error, Result};
@@ -64,7 +68,7 @@ pub fn compare(base: &[Outcome], tuned: &[Outcome], resampling: &Resampling) -> 
         );
     }
     let comparable = |metric: &Metric| same_tokens || !metric.is_per_token();
-    let mut paired: Vec<Paired> = Metric::ALL
+    let mut paired: Vec<Paired> = Metric::OF_A_RUN
         .into_iter()
         .filter(comparable)
         .filter_map(|metric| Paired::measure(metric, &pairs, resampling))

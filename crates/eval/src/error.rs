@@ -120,6 +120,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The files of an evaluation.
+    #[error(transparent)]
+    Evaluation(#[from] crate::evaluation::EvaluationError),
+    /// Runs that cannot be compared.
+    #[error(transparent)]
+    Runs(#[from] crate::comparison::RunsError),
     /// The model.
     #[error(transparent)]
     Model(#[from] model::Error),

@@ -9,6 +9,7 @@
 pub mod choice;
 pub mod comparison;
 mod error;
+pub mod evaluation;
 pub mod judge;
 pub mod report;
 pub mod safety;

@@ -3,6 +3,7 @@
 //! No script, no network, no font or picture from elsewhere: the page can be kept with the model and opened in ten
 //! years. All text from data, models and recipes is escaped by the template engine. The verdict comes first.
 
+mod evaluation;
 mod forest;
 mod line_chart;
 mod loss_curve;
@@ -10,6 +11,7 @@ mod parts;
 mod reliability;
 mod view;
 
+pub use evaluation::{EvaluationReport, Figure};
 pub use parts::{Certificate, Cleaning, Example, NearestPair, Split, SplitPart};
 pub use reliability::reliability_diagram;
 

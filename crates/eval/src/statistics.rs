@@ -29,7 +29,7 @@ pub use kendall::kendall_tau;
 pub use krippendorff::{Level, krippendorff_alpha};
 pub use logistic::logistic_slope;
 pub use mcnemar::Discordant;
-pub use permutation::{PairedSums, permutation_p};
+pub use permutation::{PairedSums, permutation_p, permutation_p_of};
 pub use power::{Assumptions, Plan, detectable_from_standard_error, minimal_detectable_difference};
 pub use wilson::{wilson, wilson_effective};
 

@@ -5,12 +5,11 @@ use compute::Backend;
 use dataset::{Batch, ChoiceItem, Example, Sample};
 use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
 use model::{
-    Activations, ChatTemplate, Context, Decoder, Labels, Options, Tokenizer, Tokens, TrainOn,
+    Activations, ChatTemplate, Context, Decoder, Labels, OptionScore, Options, Tokenizer, Tokens, TrainOn,
     encode_conversation, encode_prompt,
 };
 
-use crate::comparison::{Choice, Outcome, TokenLoss};
-use crate::text::rouge_l;
+use crate::comparison::{Choice, Outcome, Rated, TokenLoss};
 use crate::{Error, Result};
 
 mod memory;
@@ -72,7 +71,13 @@ impl<B: Backend> Subject<'_, B> {
         let samples = examples.iter().map(|e| self.encode(&e.id, &e.messages)).collect::<Result<Vec<_>>>()?;
         let mut outcomes: Vec<Outcome> = examples
             .iter()
-            .map(|e| Outcome { id: e.id.clone(), group: Some(e.group.clone()), ..Outcome::default() })
+            .map(|e| Outcome {
+                id: e.id.clone(),
+                group: Some(e.group.clone()),
+                question: last_of(e, Role::User),
+                reference: last_of(e, Role::Assistant),
+                ..Outcome::default()
+            })
             .collect();
         self.losses(&samples, &mut outcomes, progress)?;
         self.answers(examples, wanted, &mut outcomes, progress)?;
@@ -171,11 +176,10 @@ impl<B: Backend> Subject<'_, B> {
             }
         })?;
         progress(Stage::Answers, total, total);
-        for ((example, text), outcome) in examples.iter().zip(&texts).zip(outcomes) {
+        for (text, outcome) in texts.iter().zip(outcomes) {
             let text = self.tokenizer.decode(&text.ids, true)?.trim().to_owned();
-            let reference = example.messages.iter().rev().find(|m| m.role == Role::Assistant);
-            outcome.rouge_l = Some(rouge_l(reference.map_or("", |m| &m.content), &text).f1);
             outcome.answer = Some(text);
+            outcome.measure_text();
         }
         Ok(())
     }
@@ -215,10 +219,21 @@ impl<B: Backend> Subject<'_, B> {
                 .zip(&scores)
                 .max_by(|a, b| a.1.per_byte().total_cmp(&b.1.per_byte()))
                 .map(|(letter, _)| letter.clone());
+            let rated = |score: &OptionScore| Rated {
+                log_likelihood: score.log_likelihood,
+                bytes: score.bytes as u32,
+            };
             outcomes.push(Outcome {
                 id: item.id.clone(),
                 group: item.document.clone(),
-                choice: Some(Choice { gold: item.answer_idx.clone(), picked, ..Choice::default() }),
+                question: Some(item.question.clone()),
+                choice: Some(Choice {
+                    gold: item.answer_idx.clone(),
+                    picked,
+                    shown: item.options.keys().cloned().collect(),
+                    rated: scores.iter().map(rated).collect(),
+                    ..Choice::default()
+                }),
                 ..Outcome::default()
             });
             progress(Stage::Choices, outcomes.len(), items.len());
@@ -244,6 +259,11 @@ impl<B: Backend> Subject<'_, B> {
             false => Ok(options),
         }
     }
+}
+
+/// The last thing that somebody says.
+fn last_of(example: &Example, role: Role) -> Option<String> {
+    example.messages.iter().rev().find(|message| message.role == role).map(|message| message.content.clone())
 }
 
 /// The engine that writes the answers to `prompts`.

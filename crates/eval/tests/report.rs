@@ -1,8 +1,10 @@
 //! The report as a reader and a browser get it.
 
+mod html;
 mod support;
 
 use eval::report::{Example, Report};
+use html::assert_well_formed;
 
 #[test]
 fn the_page_holds_the_numbers_and_nothing_from_elsewhere() {
@@ -71,32 +73,4 @@ fn a_report_of_nothing_is_a_page() {
     let html = Report { title: "Empty".into(), ..Report::default() }.to_html().unwrap();
     assert!(html.contains("<h1>Empty</h1>") && !html.contains("<section>"));
     assert_well_formed(&html);
-}
-
-/// Every element is closed in the order of opening; every `<` and `&` in text is escaped.
-fn assert_well_formed(html: &str) {
-    let style = html.find("<style>").unwrap()..html.find("</style>").unwrap();
-    let html = format!("{}{}", &html[..style.start + 7], &html[style.end..]);
-    let mut open: Vec<&str> = Vec::new();
-    let mut rest = html.as_str();
-    while let Some(start) = rest.find('<') {
-        assert!(!rest[..start].contains('>'), "a bare > in {:?}", &rest[..start]);
-        let end = start + rest[start..].find('>').expect("a tag ends");
-        let tag = &rest[start + 1..end];
-        rest = &rest[end + 1..];
-        let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap();
-        if tag.starts_with('!') || tag.ends_with('/') || name == "meta" {
-            continue;
-        }
-        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-        match tag.strip_prefix('/') {
-            Some(_) => assert_eq!(open.pop(), Some(name), "closing {tag}"),
-            None => open.push(name),
-        }
-    }
-    assert!(open.is_empty(), "{open:?}");
-    for (at, _) in html.match_indices('&') {
-        let entity = &html[at..(at + 8).min(html.len())];
-        assert!(entity.contains(';'), "{entity}");
-    }
 }

@@ -4,36 +4,49 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{ModelArgs, SuiteArgs, suite};
+use super::ModelArgs;
+use crate::failure::{Failure, Outcome};
 
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
-#[command(mut_arg("model", suite::model))]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    #[command(flatten)]
-    pub(crate) suite: SuiteArgs,
+    pub(crate) model: Option<ModelArgs>,
     /// Prepared questions (`test.jsonl`) or multiple-choice items (`choices.jsonl`), or a prepared folder.
-    #[arg(required_unless_present_any = ["tasks", "suite"])]
+    #[arg(required_unless_present_any = ["tasks", "suite", "answers_file"])]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) tasks: TaskArgs,
+    /// A set of questions that comes with medtune.
+    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    pub(crate) suite: Option<SuiteName>,
+    #[command(flatten)]
+    pub(crate) elsewhere: ElsewhereArgs,
     /// Judge at most so many questions (of each task, its first ones); 0: all.
     #[arg(long, default_value_t = 0)]
     pub(crate) limit: usize,
-    /// Questions that are answered in full, for ROUGE-L.
+    /// Questions that are answered in full, for ROUGE-L and the other text metrics.
     #[arg(long, default_value_t = 100, conflicts_with = "tasks")]
     pub(crate) answers: usize,
     /// Tokens that an answer may have.
     #[arg(long, default_value_t = 128)]
     pub(crate) max_new_tokens: usize,
-    /// Where to write the outcome of every item: a file; with `--tasks` a folder.
-    #[arg(long, value_name = "PATH")]
+    /// The folder to write: outcomes, numbers, report, card. A name that ends with .json or .jsonl is a file
+    /// of outcomes.
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl EvalArgs {
+    /// The model to ask.
+    pub(crate) fn named_model(&self) -> Outcome<&ModelArgs> {
+        self.model.as_ref().ok_or_else(|| Failure::input("no model was named").hint("name one: --model"))
+    }
 }
 
 /// Which multiple-choice tasks, and how they are asked.
@@ -64,6 +77,45 @@ pub(crate) struct TaskArgs {
     /// Show the options in an order that is drawn for each question, with this seed.
     #[arg(long, value_name = "SEED", requires = "tasks")]
     pub(crate) shuffle_options: Option<u64>,
+}
+
+/// Questions that the binary carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SuiteName {
+    /// 150 red-flag questions, scored offline and without a judge.
+    Safety,
+}
+
+/// Answers that were made elsewhere.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ElsewhereArgs {
+    /// Score the answers in a file (CSV, JSONL, JSON) instead of asking a model: a question, a reference and an answer a
+    /// row; with `--suite` the id of a question and an answer.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "files"])]
+    pub(crate) answers_file: Option<PathBuf>,
+    /// Our name of a column (question, reference, answer, id, group, task) and the file's: `--column reference=Musterantwort`.
+    #[arg(long = "column", value_name = "OURS=THEIRS", requires = "answers_file")]
+    pub(crate) columns: Vec<String>,
+    /// Name of the task that the answers belong to.
+    #[arg(long, value_name = "NAME", requires = "answers_file")]
+    pub(crate) task: Option<String>,
+    /// Also BERTScore, with the encoder (BERT, RoBERTa) in this folder.
+    #[arg(long, value_name = "DIR", requires = "answers_file")]
+    pub(crate) bertscore: Option<PathBuf>,
+    /// Compare the encoder's states after this layer [default: the customary one of the model].
+    #[arg(long, value_name = "LAYER", requires = "bertscore")]
+    pub(crate) bertscore_layer: Option<usize>,
+    /// Tokens that are rare among the references weigh more.
+    #[arg(long, requires = "bertscore")]
+    pub(crate) bertscore_idf: bool,
+}
+
+/// Who signs the card of an evaluation.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SigningArgs {
+    /// Sign the card with this Ed25519 key in PKCS#8: `openssl genpkey -algorithm ed25519 -out key.pem` makes one.
+    #[arg(long, value_name = "FILE", env = "MEDTUNE_SIGNING_KEY")]
+    pub(crate) signing_key: Option<PathBuf>,
 }
 
 /// How an answer is got.

@@ -62,8 +62,8 @@ const MAX_LOSS: f64 = 0.05;
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// What was trained: a run folder; or a model, with --adapter where it has one.
-    #[arg(value_name = "RUN|MODEL")]
+    /// What was trained: a run folder; or a model, with --adapter where it has one. Or the `card.json` of an evaluation.
+    #[arg(value_name = "RUN|MODEL|CARD")]
     pub(crate) model: String,
     /// What it is served as: GGUF files, with the Modelfile beside them, and folders in Hugging Face layout; without any,
     /// what the run has been exported to. An adapter is merged in bf16 as well.
@@ -84,6 +84,9 @@ pub(crate) struct VerifyArgs {
     /// The largest rise of the loss (upper end of its interval), in nats a token.
     #[arg(long, default_value_t = MAX_LOSS)]
     pub(crate) max_loss: f64,
+    /// The public key that must have signed the card: 64 hexadecimal digits, or a file.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     /// Do not merge the adapter to compare that form too.
     #[arg(long)]
     pub(crate) no_merged: bool,
@@ -106,6 +109,7 @@ impl VerifyArgs {
             limit: 16,
             max_kl: MAX_KL,
             max_loss: MAX_LOSS,
+            key: None,
             no_merged: true,
             out: Some(out),
             json: false,

@@ -1,32 +1,116 @@
-//! `medtune compare`: two models, item by item.
+//! `medtune compare`: any number of evaluations, item by item.
 
-use std::path::{Path, PathBuf};
-
-use ::eval::comparison::{Outcome as Item, compare};
+use ::eval::comparison::{Against, CompareOptions, Metric, Run, RunsComparison, compare_runs};
+use ::eval::evaluation::Evaluation;
+use ::eval::report::EvaluationReport;
 use ::eval::statistics::Resampling;
+use formats::atomic::write_atomic;
+use serde_json::json;
 
 use crate::args::CompareArgs;
 use crate::failure::{Failure, Outcome, io};
 use crate::output;
-use crate::pipeline::evaluation;
+use crate::pipeline::evaluation::write_json;
 
 pub(crate) fn run(args: &CompareArgs) -> Outcome<()> {
-    let (a, b) = (read(&args.a)?, read(&args.b)?);
-    let comparison = compare(&a, &b, &Resampling::default())?;
-    if args.json {
-        return output::print_json(&evaluation::to_json(&comparison));
+    let evaluations = read(args)?;
+    let runs: Vec<Run> = evaluations
+        .iter()
+        .map(|evaluation| Run {
+            name: evaluation.settings.name.clone(),
+            outcomes: evaluation.outcomes.clone(),
+        })
+        .collect();
+    let comparison = compare_runs(&runs, &options(args)?)?;
+    let document = json!({ "verdicts": comparison.verdict_sentences(), "comparison": comparison });
+    let mut page = table(&comparison);
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).map_err(io(out))?;
+        write_json(&out.join("comparison.json"), &document)?;
+        let report = EvaluationReport::of_several(evaluations, comparison)?;
+        write_atomic(out.join("report.html"), report.to_html()?.as_bytes())?;
+        page.push_str(&format!("\nwritten to {}", out.display()));
     }
-    let table = evaluation::table(&comparison);
-    output::print(&format!("base: {}\ntuned: {}\n\n{table}", args.a.display(), args.b.display()))
+    if args.json { output::print_json(&document) } else { output::print(&page) }
 }
 
-/// The outcomes of a run's tuned model, or those in a file.
-fn read(path: &Path) -> Outcome<Vec<Item>> {
-    let file: PathBuf = if path.is_dir() { path.join("eval/tuned.json") } else { path.to_owned() };
-    if !file.is_file() {
-        return Err(Failure::input(format!("{}: no such file", file.display()))
-            .hint("name a run folder that was compared, or a file from `medtune eval --out`"));
+fn options(args: &CompareArgs) -> Outcome<CompareOptions> {
+    let metric = |key: &String| {
+        Metric::from_key(key).ok_or_else(|| {
+            let known: Vec<&str> = Metric::ALL.into_iter().map(Metric::key).collect();
+            Failure::input(format!("--metric {key}: no such metric"))
+                .hint(format!("known: {}", known.join(", ")))
+        })
+    };
+    Ok(CompareOptions {
+        against: match &args.against {
+            Some(name) => Against::Named(name.clone()),
+            None if args.each => Against::Each,
+            None => Against::First,
+        },
+        common: args.common,
+        metrics: args.metrics.iter().map(metric).collect::<Outcome<_>>()?,
+        resampling: Resampling { resamples: args.resamples, ..Resampling::default() },
+    })
+}
+
+/// The evaluations under names that tell them apart: their own, or their paths.
+fn read(args: &CompareArgs) -> Outcome<Vec<Evaluation>> {
+    let mut evaluations = Vec::new();
+    for path in &args.evaluations {
+        if !path.exists() {
+            return Err(Failure::input(format!("{}: no such file", path.display()))
+                .hint("name run folders that were compared, or what `medtune eval --out` wrote"));
+        }
+        evaluations.push(Evaluation::read(path)?);
     }
-    let text = std::fs::read_to_string(&file).map_err(io(&file))?;
-    serde_json::from_str(&text).map_err(|e| Failure::input(format!("{}: {e}", file.display())))
+    let names: Vec<String> = evaluations.iter().map(|evaluation| evaluation.settings.name.clone()).collect();
+    for (evaluation, path) in evaluations.iter_mut().zip(&args.evaluations) {
+        if names.iter().filter(|name| **name == evaluation.settings.name).count() > 1 {
+            evaluation.settings.name = path.display().to_string();
+        }
+    }
+    Ok(evaluations)
+}
+
+fn table(comparison: &RunsComparison) -> String {
+    let mut lines = Vec::new();
+    for pair in &comparison.changes {
+        lines.push(format!("{} against {}", pair.run, pair.base));
+        let of_pair = comparison
+            .differences
+            .iter()
+            .filter(|difference| difference.base == pair.base && difference.run == pair.run);
+        for difference in of_pair {
+            let paired = &difference.paired;
+            let value = |run: &str| {
+                let estimate = comparison.value(run, &difference.task, paired.metric);
+                estimate.map_or_else(String::new, |estimate| paired.metric.format(estimate.value))
+            };
+            lines.push(format!(
+                "  {:<20} {:<26} {:>9} {:>9}  {:<30} p={:<9.2e} {}",
+                difference.task,
+                format!("{} (n={})", paired.metric.name(), paired.n),
+                value(&pair.base),
+                value(&pair.run),
+                paired.change(),
+                paired.p_holm,
+                paired.verdict.name()
+            ));
+        }
+        lines.push(format!(
+            "  items: {} right → not right, {} not right → right, {} with a quantity changed, {} with a negation conflict",
+            pair.lost.len(),
+            pair.won.len(),
+            pair.quantity_changed.len(),
+            pair.negated.len()
+        ));
+    }
+    lines.push(String::new());
+    lines.extend(comparison.verdict_sentences());
+    for (run, left_out) in comparison.runs.iter().zip(&comparison.left_out) {
+        lines.push(format!("note: {left_out} items of {run} are not compared; {} are", comparison.items));
+    }
+    lines.extend(comparison.notes.iter().map(|note| format!("note: {note}")));
+    lines.join("\n")
 }

@@ -8,11 +8,13 @@ use dataset::{ChoiceItem, Example};
 use serde_json::json;
 use train::Evaluation;
 
+use super::{eval_answers, eval_safety};
 use crate::args::{EvalArgs, SuiteName};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::base::Model;
-use crate::pipeline::evaluation::{Exam, write_json};
+use crate::pipeline::evaluation::Exam;
+use crate::pipeline::evaluation_folder::{evaluation, keep};
 use crate::pipeline::tasks;
 
 /// Seed of the sample, the same for every model so that outcomes can be paired.
@@ -27,14 +29,18 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
             None => tasks::run(args),
         };
     }
-    if let Some(SuiteName::Safety) = args.suite.suite {
-        return super::eval_safety::run(args);
+    if let Some(SuiteName::Safety) = args.suite {
+        return eval_safety::run(args);
     }
+    if let Some(file) = &args.elsewhere.answers_file {
+        return eval_answers::run(file, args);
+    }
+    let asked = args.named_model()?;
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;
     }
-    let model = Model::of(&args.model)?;
+    let model = Model::of(asked)?;
     let settings = Evaluation {
         max_examples: args.limit,
         max_answers: args.answers,
@@ -44,14 +50,14 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let outcomes = exam.take(model.subject(true), "model")?;
     let summary = summarize(&outcomes, &Resampling::default())?;
     if let Some(out) = &args.out {
-        write_json(out, &outcomes)?;
+        keep(out, evaluation(asked, &exam, &outcomes, SEED)?, &args.signing)?;
     }
     if args.json {
         let document = json!({ "summary": summary, "left_out": exam.left_out, "outcomes": outcomes });
         return output::print_json(&document);
     }
     let mut lines = Vec::new();
-    for metric in Metric::ALL {
+    for metric in Metric::OF_A_RUN {
         if let Some(e) = summary.metric(metric) {
             let end = |v: Option<f64>| v.map_or("?".into(), |v| metric.format(v));
             lines.push(format!(

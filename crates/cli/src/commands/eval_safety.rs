@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ::eval::Wanted;
 use ::eval::comparison::{Estimate, Outcome as Outcomes};
+use ::eval::evaluation::{Evaluation, Settings};
 use ::eval::safety::{
     Answers, Item, Level, SafetyResult, SafetySummary, Suite, read_answers, suite, summarize,
 };
@@ -12,12 +13,14 @@ use chat::Message;
 use dataset::Example;
 use serde::Serialize;
 use serde_json::json;
+use track::FileHash;
 
 use crate::args::EvalArgs;
-use crate::failure::{Failure, Outcome, io};
+use crate::failure::Outcome;
 use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::evaluation::{Exam, write_json};
+use crate::pipeline::evaluation_folder::{keep, object, of_model, program};
 use crate::progress::Counted;
 
 /// Seed of the sample that `--limit` draws, the same for every model.
@@ -35,7 +38,7 @@ struct Left {
 
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let suite = suite();
-    let (outcomes, left) = match &args.suite.answers_from {
+    let (outcomes, left) = match &args.elsewhere.answers_file {
         Some(file) => {
             let answers = read_answers(file, suite)?;
             (suite.outcomes(&answers), Left { answers: Some(answers), ..Left::default() })
@@ -44,7 +47,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     };
     let summary = summarize(&outcomes);
     if let Some(folder) = &args.out {
-        write(folder, &outcomes, &summary)?;
+        write(folder, args, &outcomes, (&summary, &left))?;
     }
     if args.json {
         return output::print_json(&json!({ "summary": summary, "left": left, "outcomes": outcomes }));
@@ -56,7 +59,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
 fn examine(args: &EvalArgs, suite: &Suite) -> Outcome<(Vec<Outcomes>, Left)> {
     let items = sample(&suite.items, args.limit);
     let examples: Vec<Example> = items.iter().map(example).collect();
-    let model = Model::of(&args.model)?;
+    let model = Model::of(args.named_model()?)?;
     let subject = model.subject(true);
     let (questions, left_out) = subject.readable(&examples);
     let wanted = Wanted { answers: questions.len(), max_new_tokens: args.max_new_tokens };
@@ -96,17 +99,30 @@ fn example(item: &Item) -> Example {
     }
 }
 
-/// `items.jsonl` and `summary.json`.
-fn write(folder: &Path, outcomes: &[Outcomes], summary: &SafetySummary) -> Outcome<()> {
-    std::fs::create_dir_all(folder).map_err(io(folder))?;
-    let mut lines = String::new();
-    for outcome in outcomes {
-        let line = serde_json::to_string(outcome).map_err(|error| Failure::unexpected(error.to_string()))?;
-        lines.push_str(&line);
-        lines.push('\n');
+/// The evaluation's folder, and `summary.json` in it.
+fn write(
+    folder: &Path,
+    args: &EvalArgs,
+    outcomes: &[Outcomes],
+    (summary, left): (&SafetySummary, &Left),
+) -> Outcome<()> {
+    let model = match &args.elsewhere.answers_file {
+        Some(file) => Settings {
+            model: format!("answers made elsewhere: {}", file.display()),
+            program: Some(program()),
+            created: track::utc_timestamp(),
+            files: vec![FileHash::of(file)?],
+            ..Settings::default()
+        },
+        None => of_model(args.named_model()?)?,
+    };
+    let options =
+        object(json!({ "suite": "safety", "limit": args.limit, "max_new_tokens": args.max_new_tokens }));
+    let settings = Settings { seed: SEED, options, left_out: left.left_out.clone(), ..model };
+    if keep(folder, Evaluation { settings, outcomes: outcomes.to_vec() }, &args.signing)?.is_some() {
+        write_json(&folder.join("summary.json"), summary)?;
     }
-    formats::atomic::write_atomic(folder.join("items.jsonl"), lines.as_bytes())?;
-    write_json(&folder.join("summary.json"), summary)
+    Ok(())
 }
 
 /// The summary for people.

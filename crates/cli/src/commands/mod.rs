@@ -6,6 +6,7 @@ mod chat;
 mod compare;
 mod doctor;
 mod eval;
+mod eval_answers;
 mod eval_safety;
 mod export;
 mod ingest;
@@ -15,10 +16,12 @@ mod merge;
 mod prepare;
 mod pull;
 mod quickstart;
+mod rescore;
 mod serve;
 mod synth;
 mod train;
 mod verify;
+mod verify_card;
 
 use crate::args::{Args, Verb};
 use crate::failure::Outcome;
@@ -35,6 +38,7 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Eval(args) => eval::run(&args),
         Verb::Judge(args) => judge::run(&args),
         Verb::Compare(args) => compare::run(&args),
+        Verb::Rescore(args) => rescore::run(&args),
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),
         Verb::Serve(args) => serve::run(&args),

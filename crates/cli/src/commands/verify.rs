@@ -1,5 +1,6 @@
 //! `medtune verify`: is what is served what was trained?
 
+use super::verify_card;
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -7,6 +8,9 @@ use crate::pipeline::evaluation::write_json;
 use crate::pipeline::verification::{self, Form, Verification};
 
 pub(crate) fn run(args: &VerifyArgs) -> Outcome<()> {
+    if let Some(card) = verify_card::card(&args.model) {
+        return verify_card::run(&card, args);
+    }
     let verification = verification::verify(args)?;
     let report = args.out(&args.model);
     write_json(&report, &verification)?;

@@ -3,6 +3,7 @@
 pub(crate) mod base;
 pub(crate) mod data;
 pub(crate) mod evaluation;
+pub(crate) mod evaluation_folder;
 pub(crate) mod exporting;
 pub(crate) mod fidelity;
 pub(crate) mod importance;

@@ -4,56 +4,80 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eval::choice::{ChoiceReport, Mode, Settings, ask};
-use eval::comparison::{Estimate, Outcome as Item};
+use eval::comparison::Estimate;
+use eval::evaluation::{self, Evaluation, TaskSettings};
 use eval::statistics::{Assumptions, Plan};
 use eval::task::{LeftOut, Task, expand};
-use serde::Serialize;
 use serde_json::json;
 
 use super::base::Model;
-use crate::args::{EvalArgs, ModeArg};
-use crate::failure::{Failure, Outcome, io};
+use super::evaluation_folder::{keep, object, of_model};
+use crate::args::{EvalArgs, ModeArg, ModelArgs};
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::Counted;
-
-/// The outcome of every item, one a line.
-const ITEMS: &str = "items.jsonl";
-/// What they add up to, by task.
-const CHOICES: &str = "choices.json";
-
-/// What `choices.json` holds.
-#[derive(Debug, Serialize)]
-struct Results<'a> {
-    model: &'a str,
-    settings: Settings,
-    tasks: Vec<ChoiceReport>,
-    left_out: Vec<LeftOut>,
-}
 
 /// `medtune eval --tasks`.
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let settings = settings(args);
     let tasks = open(args, &settings)?;
     eprintln!("{}", plan(&tasks));
-    let model = if settings.chat_template { Model::of(&args.model) } else { Model::for_text(&args.model) }?;
-    let (mut items, mut left_out, mut reports) = (Vec::new(), Vec::new(), Vec::new());
+    let named = args.named_model()?;
+    let model = if settings.chat_template { Model::of(named) } else { Model::for_text(named) }?;
+    let (mut outcomes, mut left_out) = (Vec::new(), Vec::new());
     for task in &tasks {
         let mut counted = Counted::new(task.questions.len() as u64, &task.name);
         let answered = ask(&model.subject(true), task, &settings, &mut |_, done, _| counted.at(done as u64))?;
-        let mut report = ChoiceReport::of(&answered.outcomes.iter().collect::<Vec<_>>());
-        report.task = Some(task.name.clone());
-        reports.push(report);
-        items.extend(answered.outcomes);
+        outcomes.extend(answered.outcomes);
         left_out.extend(answered.left_out);
     }
-    let results = Results { model: &args.model.model, settings, tasks: reports, left_out };
+    let settings = made_by(named, &tasks, settings, &left_out)?;
+    let evaluation = Evaluation { settings, outcomes };
+    let reports = evaluation.choices();
+    let document = json!({
+        "settings": evaluation.settings,
+        "tasks": reports,
+        "left_out": left_out,
+        "items": if args.json { json!(evaluation.outcomes) } else { json!(null) },
+    });
     if let Some(out) = &args.out {
-        write(out, &items, &results)?;
+        keep(out, evaluation, &args.signing)?;
     }
-    if args.json {
-        return output::print_json(&json!({ "results": results, "items": items }));
+    match args.json {
+        true => output::print_json(&document),
+        false => output::print(&table(&reports, &left_out)),
     }
-    output::print(&table(&results))
+}
+
+/// What made the outcomes.
+fn made_by(
+    model: &ModelArgs,
+    tasks: &[Task],
+    settings: Settings,
+    left_out: &[LeftOut],
+) -> Outcome<evaluation::Settings> {
+    let config = object(json!({
+        "mode": settings.mode,
+        "few_shot_seed": settings.few_shot_seed,
+        "chat_template": settings.chat_template,
+        "shuffled_options": settings.shuffle,
+    }));
+    let of_task = |task: &Task| {
+        let asked = task.questions.len();
+        let settings = TaskSettings {
+            num_fewshot: settings.few_shot,
+            items: Some(asked),
+            config: config.clone(),
+            ..TaskSettings::default()
+        };
+        (task.name.clone(), settings)
+    };
+    Ok(evaluation::Settings {
+        tasks: tasks.iter().map(of_task).collect(),
+        options: object(json!({ "max_new_tokens": settings.max_new_tokens, "fast": model.fast })),
+        left_out: left_out.iter().map(|left| format!("{}: {}", left.item, left.reason)).collect(),
+        ..of_model(model)?
+    })
 }
 
 fn settings(args: &EvalArgs) -> Settings {
@@ -110,25 +134,13 @@ fn plan(tasks: &[Task]) -> String {
     tasks.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn write(out: &Path, items: &[Item], results: &Results<'_>) -> Outcome<()> {
-    std::fs::create_dir_all(out).map_err(io(out))?;
-    let unexpected = |error: serde_json::Error| Failure::unexpected(error.to_string());
-    let mut lines = String::new();
-    for item in items {
-        lines += &serde_json::to_string(item).map_err(unexpected)?;
-        lines.push('\n');
-    }
-    formats::atomic::write_atomic(out.join(ITEMS), lines.as_bytes())?;
-    super::evaluation::write_json(&out.join(CHOICES), results)
-}
-
 /// The results for people.
-fn table(results: &Results<'_>) -> String {
+fn table(reports: &[ChoiceReport], left_out: &[LeftOut]) -> String {
     let mut lines = vec![format!(
         "{:<28} {:>6} {:>24} {:>24}  {:<}",
         "", "n", "acc", "acc_norm", "right/wrong/abstained/unparsed"
     )];
-    for report in &results.tasks {
+    for report in reports {
         let counts = &report.counts;
         lines.push(format!(
             "{:<28} {:>6} {:>24} {:>24}  {}/{}/{}/{}",
@@ -143,8 +155,8 @@ fn table(results: &Results<'_>) -> String {
         ));
         lines.extend(remarks(report));
     }
-    if let Some(first) = results.left_out.first() {
-        let count = results.left_out.len();
+    if let Some(first) = left_out.first() {
+        let count = left_out.len();
         lines.push(format!("{count} items left out; the first: {}: {}", first.item, first.reason));
     }
     lines.join("\n")

@@ -10,7 +10,7 @@ pub use position::{Position, PositionBias};
 
 use serde::{Deserialize, Serialize};
 
-use crate::comparison::{Choice, ChoiceCounts, ChoiceResult, Estimate, Outcome, counts, proportion};
+use crate::comparison::{Choice, ChoiceCounts, ChoiceResult, Estimate, Outcome, proportion};
 
 /// One model on one multiple-choice task.
 ///
@@ -50,12 +50,13 @@ impl ChoiceReport {
         };
         let results = || chosen.iter().map(|(outcome, choice)| (*outcome, choice.result()));
         let right = |result| result == ChoiceResult::Right;
-        let normalized =
-            chosen.iter().filter_map(|(outcome, choice)| Some((*outcome, *per_byte(choice)? == choice.gold)));
+        let normalized = chosen
+            .iter()
+            .filter_map(|(outcome, choice)| Some((*outcome, choice.likeliest_per_byte()? == choice.gold)));
         let choices: Vec<&Choice> = chosen.iter().map(|(_, choice)| *choice).collect();
         ChoiceReport {
             task: chosen.first().and_then(|(outcome, _)| outcome.task.clone()),
-            counts: counts(results().map(|(_, result)| result)).unwrap_or_default(),
+            counts: ChoiceCounts::of(outcomes).unwrap_or_default(),
             acc: share(&mut results().map(|(outcome, result)| (outcome, right(result)))),
             acc_norm: share(&mut { normalized }),
             coverage: share(&mut results().map(|(outcome, result)| (outcome, result.names_an_option()))),
@@ -69,12 +70,4 @@ impl ChoiceReport {
             position: PositionBias::of(&choices),
         }
     }
-}
-
-/// The option with the highest log-likelihood per byte; the first of equals.
-fn per_byte(choice: &Choice) -> Option<&String> {
-    let value = |at: usize| choice.rated[at].log_likelihood / f64::from(choice.rated[at].bytes.max(1));
-    let places = 0..choice.rated.len().min(choice.shown.len());
-    let best = places.reduce(|best, at| if value(at) > value(best) { at } else { best })?;
-    choice.shown.get(best)
 }

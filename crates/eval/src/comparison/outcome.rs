@@ -1,7 +1,8 @@
 //! What one model did with one item.
 
+use super::Metric;
 use crate::safety::SafetyOutcome;
-use crate::text::TextOutcome;
+use crate::text::{PrecisionRecall, TextOutcome};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,9 @@ pub struct Outcome {
     /// The answer as the safety suite scores it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safety: Option<Box<SafetyOutcome>>,
+    /// BERTScore of the answer against the reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bertscore: Option<PrecisionRecall>,
 }
 
 /// Teacher-forced loss on the labelled tokens of one item.
@@ -112,6 +116,45 @@ impl Choice {
             None => ChoiceResult::Unparsed,
         }
     }
+
+    /// The option with the highest log-likelihood, the first of equals: `acc` of lm-evaluation-harness. `None` where
+    /// the options were not rated.
+    pub fn likeliest(&self) -> Option<&str> {
+        self.best_rated(|rated| rated.log_likelihood)
+    }
+
+    /// The option with the highest log-likelihood per byte, the first of equals: `acc_norm`.
+    pub fn likeliest_per_byte(&self) -> Option<&str> {
+        self.best_rated(per_byte)
+    }
+
+    /// Whether no option was rated above this one, as it is or per byte.
+    pub(crate) fn rates_highest(&self, option: &str) -> bool {
+        let values: [fn(&Rated) -> f64; 2] = [|rated| rated.log_likelihood, per_byte];
+        values.into_iter().any(|value| {
+            let of_option = self.shown.iter().zip(&self.rated).find(|(shown, _)| *shown == option);
+            let best = self.rated.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
+            of_option.is_some_and(|(_, rated)| value(rated) == best)
+        })
+    }
+
+    fn best_rated(&self, value: fn(&Rated) -> f64) -> Option<&str> {
+        if self.shown.len() != self.rated.len() {
+            return None;
+        }
+        let mut best: Option<(&str, f64)> = None;
+        for (option, rated) in self.shown.iter().zip(&self.rated) {
+            let value = value(rated);
+            if best.is_none_or(|(_, highest)| value > highest) {
+                best = Some((option, value));
+            }
+        }
+        best.map(|(option, _)| option)
+    }
+}
+
+fn per_byte(rated: &Rated) -> f64 {
+    rated.log_likelihood / f64::from(rated.bytes.max(1))
 }
 
 /// What is resampled together; an item without a group is a group of its own, whatever the groups are called.
@@ -126,13 +169,22 @@ impl Outcome {
         self.group.as_deref().map_or(GroupKey::Item(&self.id), GroupKey::Group)
     }
 
-    pub(super) fn check_finite(&self) -> Result<()> {
+    pub(crate) fn check_finite(&self) -> Result<()> {
         let not_finite = |what| Err(Error::NotFinite { id: self.id.clone(), what });
         if self.loss.is_some_and(|loss| !loss.loss_sum.is_finite()) {
             return not_finite("loss_sum");
         }
         if self.rouge_l.is_some_and(|rouge| !rouge.is_finite()) {
             return not_finite("rouge_l");
+        }
+        let rated = self.choice.iter().flat_map(|choice| &choice.rated);
+        if rated.map(|rated| rated.log_likelihood).any(|value| !value.is_finite()) {
+            return not_finite("log_likelihood");
+        }
+        for metric in Metric::ALL {
+            if metric.of_item(self).is_some_and(|value| !value.is_finite()) {
+                return not_finite(metric.key());
+            }
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The difference between two models, metric by metric.
 
-use super::{ChoiceResult, Metric, Outcome, Pair};
+use super::metric::{BLEU_SUMS, CHRF_SUMS, Form, bleu_of, chrf_of, measured_text};
+use super::{ChoiceResult, Direction, Metric, Outcome, Pair};
 use crate::statistics::{
     Discordant, Interval, PairedSums, Resampling, bca_interval, detectable_from_standard_error, holm,
-    jackknife_standard_error, minimal_detectable_difference, permutation_p, ratio_difference, sums_by_group,
-    total,
+    jackknife_standard_error, minimal_detectable_difference, permutation_p, permutation_p_of, ratio,
+    ratio_difference, sums_by_group, total,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,12 @@ pub enum Verdict {
     /// Worse than the base.
     #[serde(rename = "worse")]
     Worse,
+    /// Higher, of a metric that has no better and worse.
+    #[serde(rename = "higher")]
+    Higher,
+    /// Lower, of such a metric.
+    #[serde(rename = "lower")]
+    Lower,
     /// The items at hand cannot tell.
     #[serde(rename = "not distinguishable")]
     NotDistinguishable,
@@ -31,6 +38,8 @@ impl Verdict {
         match self {
             Self::Better => "better",
             Self::Worse => "worse",
+            Self::Higher => "higher",
+            Self::Lower => "lower",
             Self::NotDistinguishable => "not distinguishable",
         }
     }
@@ -96,57 +105,136 @@ impl Paired {
 
     /// Measures a metric on the pairs that have it; the verdict comes from [`judge`].
     pub(super) fn measure(metric: Metric, pairs: &[Pair<'_>], resampling: &Resampling) -> Option<Self> {
-        let row = |(base, tuned): &Pair<'_>| Some((metric.sums(base)?, metric.sums(tuned)?));
-        let rows: Vec<_> = pairs
-            .iter()
-            .filter_map(|pair| row(pair).map(|([b, c], [t, u])| (pair.0.group_key(), [b, c, t, u])))
-            .collect();
-        let n = rows.len();
+        let sample = Sample { metric, pairs, resampling };
+        match metric.form() {
+            Form::Ratio(sums) => sample.sums::<2, 4>(sums, ratio),
+            Form::Share(is_so) => sample.shares(is_so),
+            Form::Bleu => sample.sums::<BLEU_SUMS, { 2 * BLEU_SUMS }>(
+                |outcome| measured_text(outcome).map(|text| text.bleu_statistics.sums()),
+                bleu_of,
+            ),
+            Form::Chrf => sample.sums::<CHRF_SUMS, { 2 * CHRF_SUMS }>(
+                |outcome| measured_text(outcome).map(|text| text.chrf_statistics.sums()),
+                chrf_of,
+            ),
+        }
+    }
+}
+
+/// What a metric is measured on.
+struct Sample<'a> {
+    metric: Metric,
+    pairs: &'a [Pair<'a>],
+    resampling: &'a Resampling,
+}
+
+impl Sample<'_> {
+    /// Right or wrong, yes or no: Bonett and Price's interval and McNemar's test.
+    fn shares(&self, is_so: fn(&Outcome) -> Option<bool>) -> Option<Paired> {
+        let sums = |outcome: &Outcome| is_so(outcome).map(|so| [f64::from(u8::from(so)), 1.0]);
+        let groups = self.groups::<2, 4>(sums);
+        let counts = discordant(self.pairs, is_so);
+        if counts.n == 0 {
+            return None;
+        }
+        let n = counts.n as usize;
+        let independent = groups.len() == n;
+        let error = jackknife_standard_error(&groups, ratio_difference);
+        let effect = if independent { 1.0 } else { design_effect(&counts, error) };
+        // One disagreement more than was seen: none seen does not mean that none is possible.
+        let rate = (counts.rate() * n as f64 + 1.0) / (n as f64 + 2.0);
+        let (test, p) = if independent {
+            (Test::McnemarExact, counts.mcnemar_p())
+        } else {
+            (Test::Permutation, permutation_p(&exchangeable(&groups), self.resampling))
+        };
+        Some(self.paired(Measured {
+            difference: ratio_difference(&total(&groups)),
+            interval: Some(counts.adjusted_interval(effect)),
+            test: (test, p),
+            n,
+            groups: groups.len(),
+            detectable: Some(minimal_detectable_difference(n as u64, (rate * effect).min(1.0))),
+        }))
+    }
+
+    /// A function of sums over the items: BCa interval and exchange of results, both in whole groups. `BOTH` is `2 K`.
+    fn sums<const K: usize, const BOTH: usize>(
+        &self,
+        sums: impl Fn(&Outcome) -> Option<[f64; K]>,
+        value: fn(&[f64; K]) -> f64,
+    ) -> Option<Paired> {
+        let n =
+            self.pairs.iter().filter(|(base, tuned)| sums(base).is_some() && sums(tuned).is_some()).count();
         if n == 0 {
             return None;
         }
-        let groups = sums_by_group(rows);
-        let error = jackknife_standard_error(&groups, ratio_difference);
-        let independent = groups.len() == n;
-        let discordant = (metric == Metric::McAccuracy).then(|| discordant(pairs));
-        let (interval, detectable) = match discordant {
-            Some(counts) => {
-                let effect = if independent { 1.0 } else { design_effect(&counts, error) };
-                // One disagreement more than was seen: none seen does not mean that none is possible.
-                let rate = (counts.rate() * n as f64 + 1.0) / (n as f64 + 2.0);
-                let planned = minimal_detectable_difference(n as u64, (rate * effect).min(1.0));
-                (Some(counts.adjusted_interval(effect)), Some(planned))
-            }
-            None => {
-                let interval = bca_interval(&groups, ratio_difference, resampling);
-                (interval, error.map(detectable_from_standard_error))
-            }
+        let groups = self.groups::<K, BOTH>(sums);
+        let halves = |row: &[f64; BOTH]| -> ([f64; K], [f64; K]) {
+            (std::array::from_fn(|part| row[part]), std::array::from_fn(|part| row[K + part]))
         };
-        let (test, p) = match discordant {
-            Some(counts) if independent => (Test::McnemarExact, counts.mcnemar_p()),
-            _ => (Test::Permutation, permutation_p(&exchangeable(&groups), resampling)),
+        let difference = |row: &[f64; BOTH]| {
+            let (base, tuned) = halves(row);
+            value(&tuned) - value(&base)
         };
-        let interval = interval.filter(|_| groups.len() > 1);
-        Some(Self {
-            metric,
-            difference: ratio_difference(&total(&groups)),
+        let exchangeable: Vec<_> = groups.iter().map(halves).collect();
+        Some(self.paired(Measured {
+            difference: difference(&total(&groups)),
+            interval: bca_interval(&groups, difference, self.resampling),
+            test: (Test::Permutation, permutation_p_of(&exchangeable, value, self.resampling)),
+            n,
+            groups: groups.len(),
+            detectable: jackknife_standard_error(&groups, difference).map(detectable_from_standard_error),
+        }))
+    }
+
+    /// Both models' sums of each group, `[base, tuned]`, over the items that both have.
+    fn groups<const K: usize, const BOTH: usize>(
+        &self,
+        sums: impl Fn(&Outcome) -> Option<[f64; K]>,
+    ) -> Vec<[f64; BOTH]> {
+        let rows = self.pairs.iter().filter_map(|(base, tuned)| {
+            let (of_base, of_tuned) = (sums(base)?, sums(tuned)?);
+            let both = std::array::from_fn(|part| if part < K { of_base[part] } else { of_tuned[part - K] });
+            Some((base.group_key(), both))
+        });
+        sums_by_group(rows)
+    }
+
+    fn paired(&self, measured: Measured) -> Paired {
+        let Measured { difference, interval, test: (test, p), n, groups, detectable } = measured;
+        let interval = interval.filter(|_| groups > 1);
+        Paired {
+            metric: self.metric,
+            difference,
             low: interval.map(|interval| interval.low),
             high: interval.map(|interval| interval.high),
             test,
             p,
             p_holm: p,
             n,
-            groups: groups.len(),
+            groups,
             verdict: Verdict::NotDistinguishable,
             minimal_detectable_difference: detectable,
-        })
+        }
     }
 }
 
+/// The numbers of a [`Paired`] before it is judged.
+struct Measured {
+    difference: f64,
+    interval: Option<Interval>,
+    test: (Test, f64),
+    n: usize,
+    groups: usize,
+    detectable: Option<f64>,
+}
+
 /// Corrects the p-values of all metrics together and gives the verdicts.
-pub(super) fn judge(paired: &mut [Paired]) {
+pub(super) fn judge<'a>(paired: impl IntoIterator<Item = &'a mut Paired>) {
+    let paired: Vec<&mut Paired> = paired.into_iter().collect();
     let p_values: Vec<f64> = paired.iter().map(|paired| paired.p).collect();
-    for (paired, p_holm) in paired.iter_mut().zip(holm(&p_values)) {
+    for (paired, p_holm) in paired.into_iter().zip(holm(&p_values)) {
         paired.p_holm = p_holm;
         let outside = match (paired.low, paired.high) {
             (Some(low), Some(high)) => Interval { low, high }.excludes_zero(),
@@ -154,10 +242,13 @@ pub(super) fn judge(paired: &mut [Paired]) {
         };
         paired.verdict = if p_holm >= LEVEL || !outside {
             Verdict::NotDistinguishable
-        } else if (paired.difference < 0.0) == paired.metric.lower_is_better() {
-            Verdict::Better
         } else {
-            Verdict::Worse
+            match (paired.metric.direction(), paired.difference < 0.0) {
+                (Direction::Neither, true) => Verdict::Lower,
+                (Direction::Neither, false) => Verdict::Higher,
+                (Direction::Lower, true) | (Direction::Higher, false) => Verdict::Better,
+                (Direction::Lower, false) | (Direction::Higher, true) => Verdict::Worse,
+            }
         };
     }
 }
@@ -184,25 +275,26 @@ impl AnsweredByBoth {
             return None;
         }
         let share = |right: usize| right as f64 / pairs.len() as f64;
-        let discordant = discordant(&pairs);
+        let discordant = discordant(&pairs, is_right);
         Some(Self {
-            base: share(pairs.iter().filter(|(base, _)| is_right(base)).count()),
-            tuned: share(pairs.iter().filter(|(_, tuned)| is_right(tuned)).count()),
+            base: share(pairs.iter().filter(|(base, _)| is_right(base) == Some(true)).count()),
+            tuned: share(pairs.iter().filter(|(_, tuned)| is_right(tuned) == Some(true)).count()),
             discordant,
             p: discordant.mcnemar_p(),
         })
     }
 }
 
-fn is_right(outcome: &Outcome) -> bool {
-    outcome.choice.as_ref().is_some_and(|choice| choice.result() == ChoiceResult::Right)
+fn is_right(outcome: &Outcome) -> Option<bool> {
+    outcome.choice.as_ref().map(|choice| choice.result() == ChoiceResult::Right)
 }
 
-fn discordant(pairs: &[Pair<'_>]) -> Discordant {
+fn discordant(pairs: &[Pair<'_>], is_so: fn(&Outcome) -> Option<bool>) -> Discordant {
     let mut counts = Discordant { only_base: 0, only_tuned: 0, n: 0 };
-    for (base, tuned) in pairs.iter().filter(|(base, _)| base.choice.is_some()) {
+    for (base, tuned) in pairs {
+        let (Some(base), Some(tuned)) = (is_so(base), is_so(tuned)) else { continue };
         counts.n += 1;
-        match (is_right(base), is_right(tuned)) {
+        match (base, tuned) {
             (true, false) => counts.only_base += 1,
             (false, true) => counts.only_tuned += 1,
             _ => {}

@@ -1,11 +1,13 @@
 //! One model on its own.
 
+use super::metric::{Form, bleu_of, chrf_of, measured_text};
 use super::outcome::GroupKey;
 use super::{ChoiceResult, Metric, Outcome};
 use crate::statistics::{
     Interval, Resampling, bca_interval, jackknife_standard_error, ratio, sums_by_group, total,
     wilson_effective,
 };
+use crate::text::TextOutcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -58,13 +60,14 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// A metric's estimate.
+    /// The estimate of a metric of a run; [`estimate_metric`] measures any.
     pub fn metric(&self, metric: Metric) -> Option<&Estimate> {
         match metric {
             Metric::Loss => self.loss.as_ref(),
             Metric::TokenAccuracy => self.token_accuracy.as_ref(),
             Metric::RougeL => self.rouge_l.as_ref(),
             Metric::McAccuracy => self.mc_accuracy.as_ref(),
+            _ => None,
         }
     }
 
@@ -72,27 +75,69 @@ impl Summary {
     pub(super) fn of_sorted(outcomes: &[&Outcome], resampling: &Resampling) -> Self {
         let rows =
             |metric: Metric| outcomes.iter().filter_map(move |outcome| row(outcome, metric.sums(outcome)));
-        let results =
-            || outcomes.iter().filter_map(|outcome| Some((*outcome, outcome.choice.as_ref()?.result())));
-        let answered = results()
-            .map(|(outcome, result)| (outcome.group_key(), [f64::from(result.names_an_option()), 1.0]));
-        let among_answered = results()
-            .filter(|(_, result)| result.names_an_option())
-            .map(|(outcome, result)| (outcome.group_key(), [f64::from(result == ChoiceResult::Right), 1.0]));
+        let (mc_answered, mc_accuracy_answered) = coverage(outcomes);
         Self {
             loss: by_bootstrap(rows(Metric::Loss), resampling),
             token_accuracy: by_bootstrap(rows(Metric::TokenAccuracy), resampling),
             rouge_l: by_bootstrap(rows(Metric::RougeL), resampling),
             mc_accuracy: proportion(rows(Metric::McAccuracy)),
-            mc_answered: proportion(answered),
-            mc_accuracy_answered: proportion(among_answered),
-            mc_counts: counts(results().map(|(_, result)| result)),
+            mc_answered,
+            mc_accuracy_answered,
+            mc_counts: ChoiceCounts::of(outcomes),
         }
     }
 }
 
+/// One model's value of a metric over the items that have it, which are in the order of their ids: a share with
+/// Wilson's interval, anything else with a BCa interval, both over groups. `None` where no item has it.
+pub(crate) fn estimate_metric(
+    metric: Metric,
+    outcomes: &[&Outcome],
+    resampling: &Resampling,
+) -> Option<Estimate> {
+    let rows = || outcomes.iter().filter_map(move |outcome| row(outcome, metric.sums(outcome)));
+    match metric.form() {
+        Form::Ratio(_) => by_bootstrap(rows(), resampling),
+        Form::Share(_) => proportion(rows()),
+        Form::Bleu => of_corpus(outcomes, |text| text.bleu_statistics.sums(), bleu_of, resampling),
+        Form::Chrf => of_corpus(outcomes, |text| text.chrf_statistics.sums(), chrf_of, resampling),
+    }
+}
+
+/// Standard error of a metric by leaving out one group at a time; `None` for fewer than two groups.
+pub(crate) fn standard_error(metric: Metric, outcomes: &[&Outcome]) -> Option<f64> {
+    let measured = || outcomes.iter().filter_map(|outcome| Some((*outcome, measured_text(outcome)?)));
+    match metric.form() {
+        Form::Ratio(_) | Form::Share(_) => {
+            let rows = outcomes.iter().filter_map(|outcome| row(outcome, metric.sums(outcome)));
+            jackknife_standard_error(&sums_by_group(rows), ratio)
+        }
+        Form::Bleu => {
+            let rows = measured().map(|(outcome, text)| (outcome.group_key(), text.bleu_statistics.sums()));
+            jackknife_standard_error(&sums_by_group(rows), bleu_of)
+        }
+        Form::Chrf => {
+            let rows = measured().map(|(outcome, text)| (outcome.group_key(), text.chrf_statistics.sums()));
+            jackknife_standard_error(&sums_by_group(rows), chrf_of)
+        }
+    }
+}
+
+/// Coverage and selective accuracy: the share of the questions whose answer named an option, and the share of right
+/// ones among those. `None` without multiple-choice items, or without an answer that names an option.
+pub(crate) fn coverage(outcomes: &[&Outcome]) -> (Option<Estimate>, Option<Estimate>) {
+    let results =
+        || outcomes.iter().filter_map(|outcome| Some((*outcome, outcome.choice.as_ref()?.result())));
+    let answered =
+        results().map(|(outcome, result)| (outcome.group_key(), [f64::from(result.names_an_option()), 1.0]));
+    let among_answered = results()
+        .filter(|(_, result)| result.names_an_option())
+        .map(|(outcome, result)| (outcome.group_key(), [f64::from(result == ChoiceResult::Right), 1.0]));
+    (proportion(answered), proportion(among_answered))
+}
+
 /// Number of groups among some outcomes.
-pub(super) fn group_count<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> usize {
+pub(crate) fn group_count<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> usize {
     outcomes.map(Outcome::group_key).collect::<BTreeSet<_>>().len()
 }
 
@@ -100,18 +145,45 @@ fn row<'a>(outcome: &'a Outcome, sums: Option<[f64; 2]>) -> Option<(GroupKey<'a>
     sums.map(|sums| (outcome.group_key(), sums))
 }
 
-/// How often each result came out; `None` without results.
-pub(crate) fn counts(results: impl Iterator<Item = ChoiceResult>) -> Option<ChoiceCounts> {
-    let mut counts = ChoiceCounts::default();
-    for result in results {
-        match result {
-            ChoiceResult::Right => counts.right += 1,
-            ChoiceResult::Wrong => counts.wrong += 1,
-            ChoiceResult::Abstained => counts.abstained += 1,
-            ChoiceResult::Unparsed => counts.unparsed += 1,
+impl ChoiceCounts {
+    /// How the answers came out; `None` without multiple-choice items.
+    pub(crate) fn of(outcomes: &[&Outcome]) -> Option<Self> {
+        let mut counts = Self::default();
+        for choice in outcomes.iter().filter_map(|outcome| outcome.choice.as_ref()) {
+            match choice.result() {
+                ChoiceResult::Right => counts.right += 1,
+                ChoiceResult::Wrong => counts.wrong += 1,
+                ChoiceResult::Abstained => counts.abstained += 1,
+                ChoiceResult::Unparsed => counts.unparsed += 1,
+            }
         }
+        (counts.total() > 0).then_some(counts)
     }
-    (counts != ChoiceCounts::default()).then_some(counts)
+
+    /// All questions.
+    pub fn total(&self) -> usize {
+        self.right + self.wrong + self.abstained + self.unparsed
+    }
+}
+
+/// A function of the counts of all texts, with its BCa interval over groups.
+fn of_corpus<const K: usize>(
+    outcomes: &[&Outcome],
+    sums: impl Fn(&TextOutcome) -> [f64; K],
+    value: fn(&[f64; K]) -> f64,
+    resampling: &Resampling,
+) -> Option<Estimate> {
+    let measured = || outcomes.iter().filter_map(|outcome| Some((*outcome, measured_text(outcome)?)));
+    let n = measured().count();
+    let groups = sums_by_group(measured().map(|(outcome, text)| (outcome.group_key(), sums(text))));
+    let interval = bca_interval(&groups, value, resampling);
+    (n > 0).then(|| Estimate {
+        value: value(&total(&groups)),
+        n,
+        groups: groups.len(),
+        low: interval.map(|interval| interval.low),
+        high: interval.map(|interval| interval.high),
+    })
 }
 
 /// A ratio of sums with its BCa interval over groups.

@@ -43,7 +43,7 @@ fn row(svg: &mut String, top: f64, paired: &Paired) {
     let class = match paired.verdict {
         Verdict::Better => "better",
         Verdict::Worse => "worse",
-        Verdict::NotDistinguishable => "open",
+        Verdict::Higher | Verdict::Lower | Verdict::NotDistinguishable => "open",
     };
     let _ = write!(
         svg,
@@ -90,7 +90,7 @@ fn row(svg: &mut String, top: f64, paired: &Paired) {
 }
 
 /// The next of 1, 2, 3, 5, 8 × 10ⁿ; 0.01 for nothing at all.
-fn round_up(reach: f64) -> f64 {
+pub(super) fn round_up(reach: f64) -> f64 {
     if reach <= 0.0 || !reach.is_finite() {
         return 0.01;
     }
@@ -99,8 +99,11 @@ fn round_up(reach: f64) -> f64 {
     power * steps.into_iter().find(|step| step * power >= reach * 0.999).unwrap_or(10.0)
 }
 
-/// The first letter as a capital.
+/// The first letter as a capital, unless the name has capitals of its own, as chrF.
 pub(super) fn capitalized(name: &str) -> String {
+    if name.contains(char::is_uppercase) {
+        return name.to_string();
+    }
     let mut letters = name.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

@@ -132,11 +132,11 @@ impl<'a> View<'a> {
     }
 }
 
-fn class(verdict: Verdict) -> &'static str {
+pub(super) fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Better => "better",
         Verdict::Worse => "worse",
-        Verdict::NotDistinguishable => "open",
+        Verdict::Higher | Verdict::Lower | Verdict::NotDistinguishable => "open",
     }
 }
 
@@ -355,7 +355,7 @@ fn interval(metric: Metric, estimate: &Estimate) -> String {
     }
 }
 
-fn p_value(p: f64) -> String {
+pub(super) fn p_value(p: f64) -> String {
     match p {
         p if p < 0.0001 => "< 0.0001".to_string(),
         p if p < 0.1 => format!("{p:.4}"),
@@ -364,7 +364,7 @@ fn p_value(p: f64) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-fn count(number: u64) -> String {
+pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -3,7 +3,7 @@
 //! Noreen 1989, "Computer-Intensive Methods for Testing Hypotheses"; in groups, the results of a whole group are
 //! exchanged together. For right-or-wrong answers with every item its own group it is McNemar's exact test.
 
-use super::{Resampling, ratio};
+use super::{Resampling, add, ratio};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -25,34 +25,42 @@ const EXACT_GROUPS: usize = 16;
 /// groups `m` whose results differ, otherwise `(hits + 1) / (draws + 1)` of random ones (Phipson & Smyth 2010, Stat.
 /// Appl. Genet. Mol. Biol. 9:39), which is never 0.
 pub fn permutation_p(groups: &[PairedSums], resampling: &Resampling) -> f64 {
-    let mut base = [0.0; 2];
-    let mut tuned = [0.0; 2];
+    let sums: Vec<_> = groups.iter().map(|group| (group.base, group.tuned)).collect();
+    permutation_p_of(&sums, ratio, resampling)
+}
+
+/// As [`permutation_p`] for any function of the sums, such as BLEU of a corpus: a group's sums for both models.
+pub fn permutation_p_of<const K: usize>(
+    groups: &[([f64; K], [f64; K])],
+    value: impl Fn(&[f64; K]) -> f64,
+    resampling: &Resampling,
+) -> f64 {
+    let mut base = [0.0; K];
+    let mut tuned = [0.0; K];
     let mut differences = Vec::new();
-    for group in groups {
-        let difference = [group.tuned[0] - group.base[0], group.tuned[1] - group.base[1]];
-        for part in 0..2 {
-            base[part] += group.base[part];
-            tuned[part] += group.tuned[part];
-        }
-        if difference != [0.0; 2] {
+    for (of_base, of_tuned) in groups {
+        let difference: [f64; K] = std::array::from_fn(|part| of_tuned[part] - of_base[part]);
+        add(&mut base, of_base);
+        add(&mut tuned, of_tuned);
+        if difference != [0.0; K] {
             differences.push(difference);
         }
     }
-    let after = |moved: [f64; 2]| {
-        ratio(&[tuned[0] - moved[0], tuned[1] - moved[1]]) - ratio(&[base[0] + moved[0], base[1] + moved[1]])
+    let after = |moved: [f64; K]| {
+        value(&std::array::from_fn(|part| tuned[part] - moved[part]))
+            - value(&std::array::from_fn(|part| base[part] + moved[part]))
     };
-    let seen = after([0.0; 2]).abs();
+    let seen = after([0.0; K]).abs();
     if differences.is_empty() || !seen.is_finite() {
         return 1.0;
     }
     // Equal differences must count as equal whatever the order they were added up in.
     let threshold = seen * (1.0 - 1e-9) - 1e-14;
     let reaches = |exchange: &dyn Fn(usize) -> bool| {
-        let mut moved = [0.0; 2];
+        let mut moved = [0.0; K];
         for (index, difference) in differences.iter().enumerate() {
             if exchange(index) {
-                moved[0] += difference[0];
-                moved[1] += difference[1];
+                add(&mut moved, difference);
             }
         }
         after(moved).abs() >= threshold

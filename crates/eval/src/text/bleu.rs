@@ -81,14 +81,14 @@ impl AddAssign for BleuStatistics {
 
 impl BleuStatistics {
     /// The counts in a row, for resampling.
-    pub(super) fn sums(&self) -> [f64; 2 + 2 * ORDER] {
+    pub(crate) fn sums(&self) -> [f64; 2 + 2 * ORDER] {
         let lengths = [self.hypothesis_length, self.reference_length];
         let mut counts = lengths.iter().chain(&self.correct).chain(&self.total);
         std::array::from_fn(|_| counts.next().map_or(0.0, |count| *count as f64))
     }
 
     /// The counts from a row.
-    pub(super) fn from_sums(sums: &[f64; 2 + 2 * ORDER]) -> Self {
+    pub(crate) fn from_sums(sums: &[f64; 2 + 2 * ORDER]) -> Self {
         let counts = sums.map(|sum| sum as u64);
         Self {
             hypothesis_length: counts[0],

@@ -52,17 +52,17 @@ impl AddAssign for ChrfStatistics {
 
 impl ChrfStatistics {
     /// Counts of all orders.
-    pub(super) const SUMS: usize = 3 * (CHAR_ORDER + MAX_WORD_ORDER);
+    pub(crate) const SUMS: usize = 3 * (CHAR_ORDER + MAX_WORD_ORDER);
 
     /// The counts in a row, for resampling.
-    pub(super) fn sums(&self) -> [f64; Self::SUMS] {
+    pub(crate) fn sums(&self) -> [f64; Self::SUMS] {
         let mut counts =
             self.orders.iter().flat_map(|order| [order.hypothesis, order.reference, order.matches]);
         std::array::from_fn(|_| counts.next().map_or(0.0, |count| count as f64))
     }
 
     /// The counts from a row.
-    pub(super) fn from_sums(sums: &[f64; Self::SUMS]) -> Self {
+    pub(crate) fn from_sums(sums: &[f64; Self::SUMS]) -> Self {
         let at = |index: usize| sums[index] as u64;
         let counts = |order| Counts {
             hypothesis: at(3 * order),

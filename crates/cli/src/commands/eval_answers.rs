@@ -1,0 +1,123 @@
+//! `medtune eval --answers-file`: answers that were made elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ::eval::Error;
+use ::eval::evaluation::{Answers, Evaluation, Results, Settings, measure_bertscore};
+use ::eval::statistics::Resampling;
+use ::eval::text::{BertScore, default_layer};
+use model::Encoder;
+use serde_json::json;
+use track::FileHash;
+
+use crate::args::{ElsewhereArgs, EvalArgs};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::pipeline::base::device;
+use crate::pipeline::evaluation_folder::{keep, program, table};
+
+/// Faults that are shown; all of them are on file.
+const SHOWN: usize = 5;
+
+pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
+    let mut answers = Answers::read(file, &columns(&args.elsewhere)?, args.elsewhere.task.as_deref())
+        .map_err(Error::from)?;
+    if answers.outcomes.is_empty() {
+        let first = answers.faults.first().map_or("it has no rows".to_owned(), |fault| {
+            format!("row {}: {}", fault.row, fault.kind.describe())
+        });
+        return Err(Failure::input(format!("{}: no row can be read; {first}", file.display())));
+    }
+    let mut settings = settings(file, &answers)?;
+    if let Some(folder) = &args.elsewhere.bertscore {
+        let signature = bertscore(folder, &args.elsewhere, &mut answers)?;
+        settings.metrics.insert("bertscore".into(), signature);
+    }
+    let evaluation = Evaluation { settings, outcomes: std::mem::take(&mut answers.outcomes) };
+    let results = evaluation.results()?;
+    if args.json {
+        let document = json!({
+            "results": results,
+            "columns": answers.columns,
+            "faults": answers.faults,
+            "outcomes": evaluation.outcomes,
+        });
+        keep_if_asked(args, evaluation)?;
+        return output::print_json(&document);
+    }
+    let mut lines = vec![answers.columns.describe(), faults(&answers), table(&results)];
+    if let Some(out) = &args.out {
+        keep_if_asked(args, evaluation)?;
+        lines.push(format!("written to {}", out.display()));
+    }
+    lines.retain(|line| !line.is_empty());
+    output::print(&lines.join("\n"))
+}
+
+fn keep_if_asked(args: &EvalArgs, evaluation: Evaluation) -> Outcome<Option<Results>> {
+    match &args.out {
+        Some(out) => keep(out, evaluation, &args.signing),
+        None => Ok(None),
+    }
+}
+
+fn settings(file: &Path, answers: &Answers) -> Outcome<Settings> {
+    let left_out = answers.faults.iter().map(|fault| {
+        let id = fault.id.as_ref().map_or_else(String::new, |id| format!(" `{id}`"));
+        format!("row {}{id}: {}", fault.row, fault.kind.describe())
+    });
+    let columns = answers.columns.describe();
+    Ok(Settings {
+        model: format!("answers made elsewhere: {}", file.display()),
+        program: Some(program()),
+        created: track::utc_timestamp(),
+        resampling: Resampling::default(),
+        options: [("columns".to_owned(), json!(columns))].into_iter().collect(),
+        files: vec![FileHash::of(file)?],
+        left_out: left_out.collect(),
+        ..Settings::default()
+    })
+}
+
+/// `reference=Musterantwort` as a pair.
+fn columns(args: &ElsewhereArgs) -> Outcome<BTreeMap<String, String>> {
+    let pair = |text: &String| {
+        let (ours, theirs) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::input(format!("--column {text}: expected OURS=THEIRS")))?;
+        Ok((ours.to_owned(), theirs.to_owned()))
+    };
+    args.columns.iter().map(pair).collect()
+}
+
+/// What is wrong with rows, counted, and the first ones.
+fn faults(answers: &Answers) -> String {
+    let counts: Vec<String> =
+        answers.counts().iter().map(|(what, count)| format!("{count} {what}")).collect();
+    if counts.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![format!("rows with something wrong: {}", counts.join(", "))];
+    lines.extend(answers.faults.iter().take(SHOWN).map(|fault| {
+        let id = fault.id.as_ref().map_or_else(String::new, |id| format!(" `{id}`"));
+        format!("  row {}{id}: {}", fault.row, fault.kind.describe())
+    }));
+    lines.join("\n")
+}
+
+/// Measures BERTScore of every answer with a reference; its signature.
+fn bertscore(folder: &Path, args: &ElsewhereArgs, answers: &mut Answers) -> Outcome<String> {
+    let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let layer = args.bertscore_layer.or_else(|| default_layer(&name)).ok_or_else(|| {
+        Failure::input(format!("{}: no layer is customary for an encoder of this name", folder.display()))
+            .hint("name one: --bertscore-layer")
+    })?;
+    let score = BertScore { layer, idf: args.bertscore_idf, baseline: None };
+    let encoder = Encoder::from_dir(device(), folder)?;
+    let cut = measure_bertscore(&mut answers.outcomes, &encoder, &score)?;
+    if cut > 0 {
+        eprintln!("{cut} tokens are in no BERTScore: the texts are longer than the encoder reads");
+    }
+    Ok(score.signature(&name))
+}

@@ -1,0 +1,57 @@
+//! `medtune rescore`: every number once more, from the items on file.
+
+use ::eval::evaluation::{Evaluation, Rescored, rescore};
+use serde_json::json;
+
+use crate::args::RescoreArgs;
+use crate::failure::Outcome;
+use crate::output;
+use crate::pipeline::evaluation_folder::{program, signing_key, table};
+
+/// Differences that are shown; `--json` has all.
+const SHOWN: usize = 20;
+
+pub(crate) fn run(args: &RescoreArgs) -> Outcome<()> {
+    let mut evaluation = Evaluation::read(&args.evaluation)?;
+    let on_file = Evaluation::results_on_file(&args.evaluation)?;
+    let written_by = evaluation.settings.program.replace(program());
+    let rescored = rescore(evaluation, on_file.as_ref())?;
+    let holds_evaluation = args.evaluation.is_dir() && args.evaluation.join("items.jsonl").is_file();
+    let out = args.out.as_ref().or_else(|| holds_evaluation.then_some(&args.evaluation));
+    if let Some(out) = out {
+        rescored.evaluation.write(out, signing_key(&args.signing)?.as_ref())?;
+    }
+    if args.json {
+        return output::print_json(&json!(rescored.findings()));
+    }
+    let mut lines = vec![table(&rescored.results), String::new()];
+    lines.extend(differences(&rescored));
+    if let Some(before) = written_by {
+        lines.push(format!(
+            "measured by {} {}, rescored by {}",
+            before.name,
+            before.version,
+            program().version
+        ));
+    }
+    lines.extend(out.map(|out| format!("written to {}", out.display())));
+    output::print(&lines.join("\n"))
+}
+
+fn differences(rescored: &Rescored) -> Vec<String> {
+    let of_results = rescored.of_results.as_deref().unwrap_or_default();
+    if rescored.is_the_same() {
+        let what = if rescored.of_results.is_some() { "items and results" } else { "items" };
+        return vec![format!("every number is what is on file ({what})")];
+    }
+    let mut lines = vec![format!(
+        "{} numbers of items and {} of tasks are not what is on file:",
+        rescored.of_items.len(),
+        of_results.len()
+    )];
+    let all = rescored.of_items.iter().chain(of_results);
+    lines.extend(all.take(SHOWN).map(|difference| format!("  {difference}")));
+    let more = (rescored.of_items.len() + of_results.len()).saturating_sub(SHOWN);
+    lines.extend((more > 0).then(|| format!("  and {more} more")));
+    lines
+}

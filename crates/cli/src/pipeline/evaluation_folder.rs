@@ -1,0 +1,123 @@
+//! What an evaluation leaves behind: its folder, with what made it.
+
+use std::path::Path;
+
+use eval::comparison::Outcome as Item;
+use eval::evaluation::{Evaluation, Results, Settings, SigningKey, write_items};
+use serde_json::{Map, Value, json};
+use track::{FileHash, Program};
+
+use super::evaluation::{Exam, write_json};
+use crate::args::{ModelArgs, SigningArgs};
+use crate::failure::Outcome;
+
+/// This program, as evaluations name it.
+pub(crate) fn program() -> Program {
+    Program { name: "medtune".into(), version: env!("CARGO_PKG_VERSION").into(), git: None }
+}
+
+/// An examination with what made it; the folder gives it its name.
+pub(crate) fn evaluation(
+    model: &ModelArgs,
+    exam: &Exam,
+    outcomes: &[Item],
+    seed: u64,
+) -> Outcome<Evaluation> {
+    let options = json!({
+        "answers": exam.wanted.answers,
+        "max_new_tokens": exam.wanted.max_new_tokens,
+        "temperature": 0,
+        "fast": model.fast,
+    });
+    let settings =
+        Settings { seed, options: object(options), left_out: exam.left_out.clone(), ..of_model(model)? };
+    Ok(Evaluation { settings, outcomes: outcomes.to_vec() })
+}
+
+/// A model with its files and this program, for settings to which the rest is added.
+pub(crate) fn of_model(model: &ModelArgs) -> Outcome<Settings> {
+    Ok(Settings {
+        model: model.model.clone(),
+        adapter: model.adapter.as_ref().map(|path| path.display().to_string()),
+        program: Some(program()),
+        created: track::utc_timestamp(),
+        files: model_files(model)?,
+        ..Settings::default()
+    })
+}
+
+/// Configuration, tokenizer and adapter weights: what tells two models of one name apart.
+fn model_files(model: &ModelArgs) -> Outcome<Vec<FileHash>> {
+    let base = formats::hub::resolve(&model.model)?;
+    let in_base = ["config.json", "tokenizer.json"].map(|name| base.join(name));
+    let adapter = model.adapter.iter().flat_map(|folder| {
+        ["adapter_config.json", "adapter_model.safetensors"].map(|name| folder.join(name))
+    });
+    let files = in_base.into_iter().chain(adapter).filter(|path| path.is_file());
+    files.map(|path| Ok(FileHash::of(path)?)).collect()
+}
+
+/// Writes an evaluation folder, or the outcomes alone to a file whose name ends with `.json` or `.jsonl`. The numbers of
+/// the folder.
+pub(crate) fn keep(
+    out: &Path,
+    mut evaluation: Evaluation,
+    signing: &SigningArgs,
+) -> Outcome<Option<Results>> {
+    let is_a = |ending: &str| out.extension().is_some_and(|extension| extension == ending);
+    if is_a("json") {
+        write_json(out, &evaluation.outcomes)?;
+        return Ok(None);
+    }
+    if is_a("jsonl") {
+        write_items(out, &evaluation.outcomes).map_err(eval::Error::from)?;
+        return Ok(None);
+    }
+    if evaluation.settings.name.is_empty() {
+        let name = out.file_name().map(|name| name.to_string_lossy().into_owned());
+        evaluation.settings.name = name.unwrap_or_else(|| evaluation.settings.model.clone());
+    }
+    let key = signing_key(signing)?;
+    Ok(Some(evaluation.write(out, key.as_ref())?))
+}
+
+/// The key that signs, if there is one.
+pub(crate) fn signing_key(signing: &SigningArgs) -> Outcome<Option<SigningKey>> {
+    let key = signing.signing_key.as_ref().map(|path| SigningKey::read(path));
+    Ok(key.transpose().map_err(eval::Error::from)?)
+}
+
+/// The numbers as a table for people.
+pub(crate) fn table(results: &Results) -> String {
+    let mut lines = Vec::new();
+    for (task, numbers) in &results.tasks {
+        lines.push(format!("{task}: {} items in {} groups", numbers.items, numbers.groups));
+        for (metric, result) in &numbers.metrics {
+            let estimate = &result.estimate;
+            let end = |value: Option<f64>| value.map_or("?".into(), |value| metric.format(value));
+            lines.push(format!(
+                "  {:<26} {:>9} [{}, {}]  n={}",
+                metric.name(),
+                metric.format(estimate.value),
+                end(estimate.low),
+                end(estimate.high),
+                estimate.n
+            ));
+        }
+        if let Some(counts) = numbers.choices {
+            lines.push(format!(
+                "  right {}, wrong {}, abstained {}, no option named {}",
+                counts.right, counts.wrong, counts.abstained, counts.unparsed
+            ));
+        }
+    }
+    lines.join("\n")
+}
+
+/// The entries of a JSON object.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}

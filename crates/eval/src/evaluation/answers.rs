@@ -1,0 +1,167 @@
+//! Answers that were made elsewhere: a table of questions, references and what some model said.
+//!
+//! Every row becomes an outcome or a fault that names it. An answer that is not there counts as an empty one: a model
+//! that says nothing is not left out of its own average.
+
+mod columns;
+mod records;
+
+pub use columns::Columns;
+
+use super::EvaluationError;
+use crate::comparison::Outcome;
+use crate::text::{TextOutcome, TextPair};
+use columns::Role;
+use records::Record;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What a file of answers held.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answers {
+    /// An outcome per row, in the order of the file.
+    pub outcomes: Vec<Outcome>,
+    /// Which column was read as what.
+    pub columns: Columns,
+    /// What is wrong with rows, in the order of the file.
+    pub faults: Vec<AnswerFault>,
+}
+
+/// A row with something wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerFault {
+    /// Number of the row, from 1; a header is not counted.
+    pub row: u64,
+    /// Its id, where it has one.
+    pub id: Option<String>,
+    /// What is wrong.
+    pub kind: FaultKind,
+}
+
+/// What is wrong with a row of answers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// It cannot be read. It is no outcome.
+    Unreadable(String),
+    /// Its id stands further up. It is no outcome; the first one counts.
+    DuplicateId,
+    /// There is nothing to compare with. It is an outcome, in no number.
+    EmptyReference,
+    /// There is no answer. It counts as an empty one.
+    NoAnswer,
+}
+
+impl FaultKind {
+    /// What is wrong and what follows, for a reader.
+    pub fn describe(&self) -> &str {
+        match self {
+            Self::Unreadable(reason) => reason,
+            Self::DuplicateId => "its id stands further up: left out",
+            Self::EmptyReference => "its reference is empty: in no number",
+            Self::NoAnswer => "it has no answer: counts as an empty one",
+        }
+    }
+}
+
+impl Answers {
+    /// Reads CSV, JSONL or a JSON array. `names` gives the file's name of a column whose own is not known, e.g.
+    /// `reference → Musterantwort`; `task` is that of rows without one.
+    ///
+    /// Rows without an id are named by their number, `row-000001`, so two files of the same questions in the same order
+    /// can be paired.
+    ///
+    /// # Errors
+    /// [`EvaluationError::Io`]; [`EvaluationError::Malformed`] for a file that is no table at all;
+    /// [`EvaluationError::Column`] where a column is missing.
+    pub fn read(
+        path: &Path,
+        names: &BTreeMap<String, String>,
+        task: Option<&str>,
+    ) -> Result<Self, EvaluationError> {
+        let table = records::read(path)?;
+        let columns = Columns::find(path, &table.columns, names)?;
+        let mut answers = Self { columns, ..Self::default() };
+        let mut ids = BTreeSet::new();
+        for (row, record) in (1..).zip(table.records) {
+            match record {
+                Ok(record) => answers.add(row, &record, task, &mut ids),
+                Err(reason) => answers.fault(row, None, FaultKind::Unreadable(reason)),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Number of rows with each fault.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for fault in &self.faults {
+            let name = match fault.kind {
+                FaultKind::Unreadable(_) => "unreadable",
+                FaultKind::DuplicateId => "duplicate ids",
+                FaultKind::EmptyReference => "empty references",
+                FaultKind::NoAnswer => "without an answer",
+            };
+            *counts.entry(name).or_insert(0) += 1;
+        }
+        counts
+    }
+
+    fn fault(&mut self, row: u64, id: Option<&str>, kind: FaultKind) {
+        self.faults.push(AnswerFault { row, id: id.map(str::to_string), kind });
+    }
+
+    fn add(&mut self, row: u64, record: &Record, task: Option<&str>, ids: &mut BTreeSet<String>) {
+        let mut cell = |role: Role| -> Option<String> {
+            let name = self.columns.name(role)?;
+            match record.text(name) {
+                Ok(text) => text,
+                Err(reason) => {
+                    let kind = FaultKind::Unreadable(format!("`{name}` {reason}"));
+                    self.faults.push(AnswerFault { row, id: None, kind });
+                    None
+                }
+            }
+        };
+        let before = |faults: &[AnswerFault]| faults.last().is_some_and(|fault| fault.row == row);
+        let [id, group, own_task, question, reference, answer] =
+            [Role::Id, Role::Group, Role::Task, Role::Question, Role::Reference, Role::Answer].map(&mut cell);
+        if before(&self.faults) {
+            return;
+        }
+        let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let id = filled(id).unwrap_or_else(|| format!("row-{row:06}"));
+        if !ids.insert(id.clone()) {
+            return self.fault(row, Some(&id), FaultKind::DuplicateId);
+        }
+        if answer.is_none() {
+            self.fault(row, Some(&id), FaultKind::NoAnswer);
+        }
+        let mut outcome = Outcome {
+            id,
+            task: filled(own_task).or_else(|| task.map(str::to_string)),
+            group: filled(group),
+            question,
+            reference: Some(reference.unwrap_or_default()),
+            answer: Some(answer.unwrap_or_default()),
+            ..Outcome::default()
+        };
+        outcome.measure_text();
+        if outcome.text.as_ref().is_some_and(|text| text.empty_reference) {
+            self.fault(row, Some(&outcome.id), FaultKind::EmptyReference);
+        }
+        self.outcomes.push(outcome);
+    }
+}
+
+impl Outcome {
+    /// Measures the answer against the reference; does nothing where one of the two is not known.
+    pub fn measure_text(&mut self) {
+        let (Some(reference), Some(answer)) = (&self.reference, &self.answer) else { return };
+        let pair = TextPair { id: &self.id, group: self.group.as_deref(), reference, answer };
+        let text = TextOutcome::of(pair);
+        self.rouge_l = (!text.empty_reference).then_some(text.rouge.rouge_l.f1);
+        self.text = Some(Box::new(text));
+    }
+}
