@@ -124,8 +124,8 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: Panel<'_>, tile: Tile<'_,
                 let quads = 8 / F::GROUPS;
                 for q in group * quads..(group + 1) * quads {
                     let bytes = <F::Codes as Codes>::quad::<L>(codes, q);
-                    for r in 0..ROWS {
-                        dots[r] = L::dot(dots[r], bytes, words[r][q]);
+                    for (dot, words) in dots.iter_mut().zip(words) {
+                        *dot = L::dot(*dot, bytes, words[q]);
                     }
                 }
                 let scale = match (F::FACTORS, F::GROUPS) {
