@@ -27,35 +27,40 @@ const BASE: [(&str, &[u8]); 4] = [
     packed!("tokenizer_config.json"),
 ];
 
-const QUESTIONS: [(&str, &[u8]); 2] = [
-    ("questions.jsonl", include_bytes!("../../../data/quickstart/questions.jsonl")),
-    ("choices.jsonl", include_bytes!("../../../data/quickstart/choices.jsonl")),
-];
+const QUESTIONS: [(&str, &[u8]); 2] = [packed!("questions.jsonl"), packed!("choices.jsonl")];
 
 /// Writes the base model into `folder`.
 pub(crate) fn write_base(folder: &Path) -> Outcome<()> {
-    std::fs::create_dir_all(folder).map_err(io(folder))?;
-    for (name, packed) in BASE {
-        let bytes = unpack(packed).map_err(|error| Failure::unexpected(format!("{name}: {error}")))?;
-        formats::atomic::write_atomic(folder.join(name), &bytes)?;
-    }
-    Ok(())
-}
-
-/// The inverse of `pack` in `build.rs`.
-fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut planes = Vec::new();
-    DeflateDecoder::new(packed).read_to_end(&mut planes)?;
-    let (even, odd) = planes.split_at(planes.len().div_ceil(2));
-    let mut bytes = vec![0; planes.len()];
-    bytes.iter_mut().step_by(2).zip(even).for_each(|(byte, even)| *byte = *even);
-    bytes.iter_mut().skip(1).step_by(2).zip(odd).for_each(|(byte, odd)| *byte = *odd);
-    Ok(bytes)
+    write(folder, &BASE)
 }
 
 /// Writes the questions into `folder`.
 pub(crate) fn write_questions(folder: &Path) -> Outcome<()> {
     write(folder, &QUESTIONS)
+}
+
+fn write(folder: &Path, files: &[(&str, &[u8])]) -> Outcome<()> {
+    std::fs::create_dir_all(folder).map_err(io(folder))?;
+    for (name, packed) in files {
+        formats::atomic::write_atomic(folder.join(name), &unpack(name, packed)?)?;
+    }
+    Ok(())
+}
+
+/// The inverse of `pack` in `build.rs`.
+fn unpack(name: &str, packed: &[u8]) -> Outcome<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    DeflateDecoder::new(&packed[1..])
+        .read_to_end(&mut unpacked)
+        .map_err(|error| Failure::unexpected(format!("{name}: {error}")))?;
+    if packed[0] == 0 {
+        return Ok(unpacked);
+    }
+    let (even, odd) = unpacked.split_at(unpacked.len().div_ceil(2));
+    let mut bytes = vec![0; unpacked.len()];
+    bytes.iter_mut().step_by(2).zip(even).for_each(|(byte, even)| *byte = *even);
+    bytes.iter_mut().skip(1).step_by(2).zip(odd).for_each(|(byte, odd)| *byte = *odd);
+    Ok(bytes)
 }
 
 /// The questions with their answers, without a folder.
@@ -66,9 +71,10 @@ pub(crate) fn questions() -> Outcome<Vec<Example>> {
         question: String,
         answer: String,
     }
-    let (name, bytes) = QUESTIONS[0];
+    let (name, packed) = QUESTIONS[0];
     let wrong = |error: serde_json::Error| Failure::unexpected(format!("{name}: {error}"));
-    let rows = serde_json::Deserializer::from_slice(bytes).into_iter::<Row>();
+    let bytes = unpack(name, packed)?;
+    let rows = serde_json::Deserializer::from_slice(&bytes).into_iter::<Row>();
     rows.map(|row| {
         let Row { id, question, answer } = row.map_err(wrong)?;
         let messages = vec![Message::user(question), Message::assistant(answer)];
@@ -77,26 +83,21 @@ pub(crate) fn questions() -> Outcome<Vec<Example>> {
     .collect()
 }
 
-fn write(folder: &Path, files: &[(&str, &[u8])]) -> Outcome<()> {
-    std::fs::create_dir_all(folder).map_err(io(folder))?;
-    for (name, bytes) in files {
-        formats::atomic::write_atomic(folder.join(name), bytes)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_base_that_is_written_is_the_one_in_the_repository() {
+    fn what_is_written_is_what_the_repository_holds() {
         let folder = tempfile::tempdir().unwrap();
         write_base(folder.path()).unwrap();
-        for (name, _) in BASE {
-            let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/base");
-            let expected = std::fs::read(Path::new(repository).join(name)).unwrap();
-            assert!(std::fs::read(folder.path().join(name)).unwrap() == expected, "{name}");
+        write_questions(folder.path()).unwrap();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (from, files) in [("models/base", &BASE[..]), ("data/quickstart", &QUESTIONS)] {
+            for (name, _) in files {
+                let expected = std::fs::read(repository.join(from).join(name)).unwrap();
+                assert!(std::fs::read(folder.path().join(name)).unwrap() == expected, "{name}");
+            }
         }
     }
 }

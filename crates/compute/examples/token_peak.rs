@@ -1,5 +1,5 @@
 //! Measures what writing spends on its products: one row through all of SmolLM2-135M's, whose weights do not fit into
-//! a cache, by the type that they are stored in.
+//! a cache, by the type that they are stored in; beside it the same with one layer thirty times, which waits for no memory.
 //!
 //! `cargo run --release -p compute --example token_peak [threads [type]]`, with `MEDTUNE_ISA` to lower the
 //! instruction set.
@@ -10,7 +10,7 @@ use compute::{Backend, Cpu, DType, DeviceBuffer, Matrix};
 use formats::quant::{BlockMatrix, BlockType};
 
 const DTYPES: [DType; 2] = [DType::F32, DType::Bf16];
-const KINDS: [BlockType; 3] = [BlockType::Q8_0, BlockType::Q5_0, BlockType::Q4_0];
+const KINDS: [BlockType; 4] = [BlockType::Q8_0, BlockType::Q5_0, BlockType::Q4_0, BlockType::Q6_K];
 /// q|k|v, o, gate|up and down of a layer, `[N, K]`.
 const LAYER: [[usize; 2]; 4] = [[960, 576], [576, 576], [3072, 576], [576, 1536]];
 const LAYERS: usize = 30;
@@ -38,22 +38,29 @@ fn main() {
 }
 
 fn token(cpu: &Cpu, name: &str, weight: impl Fn(usize, usize) -> <Cpu as Backend>::Weight) {
-    let shapes = (0..LAYERS).flat_map(|_| LAYER).chain([HEAD]);
-    let weights: Vec<_> = shapes.map(|[n, k]| (weight(n, k), n, k)).collect();
-    let bytes: usize = weights.iter().map(|(weight, ..)| cpu.weight_bytes(weight)).sum();
+    let weights = |layers: usize| -> Vec<_> {
+        let shapes = (0..layers).flat_map(|_| LAYER).chain([HEAD]);
+        shapes.map(|[n, k]| (weight(n, k), n, k)).collect()
+    };
     let input = cpu.zeros("input", 1536).expect("room");
     let mut output = cpu.zeros("output", HEAD[0]).expect("room");
-    let time = best(|| {
-        for (weight, n, k) in &weights {
-            cpu.matmul(output.view_mut(0, 1, *n), input.view(0, 1, *k), Matrix::Weight(weight));
-        }
-    });
-    let seconds = time.as_secs_f64();
+    let mut time = |weights: &[(<Cpu as Backend>::Weight, usize, usize)], times: usize| {
+        best(|| {
+            for (weight, n, k) in (0..times).flat_map(|_| weights) {
+                cpu.matmul(output.view_mut(0, 1, *n), input.view(0, 1, *k), Matrix::Weight(weight));
+            }
+        })
+    };
+    let all = weights(LAYERS);
+    let bytes: usize = all.iter().map(|(weight, ..)| cpu.weight_bytes(weight)).sum();
+    let seconds = time(&all, 1).as_secs_f64();
+    let resident = time(&weights(1)[..LAYER.len()], LAYERS).as_secs_f64();
     let megabytes = bytes as f64 / 1e6;
     println!(
-        "{name:<6} {megabytes:>5.0} MB {:>7.2} ms {:>6.1} GB/s",
+        "{name:<6} {megabytes:>5.0} MB {:>7.2} ms {:>6.1} GB/s; one layer thirty times {:>7.2} ms",
         seconds * 1e3,
-        megabytes / 1e3 / seconds
+        megabytes / 1e3 / seconds,
+        resident * 1e3
     );
 }
 
