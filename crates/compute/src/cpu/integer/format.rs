@@ -1,6 +1,6 @@
 //! What a block of 32 steps of depth by 16 columns looks like in [`super::Panels`], by ggml's types.
 //!
-//! | type | codes | scales of a block | before the blocks of a chunk |
+//! | type | codes | before the codes of a block | before the blocks of a chunk |
 //! |---|---|---|---|
 //! | `Q8_0` | bytes | – | `scale` |
 //! | `Q4_0`, `Q5_0` | nibbles, fifth bits | – | `scale` |
@@ -9,7 +9,9 @@
 //! | `Q6_K` | nibbles, pairs of bits | `factor` of both halves | `scale` |
 //!
 //! See [`IntegerBlock`](formats::quant::ggml::IntegerBlock) for the names. Scales and minima are halves, 16 of them;
-//! factors and lifts are bytes.
+//! factors and lifts are bytes. A product reads all of this in the order in which it lies: the processor asks for what
+//! comes next by itself then, and a single row gets twice the bytes a second of one that reads scales and codes from two
+//! places.
 
 use formats::quant::BlockType;
 
@@ -123,37 +125,42 @@ impl Codes for Six {
     }
 }
 
-/// Bytes of a panel's scales.
+/// Bytes of a panel's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// In front of a chunk's blocks.
-    pub(super) chunk: usize,
-    /// Of each block.
-    pub(super) block: usize,
-    /// Blocks in a chunk.
-    pub(super) blocks: usize,
-    /// Bytes of a block's codes.
+    /// Scales in front of a chunk's blocks.
+    pub(super) head: usize,
+    /// Scales in front of a block's codes.
+    pub(super) own: usize,
+    /// Codes of a block.
     pub(super) codes: usize,
+    /// Blocks, not bytes, in a chunk.
+    pub(super) blocks: usize,
 }
 
 impl Shape {
     pub(super) const fn of<F: Format>() -> Self {
         Shape {
-            chunk: 2 * VECTOR * if F::MINIMA { 2 } else { 1 },
-            block: if F::FACTORS { 2 * VECTOR } else { 0 },
-            blocks: F::CHUNK,
+            head: 2 * VECTOR * if F::MINIMA { 2 } else { 1 },
+            own: if F::FACTORS { 2 * VECTOR } else { 0 },
             codes: <F::Codes as Codes>::BYTES,
+            blocks: F::CHUNK,
         }
     }
 
-    /// Bytes of the scales of `blocks` blocks, up to a whole cache line.
-    pub(super) fn scales(self, blocks: usize) -> usize {
-        (blocks / self.blocks * self.chunk + blocks * self.block).next_multiple_of(64)
+    /// Bytes of a block with its own scales.
+    pub(super) const fn block(self) -> usize {
+        self.own + self.codes
     }
 
-    /// Bytes of a panel of `blocks` blocks.
+    /// Bytes of a chunk.
+    pub(super) const fn chunk(self) -> usize {
+        self.head + self.blocks * self.block()
+    }
+
+    /// Bytes of a panel of `blocks` blocks, up to a whole cache line.
     pub(super) fn panel(self, blocks: usize) -> usize {
-        self.scales(blocks) + blocks * self.codes
+        (blocks / self.blocks * self.chunk()).next_multiple_of(64)
     }
 }
 

@@ -13,8 +13,8 @@ use super::format::{Shape, shape};
 use super::lanes::QUAD;
 use crate::Result;
 
-/// A matrix `[N, K]` in panels of 16 rows: the scales of a panel, block after block of its depth, then its codes, four
-/// steps of depth of every row side by side. See [`super::format`].
+/// A matrix `[N, K]` in panels of 16 rows: block after block of its depth, each with the scales of all rows before the
+/// codes, four steps of depth of every row side by side. See [`super::format`].
 #[derive(Debug)]
 pub(in crate::cpu) struct Panels {
     kind: BlockType,
@@ -23,13 +23,6 @@ pub(in crate::cpu) struct Panels {
     shape: Shape,
     /// Bytes, on a cache line.
     words: CpuBuffer,
-}
-
-/// The scales and the codes of 16 rows.
-#[derive(Clone, Copy)]
-pub(super) struct Panel<'a> {
-    pub(super) scales: &'a [u8],
-    pub(super) codes: &'a [u8],
 }
 
 impl Panels {
@@ -57,17 +50,11 @@ impl Panels {
             // SAFETY: every panel is one task's.
             #[allow(unsafe_code)]
             let panel = unsafe { shared.range(p * words, words) };
-            let (scales, codes) =
-                bytemuck::cast_slice_mut(panel).split_at_mut(shape.scales(cols / SUB_BLOCK));
+            let panel: &mut [u8] = bytemuck::cast_slice_mut(panel);
             for lane in 0..VECTOR.min(rows - p * VECTOR) {
                 let blocks = matrix.row(p * VECTOR + lane).chunks_exact(kind.bytes());
-                for (chunk, block) in blocks.enumerate() {
-                    let integers = kind.integers(block);
-                    write_scales(shape, scales, (chunk, lane), &integers, kind);
-                    for (sub, words) in integers.words[..shape.blocks].iter().enumerate() {
-                        let at = (chunk * shape.blocks + sub) * shape.codes;
-                        write_codes(&mut codes[at..][..shape.codes], lane, words);
-                    }
+                for (chunk, block) in panel.chunks_exact_mut(shape.chunk()).zip(blocks) {
+                    write_chunk(shape, chunk, lane, &kind.integers(block), kind);
                 }
             }
         });
@@ -91,12 +78,9 @@ impl Panels {
     }
 
     /// Rows `16 p ..`.
-    pub(super) fn panel(&self, p: usize) -> Panel<'_> {
-        let blocks = self.cols / SUB_BLOCK;
-        let bytes = self.shape.panel(blocks);
-        let panel = &bytemuck::cast_slice::<f32, u8>(&self.words)[p * bytes..][..bytes];
-        let (scales, codes) = panel.split_at(self.shape.scales(blocks));
-        Panel { scales, codes }
+    pub(super) fn panel(&self, p: usize) -> &[u8] {
+        let bytes = self.shape.panel(self.cols / SUB_BLOCK);
+        &bytemuck::cast_slice(&self.words)[p * bytes..][..bytes]
     }
 
     /// Decodes columns `cols` of row `row` into `out`.
@@ -107,14 +91,14 @@ impl Panels {
             |at: &[u8], index: usize| half::f16::from_le_bytes([at[2 * index], at[2 * index + 1]]).to_f32();
         for (column, out) in cols.zip(out) {
             let (block, at) = (column / SUB_BLOCK, column % SUB_BLOCK);
-            let (chunk, sub) = (block / self.shape.blocks, block % self.shape.blocks);
-            let head = &panel.scales[chunk * (self.shape.chunk + self.shape.blocks * self.shape.block)..];
-            let (mut scale, mut minimum) = (half(head, lane), 0.0);
-            if self.shape.chunk > 2 * VECTOR {
-                minimum = half(&head[2 * VECTOR..], lane);
+            let chunk = &panel[block / self.shape.blocks * self.shape.chunk()..];
+            let block = &chunk[self.shape.head + block % self.shape.blocks * self.shape.block()..];
+            let (own, codes) = block[..self.shape.block()].split_at(self.shape.own);
+            let (mut scale, mut minimum) = (half(chunk, lane), 0.0);
+            if self.shape.head > 2 * VECTOR {
+                minimum = half(&chunk[2 * VECTOR..], lane);
             }
-            if self.shape.block > 0 {
-                let own = &head[self.shape.chunk + sub * self.shape.block..];
+            if !own.is_empty() {
                 if self.kind == BlockType::Q6_K {
                     scale *= f32::from(own[at / 16 * VECTOR + lane] as i8);
                 } else {
@@ -122,31 +106,26 @@ impl Panels {
                     minimum *= f32::from(own[VECTOR + lane]);
                 }
             }
-            let code = code(&panel.codes[block * self.shape.codes..][..self.shape.codes], lane, at);
-            *out = scale * (f32::from(code) - offset) - minimum;
+            *out = scale * (f32::from(code(codes, lane, at)) - offset) - minimum;
         }
     }
 }
 
-fn write_scales(
-    shape: Shape,
-    scales: &mut [u8],
-    (chunk, lane): (usize, usize),
-    integers: &IntegerBlock,
-    kind: BlockType,
-) {
-    let head = &mut scales[chunk * (shape.chunk + shape.blocks * shape.block)..];
+/// One row of a chunk.
+fn write_chunk(shape: Shape, chunk: &mut [u8], lane: usize, integers: &IntegerBlock, kind: BlockType) {
+    let (head, blocks) = chunk.split_at_mut(shape.head);
     head[2 * lane..][..2].copy_from_slice(&integers.scale.to_le_bytes());
-    if shape.chunk > 2 * VECTOR {
+    if shape.head > 2 * VECTOR {
         head[2 * (VECTOR + lane)..][..2].copy_from_slice(&integers.minimum.to_le_bytes());
     }
-    if shape.block > 0 {
-        for sub in 0..shape.blocks {
-            let own = &mut head[shape.chunk + sub * shape.block..];
+    for (sub, block) in blocks.chunks_exact_mut(shape.block()).enumerate() {
+        let (own, codes) = block.split_at_mut(shape.own);
+        if !own.is_empty() {
             let [first, second] = integers.factors[sub];
             own[lane] = first;
             own[VECTOR + lane] = if kind == BlockType::Q6_K { second } else { integers.lifts[sub] };
         }
+        write_codes(codes, lane, &integers.words[sub]);
     }
 }
 

@@ -12,17 +12,18 @@ use super::super::{Isa, Threads};
 use super::activations::{Activations, TILE, Tile};
 use super::format::{Codes, Format, Shape, with_format};
 use super::lanes::{Lanes, Work, run};
-use super::panels::{Panel, Panels};
+use super::panels::Panels;
 
-/// Bytes between the codes that are multiplied and those that are asked for: a panel is followed by the next. Where few
-/// rows share a panel memory is what takes the time; where many do, asking costs nothing.
-const AHEAD: usize = 4096;
-/// Rows that are few.
+/// Rows that share a panel without taking long: the processor itself asks for what lies ahead soon enough.
 const FEW: usize = 2;
+/// Bytes between the codes that are multiplied and those that are asked for where rows are more.
+const AHEAD: usize = 512;
 /// Tasks that a thread should get, so that none waits long for another.
 const TASKS_OF_THREAD: usize = 8;
-/// The same for few rows: a stretch of memory per task that is long beside what is asked for ahead of it.
-const TASKS_OF_THREAD_FEW: usize = 4;
+/// The same where memory is what takes the time: every task begins with waiting for it.
+const TASKS_OF_THREAD_FROM_MEMORY: usize = 1;
+/// The most rows of which that is so.
+const FROM_MEMORY: usize = 2 * TILE;
 
 /// Where a product goes.
 pub(in crate::cpu) struct Output<'a> {
@@ -43,7 +44,7 @@ pub(in crate::cpu) fn product(
     assert_eq!((y.rows, y.cols), (x.rows(), weight.rows()), "output [T, N]");
     assert_eq!(weight.cols(), x.blocks() * SUB_BLOCK, "weight [N, K]");
     let panels = weight.rows().div_ceil(VECTOR);
-    let of_thread = if x.rows() <= FEW { TASKS_OF_THREAD_FEW } else { TASKS_OF_THREAD };
+    let of_thread = if x.rows() <= FROM_MEMORY { TASKS_OF_THREAD_FROM_MEMORY } else { TASKS_OF_THREAD };
     let of_task = panels.div_ceil(threads.count() * of_thread).max(1);
     let (cols, stride, shared) = (y.cols, y.stride, Shared::new(y.data));
     threads.run(panels.div_ceil(of_task), |task| {
@@ -91,25 +92,22 @@ impl<F: Format> Work for Columns<'_, F> {
 
 /// The sums of `ROWS` rows with the 16 rows of a panel.
 #[inline(always)]
-fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: Panel<'_>, tile: Tile<'_, ROWS>) -> [L::Vector; ROWS] {
+fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROWS>) -> [L::Vector; ROWS] {
     let shape = const { Shape::of::<F>() };
     let mut sums = [L::splat(0.0); ROWS];
-    for line in (0..panel.scales.len()).step_by(64) {
-        L::prefetch_far(panel.scales.as_ptr().wrapping_add(AHEAD + line));
-    }
-    let heads = panel.scales.chunks_exact(shape.chunk + shape.blocks * shape.block);
-    let bodies = panel.codes.chunks_exact(shape.blocks * shape.codes);
     let mut inputs = tile.words.iter().zip(tile.scales).zip(tile.sums);
-    for (head, body) in heads.zip(bodies) {
-        let head_halves = head.as_chunks::<{ 2 * VECTOR }>().0;
-        let scale = L::halves(&head_halves[0]);
-        let minimum = if F::MINIMA { L::halves(&head_halves[1]) } else { scale };
-        for ((sub, codes), ((words, scales), totals)) in
-            body.chunks_exact(shape.codes).enumerate().zip(&mut inputs)
-        {
-            let own = head[shape.chunk + sub * shape.block..][..shape.block].as_chunks::<VECTOR>().0;
-            for line in (0..shape.codes).step_by(64) {
-                L::prefetch_far(codes.as_ptr().wrapping_add(AHEAD + line));
+    for chunk in panel.chunks_exact(shape.chunk()) {
+        let (head, blocks) = chunk.split_at(shape.head);
+        let head = head.as_chunks::<{ 2 * VECTOR }>().0;
+        let scale = L::halves(&head[0]);
+        let minimum = if F::MINIMA { L::halves(&head[1]) } else { scale };
+        for (block, ((words, scales), totals)) in blocks.chunks_exact(shape.block()).zip(&mut inputs) {
+            let (own, codes) = block.split_at(shape.own);
+            let own = own.as_chunks::<VECTOR>().0;
+            if ROWS > FEW {
+                for line in (0..shape.block()).step_by(64) {
+                    L::prefetch_far(block.as_ptr().wrapping_add(AHEAD + line));
+                }
             }
             for group in 0..F::GROUPS {
                 let mut dots: [L::Ints; ROWS] = std::array::from_fn(|r| {
