@@ -330,11 +330,6 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
     let end = queries.position + queries.tokens;
     for start in queries.blocks() {
         let len = KEYS.min(end - start);
-        if let (Source::Cache(cache), true) = (&source, count <= NARROW) {
-            // So few queries wait for memory most of the time.
-            let next = start + KEYS;
-            cache.prefetch::<A>(next.min(end), end.saturating_sub(next).min(KEYS));
-        }
         let panels = source.panels((start, len), (&mut *keys, &mut *values), width);
         for group in 0..groups {
             let first = group * R;
@@ -352,17 +347,30 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                 let state = (&mut maxima[first + r], &mut totals[first + r]);
                 rescale[r] = softmax_step::<A>(&mut scores[r], queries.seen(first + r, start), state);
             }
+            let values = panels.values.iter().zip((0..seen.end).step_by(PANEL));
+            let add = |tile, (panel, from): (&&[f32], usize), column| {
+                let steps = PANEL.min(seen.end - from);
+                let (steps, _) = panel[column * PANEL..][..steps * PANEL].as_chunks::<PANEL>();
+                multiply_rows::<A, R, KEYS>(tile, &scores, from, steps)
+            };
             for column in (0..padded).step_by(PANEL) {
                 let mut tile = load::<A, R>(sums, first, padded, column);
                 for (sums, factor) in tile.iter_mut().zip(rescale) {
                     *sums = A::mul_lanes(*sums, A::splat(factor));
                 }
-                for (panel, from) in panels.values.iter().zip((0..seen.end).step_by(PANEL)) {
-                    let steps = PANEL.min(seen.end - from);
-                    let (steps, _) = panel[column * PANEL..][..steps * PANEL].as_chunks::<PANEL>();
-                    tile = multiply_rows::<A, R, KEYS>(tile, &scores, from, steps);
+                if count > NARROW {
+                    tile = values.clone().fold(tile, |tile, panel| add(tile, panel, column));
                 }
                 store::<A, R>(tile, sums, first, padded, column);
+            }
+            if count <= NARROW {
+                // In the order in which they lie: so few queries wait for memory.
+                for panel in values {
+                    for column in (0..padded).step_by(PANEL) {
+                        let tile = load::<A, R>(sums, first, padded, column);
+                        store::<A, R>(add(tile, panel, column), sums, first, padded, column);
+                    }
+                }
             }
         }
     }

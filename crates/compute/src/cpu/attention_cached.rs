@@ -6,7 +6,7 @@ use super::attention::{
     Attend, KEYS, PANELS, Panels, Queries, Source, scratch_len, task_tokens, with_scratch,
 };
 use super::buffer::Shared;
-use super::math::{Arithmetic, dispatch};
+use super::math::dispatch;
 use super::tile::{PANEL, pack_column, pack_row};
 use super::{Isa, Threads};
 use crate::{AttentionShape, BlockTables, KV_BLOCK};
@@ -25,32 +25,42 @@ pub(super) struct Cached<'a> {
     pub(super) out: &'a mut [f32],
 }
 
-/// Keys and values of a sequence in one head: those of block `b` in the first elements from
-/// `b * shape.kv_block_len()` on.
+/// Blocks whose panels of one head lie side by side. A sequence mostly has consecutive blocks, so that reading a head
+/// goes straight on for so long, and a cache that is filled in part still touches little memory.
+const SIDE_BY_SIDE: usize = 64;
+
+/// Where the panels of a cache's blocks lie: of so many blocks those of the first head, then those of the second.
+#[derive(Clone, Copy)]
+struct Places {
+    blocks: usize,
+    heads: usize,
+    /// Elements of a panel, of keys or of values.
+    panel: usize,
+}
+
+impl Places {
+    /// Where a panel begins.
+    #[inline(always)]
+    fn of(self, block: u32, head: usize) -> usize {
+        let block = block as usize;
+        let first = block / SIDE_BY_SIDE * SIDE_BY_SIDE;
+        let together = SIDE_BY_SIDE.min(self.blocks - first);
+        (first * self.heads + head * together + block - first) * self.panel
+    }
+}
+
+/// Keys and values of a sequence in one head.
 #[derive(Clone, Copy)]
 pub(super) struct CachedHead<'a> {
     table: &'a [u32],
-    block_len: usize,
-    /// From the head's elements in the first block on.
+    head: usize,
     keys: &'a [f32],
     values: &'a [f32],
-    key_panel: usize,
-    value_panel: usize,
+    key_places: Places,
+    value_places: Places,
 }
 
 impl<'a> CachedHead<'a> {
-    /// Asks for the block of [`KEYS`] of which the `len` tokens from `start` on are there.
-    #[inline(always)]
-    pub(super) fn prefetch<A: Arithmetic>(&self, start: usize, len: usize) {
-        const LINE: usize = 64 / size_of::<f32>();
-        let panels = self.panels(start, len);
-        for panel in panels.keys.into_iter().chain(panels.values) {
-            for line in panel.chunks(LINE) {
-                A::prefetch_far(line.as_ptr());
-            }
-        }
-    }
-
     /// The block of [`KEYS`] of which the `len` tokens from `start` on are there.
     #[inline(always)]
     pub(super) fn panels(&self, start: usize, len: usize) -> Panels<'a> {
@@ -59,9 +69,9 @@ impl<'a> CachedHead<'a> {
         for (i, &block) in
             self.table[start / PANEL..].iter().enumerate().take(PANELS.min(len.div_ceil(PANEL)))
         {
-            let at = block as usize * self.block_len;
-            panels.keys[i] = &self.keys[at..][..self.key_panel];
-            panels.values[i] = &self.values[at..][..self.value_panel];
+            let (key, value) = (self.key_places, self.value_places);
+            panels.keys[i] = &self.keys[key.of(block, self.head)..][..key.panel];
+            panels.values[i] = &self.values[value.of(block, self.head)..][..value.panel];
         }
         panels
     }
@@ -71,20 +81,22 @@ impl<'a> CachedHead<'a> {
 pub(super) fn cached(threads: &Threads, isa: Isa, c: Cached<'_>) {
     let Cached { shape, sequences, positions, tables, qkv, keys, values, out } = c;
     assert!(positions.len() == sequences.len(), "{} positions of {} rows", positions.len(), sequences.len());
-    let panels = (shape.head_dim * PANEL, shape.head_dim.next_multiple_of(PANEL) * PANEL);
-    let block_len = shape.kv_block_len();
+    let places =
+        |panel: usize| Places { blocks: keys.len() / shape.kv_block_len(), heads: shape.kv_heads, panel };
+    let key_places = places(shape.head_dim * PANEL);
+    let value_places = places(shape.head_dim.next_multiple_of(PANEL) * PANEL);
     for (i, (&sequence, &position)) in sequences.iter().zip(positions).enumerate() {
         let table = tables.of(sequence);
         let (index, lane) = (position as usize / PANEL, position as usize % PANEL);
         assert!(index < table.len(), "position {position} in a table of {} blocks", table.len());
-        let at = table[index] as usize * block_len;
-        let (keys, values) = (&mut keys[at..][..block_len], &mut values[at..][..block_len]);
+        let block = table[index];
         let row = &qkv[i * shape.qkv_width() + shape.q_width()..][..2 * shape.kv_width()];
         let (new_keys, new_values) = row.split_at(shape.kv_width());
         for head in 0..shape.kv_heads {
             let columns = head * shape.head_dim..(head + 1) * shape.head_dim;
-            pack_column::<PANEL>(&mut keys[head * panels.0..][..panels.0], lane, &new_keys[columns.clone()]);
-            pack_row(&mut values[head * panels.1..][..panels.1], PANEL, lane, &new_values[columns]);
+            let (key, value) = (key_places.of(block, head), value_places.of(block, head));
+            pack_column::<PANEL>(&mut keys[key..][..key_places.panel], lane, &new_keys[columns.clone()]);
+            pack_row(&mut values[value..][..value_places.panel], PANEL, lane, &new_values[columns]);
         }
     }
     let (keys, values) = (&*keys, &*values);
@@ -113,11 +125,11 @@ pub(super) fn cached(threads: &Threads, isa: Isa, c: Cached<'_>) {
         let queries = Queries { shape, kv_head, qkv, token, tokens, position };
         let source = Source::Cache(CachedHead {
             table: tables.of(sequences[token]),
-            block_len,
-            keys: &keys[kv_head * panels.0..],
-            values: &values[kv_head * panels.1..],
-            key_panel: panels.0,
-            value_panel: panels.1,
+            head: kv_head,
+            keys,
+            values,
+            key_places,
+            value_places,
         });
         with_scratch(scratch_len(&queries), |scratch| {
             dispatch(isa, Attend { scratch, queries, source, out: &out, log_sum_exp: None });
