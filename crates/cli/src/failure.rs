@@ -150,10 +150,12 @@ impl From<model::Error> for Failure {
                 failure.hint("docs/guide.md, \"Bases as they come\", has the models and files that are read")
             }
             model::Error::Io { .. } => hint_of_io(failure, &error),
-            model::Error::Json { .. } => failure.hint("the file is cut off or broken: download or save it again"),
-            model::Error::Tokenizer { .. } | model::Error::Template { .. } | model::Error::Conversation(_) => {
-                hint_within(failure)
+            model::Error::Json { .. } => failure.hint(BROKEN),
+            model::Error::Tokenizer { .. } => {
+                let failure = hint_within(failure);
+                if failure.hint.is_some() { failure } else { failure.hint(BROKEN) }
             }
+            model::Error::Template { .. } | model::Error::Conversation(_) => hint_within(failure),
             _ => failure,
         }
     }
@@ -164,6 +166,8 @@ impl From<formats::Error> for Failure {
         hint_of_format(Failure::input(chain(&error)), &error)
     }
 }
+
+const BROKEN: &str = "the file is cut off or broken, or of another format: download or convert it again";
 
 /// A hint that stands at the end of a message, on a line of its own.
 fn hint_within(failure: Failure) -> Failure {
@@ -202,9 +206,7 @@ fn hint_of_format(failure: Failure, error: &formats::Error) -> Failure {
             }
         }
         formats::Error::Io { .. } => hint_of_io(failure, error),
-        formats::Error::Length { .. } | formats::Error::Malformed { .. } => {
-            failure.hint("the file is cut off or broken, or of another format: download or convert it again")
-        }
+        formats::Error::Length { .. } | formats::Error::Malformed { .. } => failure.hint(BROKEN),
         formats::Error::MissingTensor { .. }
         | formats::Error::Shape { .. }
         | formats::Error::Dtype { .. } => {
