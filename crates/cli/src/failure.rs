@@ -82,7 +82,30 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<dataset::Error> for Failure {
     fn from(error: dataset::Error) -> Self {
-        Failure::input(chain(&error))
+        use dataset::Error;
+        let failure = Failure::input(chain(&error));
+        let hint = match &error {
+            Error::Io { .. } => return hint_of_io(failure, &error),
+            Error::UnknownKind { .. } => {
+                "name a file with one of these endings, or save the rows as CSV or JSONL"
+            }
+            Error::NotText { .. } => "save the file as text in UTF-8",
+            Error::MissingColumn { .. } => {
+                "say which column is which: `--column question=Frage`, in a recipe `columns: {question: Frage}`"
+            }
+            Error::Parquet { .. } => "the file is cut off or broken: make or download it again",
+            Error::NoRows { .. } => "docs/guide.md, \"Prepare rows\", has the layouts and their columns",
+            Error::EmptySide { .. } => {
+                "add rows or documents, or leave a side out: `--val 0`, in a recipe `split: {val: 0}`"
+            }
+            Error::OutputExists { .. } => "only a folder that `prepare` wrote is replaced",
+            Error::NothingEncoded { .. } => {
+                "look at an example: `medtune inspect tokens`; sequence_len and overlong decide about long ones"
+            }
+            Error::Prepared { .. } => "`medtune prepare` writes such files; write this one again",
+            _ => return failure,
+        };
+        failure.hint(hint)
     }
 }
 
@@ -115,6 +138,7 @@ impl From<model::Error> for Failure {
         let failure = Failure::input(chain(&error));
         match error {
             model::Error::Format(error) => hint_of_format(failure, &error),
+            model::Error::Adapter(_) => failure.hint("docs/recipe.md has the keys of adapters and what they take"),
             model::Error::Frozen { .. } => failure.hint("train an adapter on it: `adapter: lora`"),
             model::Error::MissingTensor { .. } | model::Error::TensorShape { .. } => {
                 failure.hint("the weights are not all those of this model: download or convert it again")
@@ -125,6 +149,13 @@ impl From<model::Error> for Failure {
             model::Error::Unsupported { .. } | model::Error::TensorType { .. } => {
                 failure.hint("docs/guide.md, \"Bases as they come\", has the models and files that are read")
             }
+            model::Error::Io { .. } => hint_of_io(failure, &error),
+            model::Error::Json { .. } => failure.hint(BROKEN),
+            model::Error::Tokenizer { .. } => {
+                let failure = hint_within(failure);
+                if failure.hint.is_some() { failure } else { failure.hint(BROKEN) }
+            }
+            model::Error::Template { .. } | model::Error::Conversation(_) => hint_within(failure),
             _ => failure,
         }
     }
@@ -136,12 +167,46 @@ impl From<formats::Error> for Failure {
     }
 }
 
+const BROKEN: &str = "the file is cut off or broken, or of another format: download or convert it again";
+
+/// A hint that stands at the end of a message, on a line of its own.
+fn hint_within(failure: Failure) -> Failure {
+    match failure.message.split_once("; hint: ") {
+        Some((message, hint)) => {
+            Failure { message: message.to_owned(), hint: Some(hint.to_owned()), status: failure.status }
+        }
+        None => failure,
+    }
+}
+
+/// What to do about a file that the system refuses.
+fn hint_of_io(failure: Failure, error: &(dyn std::error::Error + 'static)) -> Failure {
+    use std::io::ErrorKind;
+    let hint = match io_kind(error) {
+        Some(ErrorKind::NotFound) => {
+            "look at the path; a relative one begins in the folder that the command runs in"
+        }
+        Some(ErrorKind::IsADirectory) => "name a file in it",
+        Some(ErrorKind::NotADirectory | ErrorKind::AlreadyExists) => {
+            "a file stands where a folder is needed: name another place"
+        }
+        Some(kind) if WRITE_FAILURES.contains(&kind) => "make room, allow it, or name another place",
+        _ => return failure,
+    };
+    failure.hint(hint)
+}
+
 /// What to do about a file.
 fn hint_of_format(failure: Failure, error: &formats::Error) -> Failure {
     match error {
-        formats::Error::Length { .. } | formats::Error::Malformed { .. } => {
-            failure.hint("the file is cut off or broken, or of another format: download or convert it again")
+        formats::Error::Io { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+            match path.extension().is_some_and(|ending| ending == "safetensors" || ending == "json") {
+                true => failure.hint("the folder is not whole: download or copy the missing file too"),
+                false => hint_of_io(failure, error),
+            }
         }
+        formats::Error::Io { .. } => hint_of_io(failure, error),
+        formats::Error::Length { .. } | formats::Error::Malformed { .. } => failure.hint(BROKEN),
         formats::Error::MissingTensor { .. }
         | formats::Error::Shape { .. }
         | formats::Error::Dtype { .. } => {
@@ -165,7 +230,7 @@ impl From<track::Error> for Failure {
                 failure.hint("`--resume` goes on with it; `--set output_dir=DIR` starts another")
             }
             _ if is_write_failure(&error) => failure.hint(AFTER_A_FAILED_WRITE),
-            _ => failure,
+            _ => hint_of_io(failure, &error),
         }
     }
 }
@@ -211,19 +276,26 @@ pub(crate) fn no_room(message: String, settings: &[String]) -> Failure {
 const AFTER_A_FAILED_WRITE: &str =
     "the checkpoints that were there are whole: make room or allow writing, then go on with `--resume`";
 
-/// Whether the system has no room or no permission for a file.
-fn is_write_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+/// The system has no room or no permission for a file.
+const WRITE_FAILURES: [std::io::ErrorKind; 5] = {
     use std::io::ErrorKind;
-    let kinds = [
+    [
         ErrorKind::StorageFull,
         ErrorKind::QuotaExceeded,
         ErrorKind::FileTooLarge,
         ErrorKind::ReadOnlyFilesystem,
         ErrorKind::PermissionDenied,
-    ];
+    ]
+};
+
+fn is_write_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    io_kind(error).is_some_and(|kind| WRITE_FAILURES.contains(&kind))
+}
+
+/// The system's reason behind an error, if there is one.
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
     std::iter::successors(Some(error), |error| error.source())
-        .filter_map(|error| error.downcast_ref::<std::io::Error>())
-        .any(|error| kinds.contains(&error.kind()))
+        .find_map(|error| Some(error.downcast_ref::<std::io::Error>()?.kind()))
 }
 
 impl From<serve::Error> for Failure {
@@ -285,7 +357,7 @@ impl From<compute::Error> for Failure {
 
 /// A file that the system refuses.
 pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
-    move |error| Failure::input(format!("{}: {error}", path.display()))
+    move |error| hint_of_io(Failure::input(format!("{}: {error}", path.display())), &error)
 }
 
 /// Result of a command.

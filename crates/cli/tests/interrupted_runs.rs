@@ -116,6 +116,12 @@ fn a_resume_with_another_recipe_or_other_data_is_refused_with_what_differs() {
     fs::write(workshop.path("rows.csv"), format!("{rows}What is lupus?,An illness.,lupus\n")).unwrap();
     let said = workshop.fail("run", &[], 1);
     assert!(said.contains("data file 1: other content"), "{said}");
+    fs::write(workshop.path("rows.csv"), &rows).unwrap();
+
+    fs::write(workshop.path("base/adapter_config.json"), "{}").unwrap();
+    let said = workshop.fail("run", &[], 1);
+    assert!(said.contains("base model adapter_config.json: not in the checkpoint"), "{said}");
+    fs::remove_file(workshop.path("base/adapter_config.json")).unwrap();
     let after = (kept("recipe.yaml"), kept("data/train.jsonl"), kept("manifest.json"));
     assert!(before == after, "a refused resume writes nothing");
 

@@ -1,6 +1,9 @@
 //! Errors of this crate. A broken row is not one of them: it is counted and kept, see [`crate::Dropped`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use crate::dropped::{Dropped, Rule};
 
 /// What stops the preparation of a data set.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +56,14 @@ pub enum Error {
         reason: String,
     },
     /// Nothing is left to split.
-    #[error("no usable row: {read} read, {dropped} dropped (see the list of dropped rows)")]
+    #[error("no usable row: {read} read{}", reasons(rules, first))]
     NoRows {
         /// Rows read.
         read: usize,
-        /// Rows dropped.
-        dropped: usize,
+        /// Rows dropped, by rule.
+        rules: BTreeMap<Rule, usize>,
+        /// The first of them.
+        first: Option<Box<Dropped>>,
     },
     /// An option with a value that makes no sense.
     #[error("`{field}`: {reason}")]
@@ -115,4 +120,12 @@ impl Error {
 
 fn hint_text(hint: &Option<String>) -> String {
     hint.as_ref().map_or(String::new(), |name| format!("; did you mean `{name}`?"))
+}
+
+fn reasons(rules: &BTreeMap<Rule, usize>, first: &Option<Box<Dropped>>) -> String {
+    let counts: String = rules.iter().map(|(rule, count)| format!(", {count} dropped as {rule}")).collect();
+    let first = first
+        .as_ref()
+        .map(|row| format!("; the first: {}, row {}: {}", row.origin.file, row.origin.row, row.detail));
+    counts + &first.unwrap_or_default()
 }

@@ -250,7 +250,8 @@ pub fn prepare_rows(
     let (choices, choice_prints) = choices.into_iter().unzip();
     let choices = Part { rows: choices, prints: choice_prints };
     if talks.is_empty() && choices.rows.is_empty() {
-        return Err(Error::NoRows { read, dropped: dropped.len() });
+        let rules = count_by_rule(&dropped);
+        return Err(Error::NoRows { read, rules, first: dropped.into_iter().next().map(Box::new) });
     }
     let (split, certificate) = certified_split(&talks, &talk_prints, &choices, &options.split)?;
 

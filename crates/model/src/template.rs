@@ -81,8 +81,8 @@ impl ChatTemplate {
             _ => Err(wrong(
                 &folder.display().to_string(),
                 format!(
-                    "no chat template: neither {TEMPLATE_FILE} nor chat_template in {CONFIG_FILE}; hint: name a \
-                     built-in one ({})",
+                    "no chat template: neither {TEMPLATE_FILE} nor chat_template in {CONFIG_FILE}; hint: a recipe \
+                     can name a built-in one, `chat_template: chatml` ({})",
                     builtin::names()
                 ),
             )),
@@ -100,7 +100,9 @@ impl ChatTemplate {
         let origin = file.path().display().to_string();
         let Some(source) = file.get::<&str>("tokenizer.chat_template")? else {
             let names = builtin::names();
-            let reason = format!("no `tokenizer.chat_template`; hint: name a built-in template ({names})");
+            let reason = format!(
+                "no `tokenizer.chat_template`; hint: a recipe can name a built-in one, `chat_template: chatml` ({names})"
+            );
             return Err(wrong(&origin, reason));
         };
         let texts = SpecialTexts::from_gguf(file)?;

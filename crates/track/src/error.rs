@@ -10,10 +10,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The folder already holds a run and was to be created.
-    #[error("{} already holds a run: resume it or choose another output_dir", path.display())]
+    #[error("{} already holds a run ({found}): resume it or choose another output_dir", path.display())]
     AlreadyARun {
         /// The folder.
         path: PathBuf,
+        /// The file or folder in it that a new run would write over.
+        found: &'static str,
     },
     /// The folder holds no run and was to be reopened.
     #[error("{} holds no run (no metrics.jsonl)", path.display())]

@@ -22,16 +22,17 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a folder for a new run.
+    /// Makes a folder for a new run. A run that ended before its first step has nothing to lose: the new one takes its
+    /// place.
     ///
     /// # Errors
-    /// [`Error::AlreadyARun`] if it holds one, [`Error::InUse`] if another process writes there.
+    /// [`Error::AlreadyARun`] if it holds what a run has made, [`Error::InUse`] if another process writes there.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
         let lock = Lock::take(path)?;
-        if Self::holds_run(path) {
-            return Err(Error::AlreadyARun { path: path.to_path_buf() });
+        if let Some(found) = result_of_a_run(path)? {
+            return Err(Error::AlreadyARun { path: path.to_path_buf(), found });
         }
         let log = MetricsLog::open(path, u64::MAX)?;
         Ok(Self { path: path.to_path_buf(), log, _lock: lock })
@@ -148,4 +149,27 @@ impl RunFolder {
         text.push('\n');
         Ok(write_atomic(&path, text.as_bytes())?)
     }
+}
+
+/// What there is in a folder that only a run with a step can have made, and that a new run would write over.
+fn result_of_a_run(folder: &Path) -> Result<Option<&'static str>> {
+    for file in [METRICS_FILE, skipped::SKIPPED_FILE] {
+        if std::fs::metadata(folder.join(file)).is_ok_and(|found| found.len() > 0) {
+            return Ok(Some(file));
+        }
+    }
+    let holds = |place: &'static str, ending: &str| -> Result<bool> {
+        let place = folder.join(place);
+        if !place.is_dir() {
+            return Ok(false);
+        }
+        let mut names = std::fs::read_dir(&place).map_err(Error::io(&place))?.filter_map(|entry| entry.ok());
+        Ok(names.any(|entry| entry.file_name().to_string_lossy().ends_with(ending)))
+    };
+    for (place, ending) in [("checkpoints", ""), ("adapter", ""), ("model", ".safetensors")] {
+        if holds(place, ending)? {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
 }

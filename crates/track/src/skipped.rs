@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 /// Name of the file in a run folder.
-const SKIPPED_FILE: &str = "skipped.jsonl";
+pub(crate) const SKIPPED_FILE: &str = "skipped.jsonl";
 
 /// A step that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -102,7 +102,8 @@ fn stats_have_exactly_the_agreed_keys() {
 #[test]
 fn a_second_writer_is_refused_and_told_who_has_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let first = RunFolder::create(folder.path()).unwrap();
+    let mut first = RunFolder::create(folder.path()).unwrap();
+    first.log_step(&row(1)).unwrap();
     let refused = RunFolder::resume(folder.path()).unwrap_err();
     assert!(matches!(refused, Error::InUse { .. }));
     assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
@@ -117,6 +118,30 @@ fn a_lock_file_left_by_a_killed_process_does_not_lock() {
     drop(RunFolder::create(folder.path()).unwrap());
     fs::write(folder.path().join("run.lock"), "process 1 on somewhere\n").unwrap();
     assert!(RunFolder::resume(folder.path()).is_ok());
+}
+
+#[test]
+fn a_run_that_ended_before_its_first_step_makes_room_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    RunFolder::create(folder.path()).unwrap().write_recipe("base_model: misspelt\n").unwrap();
+    let mut second = RunFolder::create(folder.path()).unwrap();
+    second.log_step(&row(1)).unwrap();
+    drop(second);
+    let refused = RunFolder::create(folder.path()).unwrap_err();
+    assert!(matches!(refused, Error::AlreadyARun { found: "metrics.jsonl", .. }), "{refused}");
+}
+
+#[test]
+fn a_new_run_writes_over_nothing_that_a_run_leaves() {
+    for (place, file) in
+        [("checkpoints", "step-000002"), ("adapter", "adapter_config.json"), ("model", "model.safetensors")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(place)).unwrap();
+        fs::write(folder.path().join(place).join(file), "").unwrap();
+        let refused = RunFolder::create(folder.path()).unwrap_err();
+        assert!(matches!(&refused, Error::AlreadyARun { found, .. } if *found == place), "{refused}");
+    }
 }
 
 #[test]

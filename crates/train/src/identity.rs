@@ -1,6 +1,6 @@
 //! What decides the weights that a run ends with, and what differs between two runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dataset::Sample;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,8 @@ pub const MAY_CHANGE: [&str; 9] = [
 pub struct Identity {
     /// The recipe without the keys of [`MAY_CHANGE`], flat: `split.test` → `0.1`.
     pub recipe: BTreeMap<String, Value>,
-    /// BLAKE3 of what is read, by what it is: `base model.safetensors`, `data 1`, `training samples`.
+    /// BLAKE3 of what is read, by what it is: `base model config.json`, `data file 1`, `training
+    /// samples`.
     pub inputs: BTreeMap<String, String>,
 }
 
@@ -65,30 +66,41 @@ impl Identity {
         self.with_input(name, hasher.finalize().to_hex().to_string())
     }
 
-    /// What is another in `now` than in `self`, a line each. Inputs that only one of them names are not compared, so
-    /// that a recipe can be judged before its data are read.
+    /// What is another in `now` than in `self`, a line each. Inputs of a kind that only one of them names are not
+    /// compared, so that a recipe can be judged before its samples are made.
     pub fn differences(&self, now: &Identity) -> Vec<String> {
         let mut lines = Vec::new();
         let shown = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), Value::to_string);
-        let keys: std::collections::BTreeSet<&String> = self.recipe.keys().chain(now.recipe.keys()).collect();
+        let keys: BTreeSet<&String> = self.recipe.keys().chain(now.recipe.keys()).collect();
         for key in keys {
             let (was, is) = (self.recipe.get(key), now.recipe.get(key));
             if was != is {
                 lines.push(format!("{key}: {} in the checkpoint, {} now", shown(was), shown(is)));
             }
         }
-        for (name, was) in &self.inputs {
-            if let Some(is) = now.inputs.get(name).filter(|is| *is != was) {
-                let short = |hash: &str| hash.chars().take(12).collect::<String>();
-                lines.push(format!(
+        let names: BTreeSet<&String> = self.inputs.keys().chain(now.inputs.keys()).collect();
+        for name in names {
+            let named = |identity: &Identity| identity.inputs.keys().any(|other| kind(other) == kind(name));
+            let short = |hash: &str| hash.chars().take(12).collect::<String>();
+            match (self.inputs.get(name), now.inputs.get(name)) {
+                (Some(was), Some(is)) if was != is => lines.push(format!(
                     "{name}: other content (blake3 {}… in the checkpoint, {}… now)",
                     short(was),
                     short(is)
-                ));
+                )),
+                (Some(_), None) if named(now) => lines.push(format!("{name}: not there now")),
+                (None, Some(_)) if named(self) => lines.push(format!("{name}: not in the checkpoint")),
+                _ => {}
             }
         }
         lines
     }
+}
+
+/// What an input is, by the two words that its name begins with: `base model`, `data file`, `training samples`.
+fn kind(name: &str) -> (&str, &str) {
+    let mut words = name.split(' ');
+    (words.next().unwrap_or_default(), words.next().unwrap_or_default())
 }
 
 /// Brings nested maps and lists of maps to one level; lists of plain values stay whole.
@@ -139,6 +151,26 @@ mod tests {
         assert_eq!(lines[1], "learning_rate: 0.0002 in the checkpoint, 0.001 now");
         assert_eq!(lines[2], "split.test: 0.1 in the checkpoint, 0.25 now");
         assert!(lines[3].starts_with("data 2: other content"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_base_of_other_files_is_another_base() {
+        let of = |files: &[&str]| {
+            files
+                .iter()
+                .fold(Identity::default(), |all, file| all.with_input(format!("base model {file}"), "aa"))
+        };
+        let folder = of(&["config.json", "model.safetensors"]);
+        assert_eq!(
+            folder.differences(&of(&["base.gguf"])),
+            [
+                "base model base.gguf: not in the checkpoint",
+                "base model config.json: not there now",
+                "base model model.safetensors: not there now"
+            ]
+        );
+        let later = folder.clone().with_input("training samples", "bb");
+        assert_eq!(later.differences(&folder), [""; 0], "samples are not made yet");
     }
 
     #[test]

@@ -325,6 +325,20 @@ impl Recipe {
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return wrong("learning_rate", "is not above 0");
         }
+        for (key, value) in [("lora_alpha", f64::from(self.lora_alpha)), ("adam_epsilon", self.adam_epsilon)]
+        {
+            if !(value.is_finite() && value > 0.0) {
+                return wrong(key, "is not above 0");
+            }
+        }
+        for (key, value) in [("weight_decay", self.weight_decay), ("max_grad_norm", self.max_grad_norm)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(key, "is below 0");
+            }
+        }
+        if self.alpha_pattern.values().any(|alpha| !(alpha.is_finite() && *alpha > 0.0)) {
+            return wrong("alpha_pattern", "has a value that is not above 0");
+        }
         if !share(self.warmup_ratio) {
             return wrong("warmup_ratio", "is not in 0..1");
         }

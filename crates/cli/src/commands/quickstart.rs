@@ -29,7 +29,11 @@ pub(crate) fn run(args: &QuickstartArgs) -> Outcome<()> {
 
     let mut progress = TrainingProgress::default();
     progress.heading("1  Data and training");
-    let trained = training::train(&recipe, false, &Team::alone(), &mut progress)?;
+    let trained = training::train(&recipe, false, &Team::alone(), &mut progress).map_err(|failure| {
+        let goes_on =
+            format!("`medtune train {}/recipe.yaml --resume` goes on from there", args.out.display());
+        if failure.by_signal() { failure.hint(goes_on) } else { failure }
+    })?;
     progress.heading("2  Comparison on held-out questions");
     let compared = evaluation::compare_with_base(&recipe, &trained)?
         .ok_or_else(|| Failure::unexpected("there is nothing to compare"))?;

@@ -7,6 +7,7 @@ use compute::Cpu;
 use compute::cpu::Precision;
 use dataset::Example;
 use formats::gguf::hugging_face_module;
+use formats::peft::{Patterns, names_module};
 use formats::{Checkpoint, GgufFile};
 use model::{ChatTemplate, Config, Decoder, Features, Golden, RandomStart, Tokenizer, Trainable};
 use train::{Adapter, NewModel, Recipe};
@@ -164,8 +165,14 @@ fn refuse_too_large(recipe: &Recipe, base: &Path) -> Outcome<()> {
             }
         })
         .sum();
-    if needed <= available || !recipe.memory_check {
+    let adapter = adapter_bytes(recipe, &sizes);
+    if needed.saturating_add(adapter) <= available || !recipe.memory_check {
         return Ok(());
+    }
+    if needed <= available {
+        let [adapter, available] = [adapter, available].map(output::bytes);
+        let message = format!("the adapter alone needs about {adapter} of memory, {available} are available");
+        return Err(no_room(message, &["a lower `lora_r` or `rank_pattern`".to_owned()]));
     }
     let smaller = match recipe.adapter {
         Adapter::Full => vec!["`adapter: lora`".to_owned(), "`adapter: qlora`".to_owned()],
@@ -177,6 +184,22 @@ fn refuse_too_large(recipe: &Recipe, base: &Path) -> Outcome<()> {
         format!("the weights of {} need about {needed} of memory, {available} are available", base.display()),
         &smaller,
     ))
+}
+
+/// The least that the adapter of `recipe` takes, with its gradients and moments, on projections of these sizes. The sum
+/// of a matrix's sides is at least twice the root of its number of values, however the file packs them.
+fn adapter_bytes(recipe: &Recipe, sizes: &[(String, u64, u64)]) -> u64 {
+    let Ok(ranks) = Patterns::new(&recipe.rank_pattern) else { return 0 };
+    let bytes = sizes.iter().filter_map(|(name, values, _)| {
+        let module = name.strip_suffix(".weight")?;
+        let targeted = recipe.lora_target_modules.iter().any(|target| names_module(target, module));
+        let rank = ranks.get(module).unwrap_or(recipe.lora_r) as u64;
+        targeted.then(|| rank.saturating_mul(2 * values.isqrt()).saturating_mul(TRAINED))
+    });
+    match recipe.adapter {
+        Adapter::Full => 0,
+        Adapter::Lora | Adapter::Qlora => bytes.fold(0, u64::saturating_add),
+    }
 }
 
 impl Model {
