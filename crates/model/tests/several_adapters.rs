@@ -95,7 +95,9 @@ fn told(text: &Text) -> (Vec<u32>, Vec<Vec<u32>>) {
 
 fn engine<'m>(base: &'m Decoder<Cpu>, adapters: &'m [Decoder<Cpu>], slots: usize) -> Engine<'m, Cpu> {
     let mut engine = Engine::new(base, EngineSettings::new(slots, 128)).unwrap();
-    adapters.iter().for_each(|adapter| drop(engine.add_adapter(adapter).unwrap()));
+    for adapter in adapters {
+        engine.add_adapter(adapter).unwrap();
+    }
     engine
 }
 
