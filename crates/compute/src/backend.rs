@@ -360,6 +360,15 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         start: Start<'_, Self::Buffer>,
     );
 
+    /// `t = scale · x Aᵀ` for every adapter of a group, with the bits of [`Backend::linear`]: `t` `[T, Σ R]`, whose other
+    /// columns are left as they are, `x` `[T, K]`.
+    fn low_rank(
+        &self,
+        t: ViewMut<'_, Self::Buffer>,
+        x: View<'_, Self::Buffer>,
+        group: &LinearGroup<'_, Self>,
+    );
+
     /// `dt = scale · dy B` for every adapter of a group and, where `dx` is given, `dx = Σ dy W + dt A`: `dx`
     /// `[T, K]`, `dt` `[T, Σ R]`, `dy` `[T, Σ N]`.
     fn linear_backward_input(

@@ -6,6 +6,7 @@ use compute::{
 };
 
 use crate::projection::{GroupAdapter, Module, Projection};
+use crate::stack::AdapterRows;
 use crate::{Decoder, Result};
 
 /// Memory of a pass; each buffer is empty where no adapter needs it.
@@ -13,6 +14,8 @@ use crate::{Decoder, Result};
 pub(crate) struct AdapterScratch<Buf> {
     /// Keys of the rows' dropout masks, `[T]`; empty: nothing is dropped.
     pub(crate) keys: Vec<u64>,
+    /// Which rows have which of the adapters that lie side by side; empty: all have all of them.
+    pub(crate) rows: Vec<AdapterRows>,
     /// The input of one module under its mask, `[T, K]`.
     pub(crate) masked: Buf,
     /// Lengths of the rows of all DoRA weights with their adapters.
@@ -109,6 +112,7 @@ impl<B: Backend> Decoder<B> {
         };
         let mut scratch = AdapterScratch {
             keys: Vec::new(),
+            rows: Vec::new(),
             masked: zeros(training, widths.masked)?,
             norms: self.backend.zeros("weight norms", self.squares.len())?,
             d_outputs: zeros(training, widths.d_outputs)?,

@@ -37,6 +37,10 @@ impl<B: Backend> Layer<B> {
         [&self.qkv, &self.out, &self.gate_up, &self.down]
     }
 
+    pub(crate) fn projections_mut(&mut self) -> [&mut Projection<B>; 4] {
+        [&mut self.qkv, &mut self.out, &mut self.gate_up, &mut self.down]
+    }
+
     /// The gains, each with its path below the layer.
     pub(crate) fn gains(&self) -> impl Iterator<Item = (&'static str, Vector)> {
         let names = NormNames::of(self.mlp_post_norm.is_some());
@@ -101,7 +105,7 @@ pub struct Decoder<B: Backend> {
 }
 
 /// Where a decoder's base comes from.
-enum Origin<'a, B: Backend> {
+pub(crate) enum Origin<'a, B: Backend> {
     Source(&'a dyn TensorSource),
     /// A decoder on the same device, whose frozen values are shared.
     Base(&'a Decoder<B>),
@@ -202,7 +206,8 @@ impl<B: Backend> Builder<'_, B> {
         let mut group = Projection { modules: Vec::new(), adapter, anchor, bias: None, input, output: 0 };
         for &(name, rows) in modules {
             let weight = self.table(&format!("model.layers.{layer}.{name}.weight"), rows, input)?;
-            group.modules.push(Module { name, weight, column: group.output, adapter: None });
+            let (column, members) = (group.output, Vec::new());
+            group.modules.push(Module { name, weight, column, adapter: None, members });
             group.output += rows;
         }
         for module in group.modules.iter().filter(|_| bias) {
@@ -229,7 +234,8 @@ impl<B: Backend> Decoder<B> {
         source: &dyn TensorSource,
         trainable: &Trainable,
     ) -> Result<Self> {
-        Self::build(backend, config, Origin::Source(source), trainable)
+        let adapters = trainable.adapters(&config)?;
+        Self::build((backend, config), Origin::Source(source), trainable, adapters)
     }
 
     /// Another adapter on this decoder's base, which both share: only the adapter takes memory.
@@ -241,7 +247,8 @@ impl<B: Backend> Decoder<B> {
             return Err(Error::Adapter("the base is trained itself, so it cannot be shared".to_owned()));
         }
         let trainable = Trainable::Lora { config, seed };
-        Self::build(self.backend.clone(), self.config.clone(), Origin::Base(self), &trainable)
+        let adapters = trainable.adapters(&self.config)?;
+        Self::build((self.backend.clone(), self.config.clone()), Origin::Base(self), &trainable, adapters)
     }
 
     /// Whether two decoders have one base in memory.
@@ -278,15 +285,17 @@ impl<B: Backend> Decoder<B> {
         }
     }
 
-    fn build(backend: Arc<B>, config: Config, origin: Origin<'_, B>, trainable: &Trainable) -> Result<Self> {
+    pub(crate) fn build(
+        (backend, config): (Arc<B>, Config),
+        origin: Origin<'_, B>,
+        trainable: &Trainable,
+        adapters: Adapters,
+    ) -> Result<Self> {
         let mut builder = Builder {
             backend: &*backend,
             origin,
             trainable,
-            adapters: match trainable {
-                Trainable::Lora { config: lora, .. } => lora.resolve(&config)?,
-                _ => Adapters::default(),
-            },
+            adapters,
             layout: Layout::default(),
             vectors: Vec::new(),
             squares: Vec::new(),

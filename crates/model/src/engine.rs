@@ -4,6 +4,7 @@
 //! A text depends on its request alone: not on what else is in the batch, how its prompt is cut, or what was found in
 //! the cache.
 
+mod adapters;
 mod blocks;
 mod constraint;
 mod logprobs;
@@ -19,10 +20,9 @@ use std::collections::VecDeque;
 
 use compute::Backend;
 
-use crate::activations::AdapterMemory;
-use crate::forward::{Context, Tokens};
 use crate::logits::Logits;
-use crate::{Activations, Cache, Decoder, Error, Result, Tokenizer};
+use crate::{Activations, Cache, Decoder, Result, Tokenizer};
+use adapters::{Another, PassRows, Stack};
 use blocks::BlockPool;
 use logprobs::Distribution;
 use sampler::Candidate;
@@ -43,6 +43,8 @@ pub struct Engine<'m, B: Backend> {
     decoder: &'m Decoder<B>,
     /// Those of [`AdapterId`] 2 and on.
     adapters: Vec<Another<'m, B>>,
+    /// They and the decoder's own side by side, as far as they can be.
+    stack: Option<Stack<B>>,
     tokenizer: Option<&'m Tokenizer>,
     settings: EngineSettings,
     activations: Activations<B>,
@@ -59,17 +61,11 @@ pub struct Engine<'m, B: Backend> {
     totals: Load,
     // Of one step:
     pass: Pass,
+    passes: Vec<PassRows>,
     shares: Vec<usize>,
     row: Vec<f32>,
     candidates: Vec<Candidate>,
     ended: Vec<(Ticket, FinishReason)>,
-}
-
-/// Another adapter on the base.
-#[derive(Debug)]
-struct Another<'m, B: Backend> {
-    decoder: &'m Decoder<B>,
-    memory: AdapterMemory<B>,
 }
 
 impl<'m, B: Backend> Engine<'m, B> {
@@ -85,6 +81,7 @@ impl<'m, B: Backend> Engine<'m, B> {
         Ok(Engine {
             decoder,
             adapters: Vec::new(),
+            stack: None,
             tokenizer: None,
             settings,
             activations: Activations::for_inference(decoder, step_tokens)?,
@@ -98,6 +95,7 @@ impl<'m, B: Backend> Engine<'m, B> {
             between: Vec::new(),
             totals: Load::default(),
             pass: Pass::default(),
+            passes: Vec::new(),
             shares: Vec::with_capacity(slots),
             row: vec![0.0; vocabulary],
             candidates: Vec::new(),
@@ -109,20 +107,6 @@ impl<'m, B: Backend> Engine<'m, B> {
     pub fn with_tokenizer(mut self, tokenizer: &'m Tokenizer) -> Self {
         self.tokenizer = Some(tokenizer);
         self
-    }
-
-    /// Takes in the adapter of a decoder that [shares](Decoder::with_another) the engine's base.
-    ///
-    /// # Errors
-    /// When it is on another base, or the device has no room.
-    pub fn add_adapter(&mut self, decoder: &'m Decoder<B>) -> Result<AdapterId> {
-        if !decoder.shares_base(self.decoder) {
-            return Err(Error::Adapter("it is not on the base that this engine writes with".to_owned()));
-        }
-        let memory = AdapterMemory::for_inference(decoder, self.settings.step_tokens)?;
-        self.logits.make_room(decoder, self.settings.slots)?;
-        self.adapters.push(Another { decoder, memory });
-        Ok(AdapterId(AdapterId::OWN.0 + self.adapters.len() as u32))
     }
 
     /// What the engine takes on.
@@ -216,52 +200,12 @@ impl<'m, B: Backend> Engine<'m, B> {
             return events.len() > before;
         }
         self.share_out();
-        let ids = self.running.iter().map(|sequence| sequence.adapter);
-        let (first, last) = ids.fold((u32::MAX, 0), |(first, last), id| (first.min(id.0), last.max(id.0)));
-        for adapter in first..=last {
-            self.pass(AdapterId(adapter), events);
-        }
+        self.passes(events);
         let mut ended = std::mem::take(&mut self.ended);
         ended.drain(..).for_each(|(ticket, reason)| self.end(ticket, reason));
         self.ended = ended;
         events.append(&mut self.between);
         true
-    }
-
-    /// The forward pass of the sequences with one adapter.
-    fn pass(&mut self, adapter: AdapterId, events: &mut Vec<Event>) {
-        self.pass.clear();
-        for (sequence, &share) in self.running.iter().zip(&self.shares) {
-            if sequence.adapter == adapter && share > 0 {
-                self.pass.add(sequence, share);
-            }
-        }
-        let Pass { ids, positions, sequences, last, owners } = &self.pass;
-        if ids.is_empty() {
-            return;
-        }
-        let tokens = Tokens { ids, positions };
-        let context = Context::Cached(sequences, &mut self.cache);
-        let mut another = adapter.0.checked_sub(2).map(|place| &mut self.adapters[place as usize]);
-        let decoder = another.as_ref().map_or(self.decoder, |another| another.decoder);
-        if let Some(another) = &mut another {
-            self.activations.exchange(&mut another.memory);
-        }
-        decoder.forward(tokens, context, &mut self.activations, adapter != AdapterId::BASE);
-        if !last.is_empty() {
-            self.logits.project(decoder, &self.activations, (last, ids.len()));
-        }
-        if let Some(another) = another {
-            self.activations.exchange(&mut another.memory);
-        }
-        for (sequence, &share) in self.running.iter_mut().zip(&self.shares) {
-            if sequence.adapter == adapter {
-                sequence.advance(share, &mut self.pool);
-            }
-        }
-        for row in 0..owners.len() {
-            self.choose(row, events);
-        }
     }
 
     /// Chooses the next token of the sequence that has row `row` of the logits.

@@ -84,6 +84,7 @@ impl<B: Backend> Decoder<B> {
     pub(crate) fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>, adapter: bool) {
         let count = tokens.ids.len();
         activations.adapters.keys.clear();
+        activations.adapters.rows.clear();
         activations.adapters.on = adapter;
         let capacity = activations.capacity();
         assert!(count <= capacity, "{count} tokens in memory for {capacity}");
@@ -100,7 +101,7 @@ impl<B: Backend> Decoder<B> {
         }
     }
 
-    fn forward_embedded(
+    pub(crate) fn forward_embedded(
         &self,
         tokens: Tokens<'_>,
         mut context: Context<'_, B>,

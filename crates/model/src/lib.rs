@@ -28,6 +28,7 @@ mod principal;
 mod projection;
 pub mod random;
 mod sampling;
+mod stack;
 mod template;
 mod tensors;
 mod tokenizer;

@@ -183,6 +183,12 @@ pub(crate) struct AdapterShape {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Adapters(BTreeMap<String, AdapterShape>);
 
+impl From<BTreeMap<String, AdapterShape>> for Adapters {
+    fn from(shapes: BTreeMap<String, AdapterShape>) -> Self {
+        Adapters(shapes)
+    }
+}
+
 impl Adapters {
     /// The adapter of the module at `path`, if it has one.
     pub(crate) fn of(&self, path: &str) -> Option<AdapterShape> {
@@ -204,4 +210,14 @@ pub enum Trainable {
     },
     /// Every weight.
     Everything,
+}
+
+impl Trainable {
+    /// See [`LoraConfig::resolve`].
+    pub(crate) fn adapters(&self, config: &Config) -> Result<Adapters> {
+        match self {
+            Trainable::Lora { config: lora, .. } => lora.resolve(config),
+            Trainable::Nothing | Trainable::Everything => Ok(Adapters::default()),
+        }
+    }
 }

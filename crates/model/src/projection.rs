@@ -5,6 +5,7 @@ use std::sync::Arc;
 use compute::{Adapter, Backend, DeviceBuffer, Linear, LinearGroup, Matrix, Start, View, ViewMut};
 
 use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch, Anchor};
+use crate::stack::Member;
 use crate::vector::Vector;
 
 /// A matrix of the model: frozen in its storage type, or trained.
@@ -78,6 +79,18 @@ pub(crate) struct Module<B: Backend> {
     /// First column in the group's output.
     pub(crate) column: usize,
     pub(crate) adapter: Option<ModuleAdapter>,
+    /// What `adapter` is made of, where several lie side by side in it.
+    pub(crate) members: Vec<Member>,
+}
+
+impl<B: Backend> Module<B> {
+    /// The adapter with this number of those that lie side by side; the only one, where it is alone.
+    pub(crate) fn member(&self, number: usize) -> Option<(ModuleAdapter, Member)> {
+        let own = self.adapter?;
+        let alone = Member { column: 0, rank: own.rank, scale: own.scale };
+        let member = self.members.get(number).copied().unwrap_or(alone);
+        (member.rank > 0).then_some((own, member))
+    }
 }
 
 /// The `A` sides of a group's adapters, `[Σ R, K]`, one after another among the trainable values.
@@ -119,8 +132,16 @@ pub(crate) struct Backward<'a, B: Backend> {
 impl<B: Backend> Projection<B> {
     /// Calls `run` with the layers as the backend wants them. With `made` the low-rank side is already there.
     fn with_group<R>(&self, values: &B::Buffer, made: bool, run: impl FnOnce(&LinearGroup<'_, B>) -> R) -> R {
+        self.with_layers(|module| self.linear(module, values, made), run)
+    }
+
+    /// Calls `run` with what `linear` makes of the modules.
+    pub(crate) fn with_layers<'a, R>(
+        &'a self,
+        linear: impl Fn(&'a Module<B>) -> Linear<'a, B>,
+        run: impl FnOnce(&LinearGroup<'_, B>) -> R,
+    ) -> R {
         let rank = self.adapter.map_or(0, |group| group.rank);
-        let linear = |module| self.linear(module, values, made);
         match &self.modules[..] {
             [q] => run(&LinearGroup { layers: &[linear(q)], rank }),
             [q, k] => run(&LinearGroup { layers: &[linear(q), linear(k)], rank }),
@@ -168,6 +189,14 @@ impl<B: Backend> Projection<B> {
         let dropout = AdapterScratch::<B::Buffer>::dropout(&scratch.keys, group);
         if let Some(dropout) = dropout {
             self.masked_forward(backend, (values, x), (group, dropout), (&mut scratch.masked, t));
+        }
+        if !scratch.rows.is_empty() {
+            let rows = &scratch.rows[..];
+            self.stacked_low(backend, (values, x), (group, rows), t);
+            let low = Some(t.view_mut(group.column * tokens, tokens, group.rank));
+            let linear = |module| self.stacked_linear(module, values, rows);
+            let y = y.view_mut(0, tokens, self.output);
+            return self.with_layers(linear, |group| backend.linear(y, low, x, group, start));
         }
         let low = Some(t.view_mut(group.column * tokens, tokens, group.rank));
         let product = |y, start| {

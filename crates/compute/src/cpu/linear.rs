@@ -46,6 +46,21 @@ pub(super) fn forward(threads: &Threads, method: Method, group: &LinearGroup<'_,
     gemm(threads, method, Gemm { rows, depth, left, low, parts, c: y.data, stride: y.stride });
 }
 
+/// `t = scale · x Aᵀ`; see [`crate::Backend::low_rank`].
+pub(super) fn low_rank(
+    threads: &Threads,
+    method: Method,
+    group: &LinearGroup<'_, Cpu>,
+    (t, x): (RowsMut<'_>, Rows<'_>),
+) {
+    assert_eq!((t.rows, t.cols), (x.rows, group.rank), "t [T, Σ R]");
+    let adapters = group.layers.iter().map(|layer| layer.adapter.as_ref());
+    let downs = parts(adapters.map(|adapter| adapter.and_then(|a| a.down_part(x.cols))));
+    let (rows, depth, left) = (x.rows, x.cols, x.operand());
+    let low = Some(Low { parts: &downs, c: t.data, stride: t.stride });
+    gemm(threads, method, Gemm { rows, depth, left, low, parts: &[], c: &mut [], stride: 0 });
+}
+
 /// As [`forward`], for a group with layers in panels: a product for every layer and one for every adapter.
 pub(super) fn forward_of_integers(
     cpu: &Cpu,

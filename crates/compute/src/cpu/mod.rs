@@ -220,6 +220,10 @@ impl Backend for Cpu {
         linear::forward(&self.threads, self.method(), group, forward);
     }
 
+    fn low_rank(&self, t: ViewMut<'_, CpuBuffer>, x: View<'_, CpuBuffer>, group: &LinearGroup<'_, Self>) {
+        linear::low_rank(&self.threads, self.method(), group, (t.into(), x.into()));
+    }
+
     fn linear_backward_input(
         &self,
         dx: Option<ViewMut<'_, CpuBuffer>>,

@@ -45,7 +45,11 @@ impl ConstraintError {
     fn new(reason: impl ToString) -> Self {
         // Behind the first line are the grammar and the state of the parser.
         let reason = reason.to_string();
-        ConstraintError(reason.lines().next().unwrap_or_default().chars().take(500).collect())
+        let first = reason.lines().next().unwrap_or_default();
+        // The parser of expressions shows the place over several lines and says at the end what is wrong there.
+        let end =
+            reason.lines().find_map(|line| line.strip_prefix("error:")).filter(|_| first.ends_with(':'));
+        ConstraintError(first.chars().chain(end.unwrap_or_default().chars()).take(500).collect())
     }
 }
 

@@ -233,6 +233,8 @@ pub struct Load {
     pub cached_tokens: u64,
     /// Tokens written since the start.
     pub completion_tokens: u64,
+    /// Forward passes since the start.
+    pub forwards: u64,
     /// Texts that gave their room to others and started again since the start.
     pub preempted: u64,
 }

@@ -4,6 +4,7 @@ use compute::{Backend, KV_BLOCK};
 
 use super::sequence::Sequence;
 use super::{Engine, EngineSettings, Ticket};
+use crate::stack::AdapterRows;
 
 /// The rows of a forward pass, sequence after sequence.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Pass {
     pub(super) last: Vec<u32>,
     /// Of each of these, whose it is.
     pub(super) owners: Vec<Ticket>,
+    /// The rows of each adapter, where there are several.
+    pub(super) adapters: Vec<AdapterRows>,
 }
 
 impl Pass {
@@ -25,6 +28,7 @@ impl Pass {
         self.sequences.clear();
         self.last.clear();
         self.owners.clear();
+        self.adapters.clear();
     }
 
     /// Adds the next `tokens` tokens of a sequence.
