@@ -10,7 +10,7 @@ use std::io::Read;
 
 use common::oracle;
 use corpus::phi::{Class, Gate, Mode};
-use notes::{Note, Random, Set, WRITTEN, generate};
+use notes::{NAMED, NOBODY, Note, Random, Set, WRITTEN, generate};
 
 /// Counts of one class.
 #[derive(Debug, Default, Clone, Copy)]
@@ -118,6 +118,15 @@ fn a_masked_note_has_nothing_left_that_the_gate_finds() {
         let masked = gate.apply(&note.text).unwrap().text.into_owned();
         assert!(gate.check(&masked).is_empty(), "{masked}");
     }
+}
+
+#[test]
+fn names_in_sentences_kept_apart_are_found_and_medicine_is_not_taken_for_them() {
+    let named: Vec<Note> = NAMED.iter().map(|marked| Note::of(marked)).collect();
+    let nobody: Vec<Note> = NOBODY.iter().map(|marked| Note::of(marked)).collect();
+    let (named, _) = measure("sentences kept apart, with names", &named);
+    let (nobody, _) = measure("sentences kept apart, about nobody", &nobody);
+    assert!(named.recall() > 0.0 && nobody.found < 20, "{named:?} {nobody:?}");
 }
 
 /// Every tenth row of MedQuAD: public text about nobody, so that every finding is one too many.
