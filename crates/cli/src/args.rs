@@ -111,6 +111,9 @@ pub(crate) struct PrepareArgs {
     /// Share of the rows to validate on.
     #[arg(long, default_value_t = 0.1)]
     pub(crate) val: f64,
+    /// Draw all sides anew, whatever the column `split` of the rows says.
+    #[arg(long)]
+    pub(crate) resplit: bool,
     /// Our name of a column and the file's: `--column question=Frage`.
     #[arg(long = "column", value_name = "OURS=THEIRS")]
     pub(crate) columns: Vec<String>,

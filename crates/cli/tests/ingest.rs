@@ -1,6 +1,8 @@
 //! `medtune ingest`, from the outside.
 
 mod common;
+#[path = "../../corpus/tests/common/pdf_writer.rs"]
+mod pdf_writer;
 
 use std::fs;
 use std::path::Path;
@@ -170,4 +172,41 @@ fn documents_are_sent_to_plain_http_addresses_only() {
         ["ingest", text(folder.path()), "--out", text(out.path()), "--docling", "https://docling.example"];
     let error = refused(&arguments);
     assert!(error.contains("begins with http://") && error.contains("ssh -L"), "{error}");
+}
+
+/// A page without text among others is read by commands that stand in for poppler's and Tesseract's.
+#[cfg(unix)]
+#[test]
+fn a_page_that_is_a_picture_is_read_among_pages_with_text_or_reported() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (folder, out, programs) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let page = |words: &str| vec![pdf_writer::text(72.0, 700.0, 10.0, words)];
+    let pages = [page("First of all comes the history."), Vec::new(), page("Last of all comes the plan.")];
+    fs::write(folder.path().join("visit.pdf"), pdf_writer::pdf(&pages, &[])).unwrap();
+    let ingest = |path: &str| {
+        let arguments = ["ingest", text(folder.path()), "--out", text(out.path()), "--json"];
+        let output = medtune().args(arguments).env("PATH", path).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", common::stderr(&output));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["documents"][0]["warnings"].to_string()
+    };
+    let warnings = ingest("");
+    assert!(warnings.contains("page 2") && warnings.contains("`pdftoppm` command"), "{warnings}");
+
+    for (name, script) in [
+        ("pdftoppm", "#!/bin/sh\nfor last; do :; done\n: > \"$last-2.png\"\n"),
+        ("tesseract", "#!/bin/sh\necho 'Then comes the picture.'\n"),
+    ] {
+        let path = programs.path().join(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::remove_dir_all(out.path()).unwrap();
+    let warnings = ingest(text(programs.path()));
+    assert!(warnings.contains("page 2 was read by tesseract (eng)"), "{warnings}");
+    let blocks = lines(&out.path().join("blocks.jsonl"));
+    let read: Vec<String> = blocks.iter().map(|line| format!("{line}")).collect();
+    assert!(read[1].contains("Then comes the picture.") && read[1].contains("\"page\":2"), "{read:?}");
+    assert_eq!(read.len(), 3);
 }

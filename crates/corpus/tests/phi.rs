@@ -10,7 +10,7 @@ use std::io::Read;
 
 use common::oracle;
 use corpus::phi::{Class, Gate, Mode};
-use notes::{Note, Random, Set, WRITTEN, generate};
+use notes::{NAMED, NOBODY, Note, Random, Set, WRITTEN, generate};
 
 /// Counts of one class.
 #[derive(Debug, Default, Clone, Copy)]
@@ -107,8 +107,8 @@ fn most_of_what_is_marked_in_five_hundred_notes_is_found() {
     let (unseen, _) = measure("unseen sentences", &unseen);
     let (written, _) = measure("written by hand", &written);
     assert!(known.recall() > 0.95 && known.precision() > 0.98, "{known:?}");
-    assert!(unseen.recall() > 0.83 && unseen.precision() > 0.98, "{unseen:?}");
-    assert!(written.recall() > 0.85 && written.precision() > 0.95, "{written:?}");
+    assert!(unseen.recall() > 0.97 && unseen.precision() > 0.98, "{unseen:?}");
+    assert!(written.recall() > 0.90 && written.precision() > 0.95, "{written:?}");
 }
 
 #[test]
@@ -118,6 +118,16 @@ fn a_masked_note_has_nothing_left_that_the_gate_finds() {
         let masked = gate.apply(&note.text).unwrap().text.into_owned();
         assert!(gate.check(&masked).is_empty(), "{masked}");
     }
+}
+
+#[test]
+fn names_in_sentences_kept_apart_are_found_and_medicine_is_not_taken_for_them() {
+    let named: Vec<Note> = NAMED.iter().map(|marked| Note::of(marked)).collect();
+    let nobody: Vec<Note> = NOBODY.iter().map(|marked| Note::of(marked)).collect();
+    let (named, _) = measure("sentences kept apart, with names", &named);
+    let (nobody, _) = measure("sentences kept apart, about nobody", &nobody);
+    assert!(named.recall() > 0.78 && named.precision() > 0.95, "{named:?}");
+    assert_eq!(nobody.found, 0);
 }
 
 /// Every tenth row of MedQuAD: public text about nobody, so that every finding is one too many.
@@ -144,5 +154,5 @@ fn few_rows_of_medquad_hold_anything_that_is_found() {
         hit += usize::from(any);
     }
     println!("\nMedQuAD: {hit} of {rows} rows with a finding; {by_class:?}");
-    assert!(50 * hit < rows, "{hit} of {rows}");
+    assert!(100 * hit < rows, "{hit} of {rows}");
 }

@@ -100,6 +100,9 @@ pub struct Certificate {
     pub by: Vec<By>,
     /// Seed of the split.
     pub seed: u64,
+    /// Rows whose side was given with them and not drawn.
+    #[serde(default)]
+    pub given: usize,
     /// Similarity from which questions are near-duplicates.
     pub question_similarity: f64,
     /// Similarity from which answers are near-duplicates.

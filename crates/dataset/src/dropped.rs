@@ -47,6 +47,10 @@ pub enum Rule {
     IdentifiesPerson,
     /// It holds an item of a test.
     Contaminated,
+    /// A column `split` that names no side.
+    UnknownSplit,
+    /// The side that it was given has something in common with one that is held out.
+    SplitConflict,
 }
 
 impl Rule {
@@ -71,6 +75,8 @@ impl Rule {
             Rule::NearDuplicate => "near_duplicate",
             Rule::IdentifiesPerson => "identifies_person",
             Rule::Contaminated => "contaminated",
+            Rule::UnknownSplit => "unknown_split",
+            Rule::SplitConflict => "split_conflict",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rows before the PHI gate: reported, masked or left out.
 
-use corpus::phi::{Entry, Findings, Gate};
+use corpus::phi::{Entry, Findings, Gate, Persons};
 
 use crate::dropped::{Dropped, Fault, Rule};
 use crate::rows::{Item, Row};
@@ -19,8 +19,13 @@ pub(crate) fn pass(rows: Vec<Row>, gate: Gate) -> Passed {
     for mut row in rows {
         let source = format!("{} row {}", row.origin.file, row.origin.row);
         let mut refused = Vec::new();
+        // Whoever one text names in full is known in the others.
+        let mut persons = Persons::default();
+        for (_, text) in texts(&mut row) {
+            gate.check_among(text, &mut persons);
+        }
         for (part, text) in texts(&mut row) {
-            let findings = match gate.apply(text) {
+            let findings = match gate.apply_among(text, &mut persons) {
                 Ok(accepted) => {
                     let findings = accepted.findings;
                     if let std::borrow::Cow::Owned(masked) = accepted.text {
@@ -85,6 +90,7 @@ mod tests {
             document: None,
             topic: None,
             source: None,
+            split: None,
             item: Item::Conversation(vec![
                 Message { role: Role::User, content: "What is gout?".into() },
                 Message { role: Role::Assistant, content: answer.into() },
@@ -92,6 +98,17 @@ mod tests {
             origin: Origin { file: "rows.csv".into(), row: number, line: None },
         };
         vec![row(1, "A disease."), row(2, "Ask Dr. Zebulon Quick, 617-555-0134.")]
+    }
+
+    #[test]
+    fn whoever_the_answer_names_in_full_is_found_in_the_question() {
+        let mut rows = rows();
+        let Item::Conversation(messages) = &mut rows[1].item else { panic!("a conversation") };
+        messages[0].content = "What did Okafor say?".into();
+        messages[1].content = "Dr. Zebulon Okafor said nothing.".into();
+        let passed = pass(rows, Gate::new(Mode::Mask));
+        let Item::Conversation(messages) = &passed.rows[1].item else { panic!("a conversation") };
+        assert_eq!(messages[0].content, "What did [NAME] say?");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod encode;
 mod error;
 mod examples;
 mod gate;
+mod given;
 mod groups;
 pub mod near_duplicate;
 mod nearest;

@@ -15,6 +15,7 @@ use crate::contamination::{Contamination, contamination};
 use crate::dropped::{Dropped, Fault, Rule, count_by_rule};
 use crate::examples::{ChoiceItem, Example};
 use crate::gate;
+use crate::given;
 use crate::groups::{By, Fingerprint, components};
 use crate::near_duplicate::{ANSWER_SIMILARITY, QUESTION_SIMILARITY};
 use crate::rows::{Input, Item, Layout, Row, read};
@@ -243,7 +244,7 @@ pub fn prepare_rows(
     validate(options)?;
     let read = rows.len() + broken.len();
     let Cleaned { rows, prints, dropped: cleaned, renamed } = clean(rows, &options.cleaning);
-    let dropped: Vec<_> = broken.into_iter().chain(cleaned).collect();
+    let mut dropped: Vec<_> = broken.into_iter().chain(cleaned).collect();
     let is_choice = |row: &Row| matches!(row.item, Item::Choice(_));
     let (choices, talks): (Vec<_>, Vec<_>) = rows.iter().zip(&prints).partition(|(row, _)| is_choice(row));
     let (talks, talk_prints): (Vec<_>, Vec<_>) = talks.into_iter().unzip();
@@ -253,6 +254,10 @@ pub fn prepare_rows(
         let rules = count_by_rule(&dropped);
         return Err(Error::NoRows { read, rules, first: dropped.into_iter().next().map(Box::new) });
     }
+    let talks = Part { rows: talks, prints: talk_prints };
+    let (Part { rows: talks, prints: talk_prints }, conflicts) =
+        given::without_conflicts(talks, &options.split);
+    dropped.extend(conflicts);
     let (split, certificate) = certified_split(&talks, &talk_prints, &choices, &options.split)?;
 
     let mut sides: BTreeMap<Side, Vec<Example>> = BTreeMap::new();
@@ -334,6 +339,7 @@ fn certified_split(
         let certificate = Certificate {
             by: options.by.clone(),
             seed: options.seed,
+            given: rows.iter().filter(|row| given::side(row, options).is_some()).count(),
             question_similarity: QUESTION_SIMILARITY,
             answer_similarity: ANSWER_SIMILARITY,
             sides: Side::ALL.into_iter().map(|side| (side, parts[&side].count(groups(side)))).collect(),

@@ -3,7 +3,7 @@
 //! Groups are put in the order of `blake3(seed, smallest content hash of the group)` and fill test, then validation,
 //! up to their number of rows; a group that is too large for what is left is passed over, and what fits nowhere
 //! trains. With `stratify` this is done topic by topic (or source by source), and what a stratum could not fill
-//! carries over to the next.
+//! carries over to the next. A group with a row that brings its side goes there.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::given;
 use crate::groups::{By, Components, Fingerprint};
 use crate::rows::Row;
 
@@ -64,12 +65,14 @@ pub struct SplitOptions {
     pub seed: u64,
     /// What to spread evenly.
     pub stratify: Option<Stratify>,
+    /// Whether a row goes to the side that its column `split` names.
+    pub given: bool,
 }
 
 impl Default for SplitOptions {
     fn default() -> Self {
         let by = vec![By::Document, By::Question];
-        SplitOptions { by, test: 0.1, val: 0.1, seed: 42, stratify: None }
+        SplitOptions { by, test: 0.1, val: 0.1, seed: 42, stratify: None, given: true }
     }
 }
 
@@ -132,7 +135,7 @@ pub fn split(
 ) -> Result<Split, Error> {
     options.validate()?;
     let mut strata: BTreeMap<Option<&str>, Vec<(blake3::Hash, usize)>> = BTreeMap::new();
-    let mut groups = Vec::new();
+    let (mut groups, mut any_given) = (Vec::new(), false);
     for members in components.members() {
         let Some(&first) = members.iter().min_by_key(|&&row| prints[row].content.as_bytes()) else {
             continue;
@@ -145,9 +148,14 @@ pub fn split(
         };
         let mut hasher = blake3::Hasher::new();
         hasher.update(&options.seed.to_le_bytes()).update(content.as_bytes());
-        strata.entry(stratum).or_default().push((hasher.finalize(), groups.len()));
         let name = content.to_hex()[..16].to_string();
-        groups.push(Group { name, rows: members, side: Side::Train });
+        let given = members.iter().filter_map(|&row| given::side(rows[row], options)).max();
+        groups.push(Group { name, rows: members, side: given.unwrap_or(Side::Train) });
+        if given.is_some() {
+            any_given = true;
+        } else {
+            strata.entry(stratum).or_default().push((hasher.finalize(), groups.len() - 1));
+        }
     }
 
     let mut wanted = [(Side::Test, options.test, 0.0), (Side::Val, options.val, 0.0)];
@@ -166,7 +174,16 @@ pub fn split(
             }
         }
     }
-    fill_empty_sides(&mut groups, &strata, options)?;
+    // Sides that were given may be empty, but for the one to train on.
+    match any_given {
+        false => fill_empty_sides(&mut groups, &strata, options)?,
+        true if groups.iter().any(|group| group.side == Side::Train) => {}
+        true => {
+            let reason =
+                "no row is left on the side `train`; the sides are those that the rows bring with them";
+            return Err(Error::Option { field: "split", reason: reason.into() });
+        }
+    }
 
     let (mut sides, mut group_of) = (vec![Side::Train; rows.len()], vec![0; rows.len()]);
     for (at, group) in groups.iter().enumerate() {

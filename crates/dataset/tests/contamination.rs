@@ -19,6 +19,7 @@ fn training(id: usize, question: &str, answer: &str) -> Row {
         document: None,
         topic: None,
         source: None,
+        split: None,
         item: Item::Conversation(vec![Message::user(question), Message::assistant(answer)]),
         origin: origin("train"),
     }

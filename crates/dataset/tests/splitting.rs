@@ -17,6 +17,7 @@ fn row(id: usize, document: &str, topic: &str, question: &str, answer: &str) -> 
         document: Some(document.into()),
         topic: Some(topic.into()),
         source: None,
+        split: None,
         item: Item::Conversation(vec![Message::user(question), Message::assistant(answer)]),
         origin: Origin { file: "rows".into(), row: id as u64, line: None },
     }
@@ -258,4 +259,84 @@ fn a_plain_row_split_of_medquad_leaks_and_ours_does_not() {
     assert_eq!(report.splits.test, (report.kept as f64 * 0.1).round() as usize);
     assert_eq!(prepared.certificate.nearest_pairs.len(), 20);
     assert!(prepared.certificate.nearest_pairs.iter().all(|pair| pair.similarity < 0.8));
+}
+
+fn given(row: Row, split: &str) -> Row {
+    Row { split: Some(split.into()), ..row }
+}
+
+fn dropped(prepared: &Prepared) -> Vec<(Option<&str>, Rule, &str)> {
+    prepared.dropped.iter().map(|row| (row.id.as_deref(), row.rule, row.detail.as_str())).collect()
+}
+
+#[test]
+fn sides_that_the_rows_bring_are_kept_and_others_are_drawn() {
+    let names = ["train", "validation", "Test", "dev"];
+    let mut all = rows(300);
+    for (document, rows) in all.chunks_mut(3).enumerate() {
+        if let Some(name) = names.get(document % 8) {
+            rows.iter_mut().for_each(|row| row.split = Some((*name).into()));
+        }
+    }
+    let prepared = prepared(all, SplitOptions::default());
+    let sides = sides(&prepared);
+    for at in 0..300 {
+        let expected = ["train", "val", "test", "val"].get(at / 3 % 8);
+        assert!(expected.is_none_or(|side| sides[&format!("r{at}")] == *side), "row {at}");
+    }
+    assert_eq!((prepared.certificate.given, prepared.dropped.len()), (52 * 3, 0));
+    let drawn = |side| (0..300).filter(|at| at / 3 % 8 > 3 && sides[&format!("r{at}")] == side).count();
+    let tenth = 12..=15;
+    assert!(tenth.contains(&drawn("test")) && tenth.contains(&drawn("val")), "of 144 rows without a side");
+}
+
+#[test]
+fn of_two_sides_with_something_in_common_the_one_held_out_keeps_its_rows() {
+    let rows = vec![
+        given(row(1, "a", "t", "What is gout about in short?", "One."), "train"),
+        given(row(2, "b", "t", "How is scurvy treated in adults?", "Two."), "train"),
+        given(row(3, "a", "t", "Which joint does it hit at first?", "Three."), "test"),
+        given(row(4, "c", "t", "How is scurvy treated, in adults?", "Four."), "val"),
+        given(row(5, "d", "t", "Why do bones break with age?", "Five."), "train"),
+        given(row(6, "e", "t", "Does smoking harm the heart?", "Six."), "elsewhere"),
+    ];
+    let prepared = prepared(rows, SplitOptions::default());
+    assert_eq!(
+        sides(&prepared),
+        BTreeMap::from([("r3".into(), "test"), ("r4".into(), "val"), ("r5".into(), "train")])
+    );
+    let expected = [
+        (Some("r1"), Rule::SplitConflict, "given as train, but its document `a` has rows in test"),
+        (Some("r2"), Rule::SplitConflict, "given as train, but its question is that of `r4` in val"),
+        (Some("r6"), Rule::UnknownSplit, "`split` is `elsewhere`, which is not train, validation or test"),
+    ];
+    assert_eq!(dropped(&prepared), expected);
+    assert_eq!(prepared.certificate.leak, dataset::Leak::default());
+    assert_eq!(prepared.report.rows, prepared.report.kept + prepared.dropped.len());
+}
+
+#[test]
+fn a_row_without_a_side_goes_with_those_it_belongs_to_or_nowhere() {
+    let rows = vec![
+        given(row(1, "a", "t", "What is gout about in short?", "One."), "train"),
+        row(2, "a", "t", "Who gets it most often of all?", "Two."),
+        given(row(3, "b", "t", "Why do bones break with age?", "Three."), "test"),
+        row(4, "b", "t", "What is gout about, in short?", "Four."),
+    ];
+    let prepared = prepared(rows, SplitOptions::default());
+    assert_eq!(sides(&prepared).get("r2"), None, "it belongs to `a`, which row 4 joins to `b`");
+    let detail = "without a side, and belongs to rows of train and test";
+    let expected = [(Some("r2"), Rule::SplitConflict, detail), (Some("r4"), Rule::SplitConflict, detail)];
+    assert_eq!(dropped(&prepared), expected);
+}
+
+#[test]
+fn given_sides_are_drawn_anew_on_request_and_need_a_side_to_train_on() {
+    let all = |split: &str| rows(60).into_iter().map(|row| given(row, split)).collect::<Vec<_>>();
+    let anew = prepared(all("test"), SplitOptions { given: false, ..SplitOptions::default() });
+    let counts = anew.report.splits;
+    assert_eq!((counts.train, counts.val, counts.test, anew.certificate.given), (48, 6, 6, 0));
+    let failure = prepare_rows(all("test"), Vec::new(), &PrepareOptions::default()).unwrap_err();
+    assert!(failure.to_string().contains("no row is left on the side `train`"), "{failure}");
+    assert_eq!(prepared(all("train"), SplitOptions::default()).report.splits.train, 60);
 }

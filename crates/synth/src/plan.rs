@@ -204,6 +204,7 @@ fn sides(chunks: &[(usize, Chunk)], settings: &Settings) -> Result<Vec<Side>> {
         document: Some(chunk.document.to_string()),
         topic: None,
         source: None,
+        split: None,
         item: Item::Conversation(vec![Message::assistant(chunk.text.clone())]),
         origin: Origin { file: String::new(), row: 0, line: None },
     };

@@ -30,7 +30,13 @@ pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
             min_topic_rows: args.min_topic_rows,
             ..Cleaning::default()
         },
-        split: SplitOptions { test: args.test, val: args.val, seed: args.seed, ..SplitOptions::default() },
+        split: SplitOptions {
+            test: args.test,
+            val: args.val,
+            seed: args.seed,
+            given: !args.resplit,
+            ..SplitOptions::default()
+        },
         phi: args.phi.map(Into::into),
     };
     let test = |path: &PathBuf| match path.to_str() {
@@ -83,6 +89,14 @@ fn summary(prepared: &Prepared, out: &Path) -> String {
     }
     for (side, count) in &certificate.sides {
         let _ = writeln!(text, "  {:<7} {:>7}  in {} groups", side.as_str(), count.rows, count.groups);
+    }
+    if certificate.given > 0 {
+        let whose = if certificate.given == 1 { "row" } else { "rows" };
+        let _ = writeln!(
+            text,
+            "  the side of {} {whose} was given by `split` (--resplit draws anew)",
+            certificate.given
+        );
     }
     if report.choices > 0 {
         let _ = writeln!(

@@ -210,7 +210,7 @@ mod tests {
     fn task() -> Task {
         let part = Part { path: "/nowhere/a.txt".into(), pages: None };
         let source = Source { name: "a".into(), parts: vec![part] };
-        Task { source, phi: Mode::Report, languages: "eng".into(), converted: None }
+        Task { source, phi: Mode::Report, languages: "eng".into(), seconds_for_pictures: 1, converted: None }
     }
 
     /// A child that does what a shell is told.

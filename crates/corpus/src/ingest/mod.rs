@@ -31,7 +31,7 @@ pub use sources::{Part, Source};
 use crate::{CorpusError, DocumentId, Format, Result, phi};
 
 /// Changes where reading or cleaning does: what an older version read is read again.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Where a document is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,10 +234,15 @@ impl Job {
         Ok((self.report(folder, &stored)?, reused))
     }
 
+    fn task(&self, options: &Options, phi: phi::Mode) -> Task {
+        let (source, languages) = (self.source.clone(), options.languages.clone());
+        // What is left is for the text, which is not to be lost to a time limit.
+        let seconds_for_pictures = options.limits.seconds / 2;
+        Task { source, phi, languages, seconds_for_pictures, converted: None }
+    }
+
     fn read(&self, folder: &Folder, options: &Options) -> std::result::Result<Parsed, Failure> {
-        let source = self.source.clone();
-        let mut task =
-            Task { source, phi: options.phi, languages: options.languages.clone(), converted: None };
+        let mut task = self.task(options, options.phi);
         if let Some(converter) = &options.converter {
             task.converted = self.converted(folder, options, converter)?;
         }
@@ -264,8 +269,7 @@ impl Job {
         if !matches!(Format::detect(&part.path, &bytes), Ok(Format::Pdf | Format::Image)) {
             return Ok(None);
         }
-        let (source, languages) = (self.source.clone(), options.languages.clone());
-        let look = Task { source, phi: phi::Mode::Report, languages, converted: None };
+        let look = self.task(options, phi::Mode::Report);
         let seen = match converter.is_local() || converter.send_phi {
             true => None,
             false => read_in(folder, options, &look).ok(),

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::sources::{Part, Source};
 use crate::cleaning::{Rules, clean};
-use crate::phi::{Entry, Gate, Mode};
+use crate::phi::{Entry, Gate, Mode, Persons};
 use crate::{CorpusError, Document, DocumentId, Format, Place, Result, ocr};
 
 /// Longer files are refused.
@@ -22,6 +23,8 @@ pub struct Task {
     pub phi: Mode,
     /// Languages for `tesseract`, as it names them: `eng+deu`.
     pub languages: String,
+    /// Seconds for reading the pages without text of a document that has some.
+    pub seconds_for_pictures: u64,
     /// Markdown that another program made of the source, instead of reading it here.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub converted: Option<String>,
@@ -79,8 +82,13 @@ fn read_part(part: &Part, task: &Task) -> Result<(Document, Format)> {
         (None, Format::Image) => ocr::read_picture(path, &bytes, &task.languages)?,
         (None, format) => read_as(format, path, &bytes)?,
     };
-    if format == Format::Pdf && document.blocks.is_empty() {
-        ocr::read_scan(path, &mut document, &task.languages)?;
+    if format == Format::Pdf && task.converted.is_none() {
+        if document.blocks.is_empty() {
+            ocr::read_scan(path, &mut document, &task.languages)?;
+        } else {
+            let time = Duration::from_secs(task.seconds_for_pictures);
+            ocr::read_pages_without_text(path, &mut document, &task.languages, time);
+        }
     }
     if let Some(pages) = part.pages {
         place_by_name(&mut document, pages);
@@ -140,11 +148,17 @@ fn read_parts(parts: &[Part], task: &Task) -> Result<(Document, Format)> {
     Ok((document, format))
 }
 
-/// Shows every text of a document to the gate: blocks, what was removed, and the title.
+/// Shows every text of a document to the gate: blocks, what was removed, and the title. Whoever one of them names in full
+/// is known in all of them.
 fn checked(mut document: Document, format: Format, gate: Gate) -> Parsed {
     let id = document.id.to_string();
+    let mut persons = Persons::default();
+    let removed = document.removed.iter().map(|removed| &removed.block);
+    for block in document.blocks.iter().chain(removed) {
+        gate.check_among(&block.text, &mut persons);
+    }
     let (mut phi, mut refused) = (Vec::new(), false);
-    let mut pass = |text: &mut String, part: String| match gate.apply(text) {
+    let mut pass = |text: &mut String, part: String| match gate.apply_among(text, &mut persons) {
         Ok(passed) => {
             phi.extend(gate.entries(&id, &part, &passed.findings));
             if let std::borrow::Cow::Owned(masked) = passed.text {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// A: names, behind a title or a label such as `Patient:`. Names in free prose are not found.
+    /// A: names, behind a title or a label such as `Patient:`, and in prose where something says that they are somebody's.
     Name,
     /// B: streets, post-office boxes, and ZIP codes beyond their first three digits.
     Place,

@@ -1,5 +1,6 @@
 //! What stands around a match, and what speaks against it.
 
+use super::names;
 use super::recognisers::Candidate;
 use super::valid;
 
@@ -100,45 +101,16 @@ pub(super) fn is_name(candidate: &Candidate<'_>) -> bool {
     !NO_NAMES.contains(&first.as_str()) && found.chars().filter(|c| c.is_alphabetic()).count() > 1
 }
 
-/// A given name before a capitalised word names a person, unless that word makes it an institution or a disease.
-pub(super) fn is_full_name(candidate: &Candidate<'_>) -> bool {
-    const NO_SURNAMES: [&str; 30] = [
-        "award",
-        "bodies",
-        "body",
-        "cancer",
-        "center",
-        "centre",
-        "children",
-        "clinic",
-        "college",
-        "county",
-        "day",
-        "disease",
-        "foundation",
-        "fund",
-        "health",
-        "hospital",
-        "institute",
-        "lecture",
-        "medal",
-        "medical",
-        "method",
-        "prize",
-        "school",
-        "score",
-        "sign",
-        "society",
-        "syndrome",
-        "test",
-        "trial",
-        "university",
-    ];
-    let word = |text: &str| text.trim_matches(|c: char| !c.is_alphabetic()).to_lowercase();
-    let last = word(candidate.found().rsplit(' ').next().unwrap_or_default());
-    let next = word(candidate.after().trim_start().split(' ').next().unwrap_or_default());
-    let no_surname = |word: &String| NO_SURNAMES.contains(&word.trim_end_matches("'s"));
-    last.chars().count() > 2 && !no_surname(&last) && !no_surname(&next) && is_name(candidate)
+/// A name behind a title in capitals, or `Doctor`, begins with no word of the language: `MS. Most`, `Your Doctor About`.
+pub(super) fn is_titled_name(candidate: &Candidate<'_>) -> bool {
+    let before = candidate.before().trim_end();
+    let doubtful = ["MS.", "MR.", "DR.", "Doctor", "Professor"].iter().any(|title| before.ends_with(title));
+    is_name(candidate) && !(doubtful && names::begins_ordinary(candidate.found()))
+}
+
+/// A name behind a label has a word that is none of the language: `Re: Young Adults` has not.
+pub(super) fn is_labelled_name(candidate: &Candidate<'_>) -> bool {
+    is_name(candidate) && !names::is_ordinary(candidate.found())
 }
 
 /// A number has three digits at least: `Group A2` is none.

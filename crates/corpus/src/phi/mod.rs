@@ -1,11 +1,12 @@
 //! The PHI gate: finds what identifies a person, and reports, masks or refuses it.
 //!
 //! The classes are those of the Safe Harbor method (45 CFR 164.514(b)(2)), found by recognisers of our own. Passing the
-//! gate is no proof of de-identification: names in free prose, rare diagnoses and combinations of facts are not found.
+//! gate is no proof of de-identification: some names in free prose are missed, and rare diagnoses and combinations of
+//! facts are not looked for.
 
 mod class;
 mod context;
-mod given_names;
+mod names;
 mod recognisers;
 mod rules;
 mod valid;
@@ -17,6 +18,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use class::Class;
+pub use names::Persons;
 
 /// What to do about a finding.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +159,13 @@ impl Gate {
 
     /// What identifies a person in `text`.
     pub fn check(self, text: &str) -> Findings {
-        Findings(recognisers::find(text))
+        self.check_among(text, &mut Persons::default())
+    }
+
+    /// What identifies a person in `text`, which is a part of something longer: whoever its other parts name in full is
+    /// found here by a part of the name too. The persons of `text` are added.
+    pub fn check_among(self, text: &str, persons: &mut Persons) -> Findings {
+        Findings(recognisers::find(text, persons))
     }
 
     /// `text` as it may be handed on.
@@ -165,7 +173,15 @@ impl Gate {
     /// # Errors
     /// `Refused` where something was found and the mode is [`Mode::Refuse`].
     pub fn apply(self, text: &str) -> Result<Passed<'_>, Refused> {
-        let findings = self.check(text);
+        self.apply_among(text, &mut Persons::default())
+    }
+
+    /// `text`, which is a part of something longer, as it may be handed on; see [`Gate::check_among`].
+    ///
+    /// # Errors
+    /// As [`Gate::apply`].
+    pub fn apply_among<'a>(self, text: &'a str, persons: &mut Persons) -> Result<Passed<'a>, Refused> {
+        let findings = self.check_among(text, persons);
         match self.mode {
             Mode::Refuse if !findings.is_empty() => Err(Refused { findings }),
             Mode::Mask if !findings.is_empty() => {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::names::{self, Persons};
 use super::rules::{RULES, Rule};
 use super::{Class, Finding};
 
@@ -50,9 +51,19 @@ static COMPILED: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What identifies a person in `text`, in its order. Where two overlap the longer one stays, of equally long ones that
-/// of the rule that stands first.
-pub(super) fn find(text: &str) -> Vec<Finding> {
+/// What identifies a person in `text`, in its order; `persons` are known from elsewhere, and the text adds its own.
+pub(super) fn find(text: &str, persons: &mut Persons) -> Vec<Finding> {
+    let mut found = matches(text);
+    let next = RULES.len();
+    found.extend(names::find(text).into_iter().map(|finding| (next, finding)));
+    let first = apart(found.clone());
+    persons.learn(text, &first);
+    found.extend(names::mentions(text, persons).into_iter().map(|finding| (next + 1, finding)));
+    apart(found)
+}
+
+/// What the rules find, each with the place of its rule.
+fn matches(text: &str) -> Vec<(usize, Finding)> {
     let numbers = text.bytes().any(|byte| byte.is_ascii_digit());
     let mut found: Vec<(usize, Finding)> = Vec::new();
     for (order, compiled) in COMPILED.iter().enumerate() {
@@ -68,6 +79,12 @@ pub(super) fn find(text: &str) -> Vec<Finding> {
             }
         }
     }
+    found
+}
+
+/// Findings in the order of the text. Where two overlap the longer one stays, of equally long ones that of the rule that
+/// stands first.
+fn apart(mut found: Vec<(usize, Finding)>) -> Vec<Finding> {
     found.sort_by_key(|(order, finding)| {
         (std::cmp::Reverse(finding.end - finding.start), *order, finding.start)
     });

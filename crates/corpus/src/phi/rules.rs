@@ -2,7 +2,6 @@
 
 use super::Class;
 use super::context::*;
-use super::given_names::GIVEN;
 use super::recognisers::Candidate;
 
 /// How one kind of finding looks.
@@ -35,7 +34,6 @@ impl Rule {
     pub(super) fn pattern(&self) -> String {
         let parts = [
             ("{NAME}", NAME),
-            ("{GIVEN}", GIVEN),
             ("{LINK}", LINK),
             ("{ID}", ID),
             ("{TEL}", TEL),
@@ -74,6 +72,11 @@ pub(super) static RULES: &[Rule] = &[
         Class::HealthPlan,
         r"(?i)\b(?:member|beneficiary|subscriber|policy|plan|group|medicare|medicaid|insurance|HICN|MBI|payer|claim|enrollee|coverage)\b(?:[ ](?:policy|member|plan|card|claim))?[ ]?(?:id|no|nr|number|#|identifier|:)\.?{LINK}(?<x>{ID})\b",
         has_digits,
+    ),
+    number(
+        Class::HealthPlan,
+        r"(?i)\b(?:policy|subscriber|beneficiary|medicare|medicaid)[ ](?<x>[A-Z]{1,4}-?[0-9]{5,12})\b",
+        always,
     ),
     number(
         Class::HealthPlan,
@@ -221,12 +224,12 @@ pub(super) static RULES: &[Rule] = &[
     words(
         Class::Name,
         r"(?m)\b(?i:patient(?:'s)?(?:[ ]name)?|(?:full|first|last|maiden)?[ ]?name|next[ ]of[ ]kin|emergency[ ]contact|guardian|spouse|attending(?:[ ]physician)?|physician|provider|surgeon|referr(?:ed|ing)(?:[ ](?:by|physician|provider|doctor))?|dictated[ ]by|(?:electronically[ ])?signed(?:[ ]by)?|seen[ ]by|reviewed[ ]by|reported[ ]by|PCP|nurse|radiologist|resident|consultant|author|interpreter|witness|attn|cc|re|caller|dear|pt(?:[ ]name)?)[ ]*(?:[:=]|[ ]-[ ])[ ]*(?:(?:Mr|Mrs|Ms|Dr)\.?[ ])?(?<x>{NAME})",
-        is_name,
+        is_labelled_name,
     ),
     words(
         Class::Name,
         r"\b(?:(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Doctor|Herr|Frau|Mme)\b\.?|(?:MR|MRS|MS|DR)\.)[ ](?:(?:Dr|Prof)\.?[ ])?(?<x>{NAME})",
-        is_name,
+        is_titled_name,
     ),
     words(
         Class::Name,
@@ -235,22 +238,7 @@ pub(super) static RULES: &[Rule] = &[
     ),
     words(
         Class::Name,
-        r"\b(?i:my name is|name is|is named|was named|named|is called|goes by|known as|his wife|her husband|(?:his|her) (?:son|daughter|mother|father|brother|sister)|signed by|seen by|referred by|accompanied by|spoke (?:with|to)|discussed with|per)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
-        is_name,
-    ),
-    words(
-        Class::Name,
         r"\b(?:Mr|Ms|Dr|MR|DR)\.?[ ](?i:and|&)[ ](?:Mrs|Mr|Ms|Dr|MRS|DR)\.?[ ](?<x>{NAME})",
         is_name,
-    ),
-    words(
-        Class::Name,
-        r"\b(?i:thank you for (?:sending|seeing|referring)(?: us)?|(?:wife|husband|son|daughter|partner|caregiver|brother|sister)|signed by|consented by|meeting with|met with|talked (?:to|with)|care of)[ ,]+(?<x>\p{Lu}[\p{Ll}'’-]+(?:[ ]\p{Lu}\.)?[ ]\p{Lu}[\p{L}'’-]+)",
-        is_name,
-    ),
-    words(
-        Class::Name,
-        r"\b(?<x>{GIVEN}(?:[ ]\p{Lu}\.?|[ ]{GIVEN})?[ ](?:(?:van|von|de|del|der|la|da|di)[ ])*\p{Lu}[\p{L}'’-]+)",
-        is_full_name,
     ),
 ];

@@ -96,6 +96,15 @@ fn what_stands_in_papers_is_not_taken_for_persons() {
     }
 }
 
+#[test]
+fn whoever_another_part_of_a_document_names_is_found_by_a_part_of_the_name() {
+    let (gate, mut persons) = (Gate::new(Mode::Mask), Persons::default());
+    gate.check_among("Dr. Zebulon Okafor came by with Dr. Ann Bloom.", &mut persons);
+    let passed = gate.apply_among("Then Okafor agreed with Bloom: Bloom syndrome.", &mut persons).unwrap();
+    assert_eq!(passed.text, "Then [NAME] agreed with [NAME]: Bloom syndrome.");
+    assert!(gate.check("Then Okafor agreed with Bloom: Bloom syndrome.").is_empty());
+}
+
 proptest! {
     #[test]
     fn findings_lie_in_the_text_in_order_and_do_not_overlap(text in "([A-Z][a-zé]{1,5}|Dr\\. |MRN |[0-9]{1,5}|[-/. :,@é]){0,60}") {

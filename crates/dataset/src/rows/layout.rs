@@ -10,7 +10,7 @@ use crate::dropped::{Fault, Rule};
 use crate::normalise::fold_whitespace;
 
 /// Columns that a layout takes where they are there.
-pub(super) const OPTIONAL: [&str; 16] = [
+pub(super) const OPTIONAL: [&str; 17] = [
     "id",
     "qid",
     "document",
@@ -19,6 +19,7 @@ pub(super) const OPTIONAL: [&str; 16] = [
     "focus_area",
     "subject_name",
     "source",
+    "split",
     "system",
     "input",
     "history",
@@ -68,6 +69,7 @@ impl Plan {
         Ok(Row {
             document: document(&fields, source.as_deref()),
             topic: ["topic", "focus_area", "subject_name"].iter().find_map(|name| fields.optional(name)),
+            split: fields.optional("split"),
             source,
             item,
             id: own_id.or(record.key).unwrap_or_else(|| format!("{stem}-{}", origin.row)),

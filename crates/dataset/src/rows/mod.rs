@@ -79,6 +79,8 @@ pub struct Row {
     pub topic: Option<String>,
     /// The collection that it is from.
     pub source: Option<String>,
+    /// What the file says about its side of the split.
+    pub split: Option<String>,
     /// What it says.
     pub item: Item,
     /// Where it is from.

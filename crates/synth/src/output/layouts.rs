@@ -13,19 +13,19 @@ pub(super) const LAYOUTS: [(&str, Layout); 3] =
 
 /// Alpaca: `instruction`, `input`, `output`.
 fn alpaca(row: &Row) -> Value {
-    json!({ "instruction": row.prompt(), "input": "", "output": row.completion(), "id": row.id, "document": row.provenance.document })
+    json!({ "instruction": row.prompt(), "input": "", "output": row.completion(), "id": row.id, "document": row.provenance.document, "split": row.provenance.split })
 }
 
 /// ShareGPT: `conversations` of `from` and `value`.
 fn sharegpt(row: &Row) -> Value {
     let turn = |from: &str, value: String| json!({ "from": from, "value": value });
     let turns = [turn("human", row.prompt()), turn("gpt", row.completion())];
-    json!({ "conversations": turns, "id": row.id, "document": row.provenance.document })
+    json!({ "conversations": turns, "id": row.id, "document": row.provenance.document, "split": row.provenance.split })
 }
 
 /// OpenAI: `messages` of `role` and `content`.
 fn messages(row: &Row) -> Value {
     let turn = |role: &str, content: String| json!({ "role": role, "content": content });
     let turns = [turn("user", row.prompt()), turn("assistant", row.completion())];
-    json!({ "messages": turns, "id": row.id, "document": row.provenance.document })
+    json!({ "messages": turns, "id": row.id, "document": row.provenance.document, "split": row.provenance.split })
 }
