@@ -59,7 +59,7 @@ fn lines(bytes: &[u8]) -> Vec<Result<Record, String>> {
 fn object(value: Value) -> Result<Record, String> {
     match value {
         Value::Object(object) => Ok(Record(object)),
-        _ => Err("is no object".to_string()),
+        _ => Err("expected an object".to_string()),
     }
 }
 
