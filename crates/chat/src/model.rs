@@ -15,6 +15,15 @@ pub trait ChatModel: Send + Sync {
     /// # Errors
     /// See [`Error`]; those of which [`Error::is_lasting`] is true will come for any other request as well.
     fn reply(&self, request: &ChatRequest) -> Result<Reply>;
+
+    /// Says that the reply to a request was of no use. Where replies are kept, this one is not from now on: the same
+    /// request is asked anew.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] where the store of replies cannot be written.
+    fn forget(&self, _request: &ChatRequest) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<M: ChatModel + ?Sized> ChatModel for std::sync::Arc<M> {
@@ -28,6 +37,10 @@ impl<M: ChatModel + ?Sized> ChatModel for std::sync::Arc<M> {
 
     fn reply(&self, request: &ChatRequest) -> Result<Reply> {
         (**self).reply(request)
+    }
+
+    fn forget(&self, request: &ChatRequest) -> Result<()> {
+        (**self).forget(request)
     }
 }
 

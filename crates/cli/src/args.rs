@@ -14,11 +14,11 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
 pub(crate) use compare::{CompareArgs, RescoreArgs};
-pub(crate) use eval::{ElsewhereArgs, EvalArgs, ModeArg, SigningArgs, SuiteName};
+pub(crate) use eval::{BertScoreArgs, ElsewhereArgs, EvalArgs, ModeArg, SigningArgs, SuiteName, TooLongArg};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use judge::JudgeArgs;
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
-pub(crate) use synth::{AccessArgs, SpendingArgs, SynthArgs, SynthKind};
+pub(crate) use synth::{AccessArgs, RemoteArgs, SpendingArgs, SynthArgs, SynthKind};
 
 /// Fine-tune language models on medical questions, on your own machine, and see whether it helped.
 #[derive(Debug, Parser)]
@@ -45,7 +45,7 @@ pub(crate) enum Verb {
     /// Carry out a recipe: data, training, adapter, comparison with the base, report.
     Train(TrainArgs),
     /// Measure a model on held-out questions and multiple-choice items.
-    Eval(EvalArgs),
+    Eval(Box<EvalArgs>),
     /// Let a model grade or compare the answers of systems, or tabulate the grades of people.
     Judge(Box<JudgeArgs>),
     /// Compare runs or evaluations, any number of them, item by item.

@@ -77,6 +77,46 @@ fn answers_made_elsewhere_are_scored_and_compared() {
     assert!(refused(&["compare", text(&a)]).contains("2 values required"));
 }
 
+/// bert_score's own settings, by the arguments; `table` is what is known of encoders of a customary name.
+#[test]
+fn bertscore_is_quoted_with_encoder_layer_weights_and_baseline() {
+    let oracles = std::env::var_os("MEDTUNE_ORACLES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), Into::into);
+    let encoder = oracles.join("numerics/tiny_random_bert");
+    if !encoder.exists() {
+        return eprintln!("ORACLE ABSENT: tiny_random_bert is not there, so this test compared nothing");
+    }
+    let folder = scored();
+    let (a, baseline) = (folder.path().join("a"), folder.path().join("baseline.tsv"));
+    fs::write(&baseline, "LAYER,P,R,F\n1,0.1,0.2,0.3\n2,0.25,0.5,0.4\n").unwrap();
+    let with = ["rescore", text(&a), "--json", "--bertscore", text(&encoder)];
+    let rescored = |more: &[&str]| {
+        let document = run_json(&[&with[..], more].concat());
+        let settings: Value = serde_json::from_slice(&fs::read(a.join("settings.json")).unwrap()).unwrap();
+        let score = document["results"]["tasks"]["doses"]["metrics"]["bertscore"]["value"].as_f64().unwrap();
+        (settings["metrics"]["bertscore"].as_str().unwrap().to_owned(), score)
+    };
+    let (signature, plain) = rescored(&["--bertscore-layer", "2"]);
+    assert_eq!(signature, "tiny_random_bert_L2_no-idf|like:bert_score0.3.13");
+    let (signature, stretched) =
+        rescored(&["--bertscore-layer", "2", "--bertscore-idf", "--bertscore-baseline", text(&baseline)]);
+    assert_eq!(
+        signature,
+        "tiny_random_bert_L2_idf-rescaled|baseline:0.25000,0.50000,0.40000|like:bert_score0.3.13"
+    );
+    assert!((plain - 1.0).abs() < 1e-5 && (stretched - 1.0).abs() < 1e-5, "{plain} {stretched}");
+    assert!(refused(&with).contains("--bertscore-layer"));
+    let unknown = [&with[..], &["--bertscore-layer", "2", "--bertscore-baseline", "table"]].concat();
+    assert!(refused(&unknown).contains("no baseline of `tiny_random_bert` at layer 2 is known"));
+    // Scores of two kinds are no difference.
+    let b = folder.path().join("b");
+    run_json(&["rescore", text(&b), "--json", "--bertscore", text(&encoder), "--bertscore-layer", "1"]);
+    let compared = stdout(&run(&["compare", text(&a), text(&b), "--resamples", "200"], 0));
+    assert!(compared.contains("BERTScore was measured in different ways"), "{compared}");
+    let only = ["compare", text(&a), text(&b), "--metric", "bertscore"];
+    assert!(refused(&only).contains("medtune rescore"));
+}
+
 #[test]
 fn what_is_wrong_with_rows_is_said() {
     let folder = tempdir().unwrap();

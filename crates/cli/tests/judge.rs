@@ -159,6 +159,9 @@ fn nonsense_is_counted_and_a_server_without_credit_ends_it() {
     assert_eq!(summary["scores"][0]["failed"], 1);
     let lines = fs::read_to_string(folder.path().join("out/judgements.jsonl")).unwrap();
     assert!(lines.contains("\"raw\":\"Still turtles.\""), "the reply is there word for word");
+    let before = server.asked().len();
+    run_json(&as_text(&arguments(folder.path(), &server.address, &[])));
+    assert_eq!(server.asked().len(), before + 4, "what failed is asked again, and nothing else");
 
     let broke = ScriptedServer::start(|_| Answer::error(402, "no credit"));
     let mut arguments = arguments(folder.path(), &broke.address, &[]);

@@ -76,14 +76,29 @@ impl ReplyStore {
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         self.connection()
             .execute(
-                "INSERT OR REPLACE INTO replies VALUES (?1, ?2, ?3, ?4, ?5)",
+                // What a reply took that was forgotten was spent all the same.
+                "INSERT INTO replies VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT(key) DO UPDATE SET
+                     reply = excluded.reply, tokens = tokens + excluded.tokens,
+                     cost = COALESCE(cost + excluded.cost, cost, excluded.cost), created = excluded.created",
                 params![key(identity, request), text, tokens, reply.cost, now],
             )
             .map_err(|error| failure(&self.path, &error))?;
         Ok(())
     }
 
-    /// What all replies in it took.
+    /// Forgets the reply to a request. What it took stays in [`ReplyStore::spent`].
+    ///
+    /// # Errors
+    /// [`Error::Cache`] when the file cannot be written.
+    pub fn forget(&self, identity: &str, request: &ChatRequest) -> Result<()> {
+        // An empty text is no reply, so `get` does not find it.
+        self.connection()
+            .execute("UPDATE replies SET reply = '' WHERE key = ?1", [key(identity, request)])
+            .map_err(|error| failure(&self.path, &error))?;
+        Ok(())
+    }
+
+    /// What all replies in it took, those included that were forgotten.
     ///
     /// # Errors
     /// [`Error::Cache`] when the file cannot be read.
@@ -160,6 +175,11 @@ impl<M: ChatModel> ChatModel for Cached<M> {
         self.store.put(&identity, request, &reply)?;
         Ok(reply)
     }
+
+    fn forget(&self, request: &ChatRequest) -> Result<()> {
+        self.store.forget(&self.model.identity(), request)?;
+        self.model.forget(request)
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +213,20 @@ mod tests {
         let found = store.get("a model", &request("Why?")).unwrap();
         assert_eq!(found, Some(Reply { cached: true, ..reply("So.") }));
         assert_eq!(store.spent().unwrap(), Spent { tokens: 10, money: 0.25 });
+    }
+
+    #[test]
+    fn what_is_forgotten_is_asked_anew_and_stays_spent() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ReplyStore::open(&folder.path().join("replies.sqlite")).unwrap();
+        store.put("m", &request("Why?"), &reply("Nonsense.")).unwrap();
+        store.forget("m", &request("Why?")).unwrap();
+        store.forget("m", &request("Never asked.")).unwrap();
+        assert_eq!(store.get("m", &request("Why?")).unwrap(), None);
+        assert_eq!(store.spent().unwrap(), Spent { tokens: 10, money: 0.25 });
+        store.put("m", &request("Why?"), &reply("So.")).unwrap();
+        assert_eq!(store.get("m", &request("Why?")).unwrap().unwrap().text, "So.");
+        assert_eq!(store.spent().unwrap(), Spent { tokens: 20, money: 0.5 });
     }
 
     #[test]

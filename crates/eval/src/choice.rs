@@ -10,11 +10,13 @@ mod batch;
 mod generation;
 mod pair;
 mod rating;
+mod served;
 mod shown;
 
 pub mod extract;
 pub mod summary;
 
+pub use served::ask_served;
 pub use summary::ChoiceReport;
 
 use compute::Backend;
@@ -76,6 +78,22 @@ pub struct Settings {
     pub shuffle: Option<u64>,
     /// Tokens that a written answer may have.
     pub max_new_tokens: usize,
+    /// What becomes of a question that is longer than the model reads.
+    pub too_long: TooLong,
+}
+
+/// What becomes of a question that is longer than the model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TooLong {
+    /// Tasks of lm-evaluation-harness as it does, so that accuracies are the same: [`TooLong::Cut`]. Files of the user's
+    /// own: [`TooLong::LeaveOut`].
+    #[default]
+    AsHarness,
+    /// It loses its beginning, and counts; its outcome says so.
+    Cut,
+    /// It is left out by name, and in no number.
+    LeaveOut,
 }
 
 impl Default for Settings {
@@ -87,6 +105,7 @@ impl Default for Settings {
             chat_template: false,
             shuffle: None,
             max_new_tokens: 64,
+            too_long: TooLong::default(),
         }
     }
 }

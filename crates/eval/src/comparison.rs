@@ -19,7 +19,7 @@ pub use runs::{
     compare_runs,
 };
 pub use summary::{ChoiceCounts, Estimate, Summary};
-pub(crate) use summary::{coverage, estimate_metric, group_count, proportion, standard_error};
+pub(crate) use summary::{coverage, estimate_metric, group_count, of_sums, proportion, standard_error};
 
 use crate::statistics::Resampling;
 use crate::{Error, Result};

@@ -24,6 +24,7 @@ mod results;
 mod settings;
 mod signature;
 
+pub(crate) use answers::Role;
 pub use answers::{AnswerFault, Answers, Columns, FaultKind};
 pub use bertscore::measure_bertscore;
 pub use card::{Card, CardCheck, Signed};
@@ -32,7 +33,7 @@ pub use items::{read_items, write_items};
 pub(crate) use model_card::interval;
 pub use rescore::{Findings, Rescored, rescore};
 pub(crate) use results::task_of;
-pub use results::{Closeness, MetricResult, Results, TaskResults, UNNAMED_TASK};
+pub use results::{ChoiceNumber, Closeness, MetricResult, Results, TaskResults, UNNAMED_TASK};
 pub use settings::{Settings, TaskSettings};
 pub use signature::{PublicKey, SigningKey};
 

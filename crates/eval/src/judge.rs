@@ -21,9 +21,10 @@ mod settings;
 mod summary;
 mod table;
 
+pub use crate::served::Bench;
 pub use agreement::{Agreed, Agreement, Calibration, GateKappa, MIN_AGREEMENT};
 pub use answers::{Answers, Item, LeftOut};
-pub use ask::{Asked, Bench, ask};
+pub use ask::{Asked, ask};
 pub use bias::{LengthBias, LongerWins, PositionBias, SelfPreference, Yardstick};
 pub use import::{Imported, import, read_lists};
 pub use judgement::{Failure, FailureKind, Judgement, Verdict, Winner};

@@ -3,13 +3,14 @@
 use chat::{Message, Role};
 use compute::Backend;
 use dataset::{Batch, ChoiceItem, Example, Sample};
-use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
+use model::engine::{AdapterId, Engine, EngineSettings, FinishReason, Request, Stop};
 use model::{
     Activations, ChatTemplate, Context, Decoder, Labels, OptionScore, Options, Tokenizer, Tokens, TrainOn,
     encode_conversation, encode_prompt,
 };
 
 use crate::comparison::{Choice, Outcome, Rated, TokenLoss};
+use crate::served::asked;
 use crate::{Error, Result};
 
 mod memory;
@@ -69,16 +70,7 @@ impl<B: Backend> Subject<'_, B> {
         progress: Progress<'_>,
     ) -> Result<Vec<Outcome>> {
         let samples = examples.iter().map(|e| self.encode(&e.id, &e.messages)).collect::<Result<Vec<_>>>()?;
-        let mut outcomes: Vec<Outcome> = examples
-            .iter()
-            .map(|e| Outcome {
-                id: e.id.clone(),
-                group: Some(e.group.clone()),
-                question: last_of(e, Role::User),
-                reference: last_of(e, Role::Assistant),
-                ..Outcome::default()
-            })
-            .collect();
+        let mut outcomes: Vec<Outcome> = examples.iter().map(Outcome::of_example).collect();
         self.losses(&samples, &mut outcomes, progress)?;
         self.answers(examples, wanted, &mut outcomes, progress)?;
         Ok(outcomes)
@@ -177,8 +169,10 @@ impl<B: Backend> Subject<'_, B> {
         })?;
         progress(Stage::Answers, total, total);
         for (text, outcome) in texts.iter().zip(outcomes) {
+            let ended = text.reason != FinishReason::Length;
             let text = self.tokenizer.decode(&text.ids, true)?.trim().to_owned();
             outcome.answer = Some(text);
+            outcome.finished = Some(ended);
             outcome.measure_text();
         }
         Ok(())
@@ -186,13 +180,11 @@ impl<B: Backend> Subject<'_, B> {
 
     /// What the model is asked: every example up to its last answer.
     fn prompts(&self, examples: &[Example]) -> Result<Vec<Vec<u32>>> {
-        let asked = |e: &Example| {
-            let turns =
-                e.messages.iter().rposition(|m| m.role == Role::Assistant).unwrap_or(e.messages.len());
-            encode_prompt(self.tokenizer, self.template, &e.messages[..turns])
+        let prompt = |e: &Example| {
+            encode_prompt(self.tokenizer, self.template, asked(&e.messages))
                 .map_err(|source| Error::Item { id: e.id.clone(), source: Box::new(source) })
         };
-        examples.iter().map(asked).collect()
+        examples.iter().map(prompt).collect()
     }
 
     /// Examines the model on multiple-choice items: each option is read as the answer to the question, and the one
@@ -257,6 +249,19 @@ impl<B: Backend> Subject<'_, B> {
                 limit: self.decoder.positions(),
             }),
             false => Ok(options),
+        }
+    }
+}
+
+impl Outcome {
+    /// What is known of a conversation before a model has answered it.
+    pub(crate) fn of_example(example: &Example) -> Self {
+        Outcome {
+            id: example.id.clone(),
+            group: Some(example.group.clone()),
+            question: last_of(example, Role::User),
+            reference: last_of(example, Role::Assistant),
+            ..Outcome::default()
         }
     }
 }

@@ -28,6 +28,7 @@ fn rated(id: usize, gold: usize, p: [f64; 4]) -> Outcome {
             abstained: false,
             shown: LABELS.map(String::from).to_vec(),
             rated: p.iter().map(rate).collect(),
+            cut: 0,
         },
     )
 }

@@ -395,3 +395,37 @@ fn outcomes_with_any_fields_are_an_evaluation() {
     assert!(twice.results().unwrap_err().to_string().contains("occurs twice"));
     assert!(Evaluation::default().results().unwrap_err().to_string().contains("no items"));
 }
+
+#[test]
+fn macro_f1_and_calibration_stand_in_every_table() {
+    let outcomes = answers(1);
+    let evaluation = Evaluation {
+        settings: Settings { name: "run".into(), resampling: answered::FEW, ..Settings::default() },
+        outcomes,
+    };
+    let report = evaluation.choices().into_iter().next().unwrap();
+    let results = evaluation.results().unwrap();
+    let numbers = &results.tasks["medqa"];
+    let macro_f1 = numbers.macro_f1.unwrap();
+    assert!((macro_f1.value - report.confusion.macro_f1.unwrap()).abs() < 1e-12);
+    assert!(macro_f1.low.unwrap() < macro_f1.value && macro_f1.value < macro_f1.high.unwrap());
+    let calibration = report.calibration.unwrap();
+    let error = numbers.calibration_error.unwrap();
+    assert_eq!((error.value, error.n, error.low), (calibration.ece, 30, None));
+    let over = numbers.overconfidence.unwrap();
+    assert!((over.value - (calibration.confidence - report.acc.unwrap().value)).abs() < 1e-12);
+    assert!(over.low.is_some() && numbers.macro_f1.unwrap().n == 30);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    evaluation.write(&out, None).unwrap();
+    let file = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    let card = file("README.md");
+    assert!(card.contains(&format!("| macro-F1 | {:.3} | [", macro_f1.value)), "{card}");
+    assert!(card.contains("| calibration error (ECE) | ") && card.contains("| confidence − accuracy | "));
+    assert!(file("results.csv").contains("run,medqa,macro_f1,") && file("results.csv").contains(",ece,"));
+    let page = file("report.html");
+    assert!(
+        page.contains("<th>Macro-F1</th><th>Calibration error (ECE)</th><th>Confidence − accuracy</th>"),
+        "{page}"
+    );
+}

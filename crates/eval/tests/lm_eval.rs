@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compute::Cpu;
-use eval::choice::{Answered, ChoiceReport, Mode, Settings, ask};
+use eval::choice::{Answered, ChoiceReport, Mode, Settings, TooLong, ask};
 use eval::comparison::ChoiceResult;
 use eval::task::{Task, expand};
 use eval::{Error, Subject};
@@ -104,6 +104,38 @@ fn every_log_likelihood_is_that_of_lm_evaluation_harness() {
         }
     }
     assert_eq!(compared, vectors.len());
+}
+
+/// The values are those of transformers 5.23 in f32 on what lm-evaluation-harness 0.4.13 reads of a text that is too long:
+/// `(context + continuation)[-(max_length + 1):][:-1]`.
+#[test]
+fn a_question_that_is_too_long_is_cut_as_lm_evaluation_harness_cuts_it() {
+    let model = Model::shipped();
+    let mut task = own();
+    task.questions.truncate(1);
+    let history = "The patient has had a fever and a dry cough for three days. ".repeat(120);
+    task.questions[0].question.insert_str(0, &history);
+    for (mode, expected, lost) in [
+        (Mode::LogLikelihood, [-44.454_356, -11.331_831, -17.703_307], 683),
+        (Mode::Letter, [-1.580_075, -4.113_155, -5.119_606], 700),
+    ] {
+        let settings = Settings { mode, too_long: TooLong::Cut, ..Settings::default() };
+        let answered = model.ask(&task, &settings);
+        let choice = answered.outcomes[0].choice.as_ref().unwrap();
+        assert_eq!(choice.cut, lost);
+        for (ours, theirs) in choice.rated.iter().zip(expected) {
+            assert!((ours.log_likelihood - theirs).abs() < 1e-4, "{mode:?}: {ours:?}, {theirs}");
+        }
+        let report = ChoiceReport::of(&[&answered.outcomes[0]]);
+        assert_eq!((report.cut, report.acc.unwrap().n), (1, 1), "it counts, and is counted");
+    }
+    // A file of one's own is not cut unless that is asked for.
+    let answered = model.ask(&task, &Settings::default());
+    assert!(answered.outcomes.is_empty() && answered.left_out[0].reason.contains("the model reads 1024"));
+    let medqa = Task { questions: vec![task.questions[0].clone()], ..open("medqa_4options") };
+    assert_eq!(model.ask(&medqa, &Settings::default()).outcomes[0].choice.as_ref().unwrap().cut, 700);
+    let written = Settings { mode: Mode::Generation, max_new_tokens: 4, ..Settings::default() };
+    assert!(model.ask(&medqa, &written).outcomes[0].choice.as_ref().unwrap().cut >= 703);
 }
 
 #[test]

@@ -35,7 +35,10 @@ fn a_tenfold_dose_is_a_conflict_where_bleu_sees_none() {
     let agreement = QuantityAgreement::of(&reference, &answer);
     assert_eq!(agreement.outcome(), QuantityOutcome::Conflicts);
     let change = &agreement.changed[0];
-    assert_eq!((change.reference.text.as_str(), change.answer.text.as_str()), ("4 g", "40 g"));
+    assert_eq!(
+        (change.reference.text.as_str(), change.answer.text.as_str()),
+        ("4 g in a day", "40 g in a day")
+    );
     assert_eq!(change.kind, ChangeKind::Amount);
     assert_eq!(agreement.agreed.len(), 1, "every six hours");
 }
@@ -51,6 +54,16 @@ fn the_same_amount_agrees_in_any_unit_and_spelling() {
         ("250 mcg", "0.25 mg"),
         ("half of 2 litres", "half of 2000 ml"),
         ("for two weeks", "for 14 days"),
+        ("for 24 hours", "for a day"),
+        ("within 60 minutes", "within an hour"),
+        ("at least 24 h", "at least a whole day"),
+        ("longer than 7 days", "longer than a week"),
+        ("for 12 weeks", "for 3 months"),
+        ("after 30 days", "after a month"),
+        ("after 52 weeks", "after a year"),
+        ("4 g in 24 hours", "4 g a day"),
+        ("4 g per day", "4 g in any 24-hour period"),
+        ("400 mg every 24 hours", "400 mg once daily"),
         ("a 2-year-old child", "a child of 24 months"),
         ("38 °C", "100.4 °F"),
         ("37°C", "98.6 F"),
@@ -184,4 +197,50 @@ fn advice_to_get_help_has_degrees() {
     assert_eq!(urgency_outcome("Call 911.", "Seek immediate medical help."), UrgencyOutcome::Given);
     assert_eq!(urgency_outcome("Rest at home.", "Call 911."), UrgencyOutcome::Unneeded);
     assert_eq!(urgency_outcome("Rest at home.", "Ask your doctor."), UrgencyOutcome::NotNeeded);
+}
+
+#[test]
+fn a_day_says_how_often_or_how_long() {
+    assert_eq!(
+        texts("Rest for a day, twice a day, and take 5 mg a day."),
+        ["a day", "twice a day", "5 mg a day"]
+    );
+    assert_eq!(texts("It lasts about an hour and a half."), [""; 0]);
+    for (reference, answer) in [
+        ("for 24 hours", "for 48 hours"),
+        ("for a day", "for a week"),
+        ("for a day", "for 10 days"),
+        ("within an hour", "within 24 hours"),
+        ("4 g in 24 hours", "40 g a day"),
+        ("4 g in 24 hours", "4 g every hour"),
+        ("for 3 months", "for 3 weeks"),
+        ("4 mg once daily", "4 mg in 12 hours"),
+    ] {
+        assert_ne!(outcome(reference, answer), QuantityOutcome::Agrees, "{reference} and {answer}");
+    }
+    assert_eq!(outcome("for 24 hours", "for a week"), QuantityOutcome::Conflicts);
+    assert_eq!(outcome("4 g in 24 hours", "40 g a day"), QuantityOutcome::Conflicts);
+}
+
+#[test]
+fn a_lack_of_what_belongs_to_the_body_is_a_finding() {
+    for (reference, answer) in [
+        ("Anaemia is mostly caused by a lack of iron.", "The usual cause is iron deficiency."),
+        ("The child lacks vitamin D.", "Rickets comes from too little vitamin D."),
+        ("A deficiency of iodine enlarges the thyroid.", "The thyroid grows from lack of iodine."),
+    ] {
+        assert_eq!(conflicts(reference, answer), [], "{reference} and {answer}");
+        assert_eq!(conflicts(answer, reference), [], "{answer} and {reference}");
+    }
+    // What is looked for is absent, and what is denied is denied.
+    for (reference, answer, word) in [
+        ("There is a lack of fever.", "There is fever.", "fever"),
+        ("There is no fever.", "There is fever.", "fever"),
+        ("He lacks any symptoms.", "He has symptoms.", "symptoms"),
+        ("There is no iron deficiency.", "There is iron deficiency.", "deficiency"),
+    ] {
+        let found = conflicts(reference, answer);
+        assert!(found.contains(&(word.to_owned(), Polarity::Negated)), "{reference}: {found:?}");
+    }
+    assert_eq!(conflicts("There is a lack of fever.", "There is no fever."), []);
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::SigningArgs;
+use super::{BertScoreArgs, SigningArgs};
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,8 @@ pub(crate) struct RescoreArgs {
     /// Write the evaluation here [default: where it was, for an evaluation folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bertscore: BertScoreArgs,
     #[command(flatten)]
     pub(crate) signing: SigningArgs,
     /// One JSON document on standard output.

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::ModelArgs;
+use super::{ModelArgs, RemoteArgs, SpendingArgs};
 use crate::failure::{Failure, Outcome};
 
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("model", |arg| arg.value_name("DIR|FILE|URL").help(
+    "A folder in Hugging Face layout, a GGUF file, a name in the offline hub cache, or the address of a server that speaks OpenAI's protocol"
+)))]
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) model: Option<ModelArgs>,
@@ -22,6 +25,8 @@ pub(crate) struct EvalArgs {
     pub(crate) suite: Option<SuiteName>,
     #[command(flatten)]
     pub(crate) elsewhere: ElsewhereArgs,
+    #[command(flatten)]
+    pub(crate) bertscore: BertScoreArgs,
     /// Judge at most so many questions (of each task, its first ones); 0: all.
     #[arg(long, default_value_t = 0)]
     pub(crate) limit: usize,
@@ -37,6 +42,10 @@ pub(crate) struct EvalArgs {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) signing: SigningArgs,
+    #[command(flatten, next_help_heading = "A model at an address")]
+    pub(crate) remote: RemoteArgs,
+    #[command(flatten)]
+    pub(crate) spending: SpendingArgs,
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,
@@ -77,6 +86,20 @@ pub(crate) struct TaskArgs {
     /// Show the options in an order that is drawn for each question, with this seed.
     #[arg(long, value_name = "SEED", requires = "tasks")]
     pub(crate) shuffle_options: Option<u64>,
+    /// What becomes of a question that is longer than the model reads.
+    #[arg(long, value_name = "WHAT", default_value = "as-harness", requires = "tasks")]
+    pub(crate) too_long: TooLongArg,
+}
+
+/// What becomes of a question that is longer than the model reads.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TooLongArg {
+    /// Tasks of lm-evaluation-harness are cut, as it cuts them; questions of files are left out.
+    AsHarness,
+    /// It is asked without its beginning, and counts.
+    Cut,
+    /// It is named, and in no number.
+    LeaveOut,
 }
 
 /// Questions that the binary carries.
@@ -99,15 +122,24 @@ pub(crate) struct ElsewhereArgs {
     /// Name of the task that the answers belong to.
     #[arg(long, value_name = "NAME", requires = "answers_file")]
     pub(crate) task: Option<String>,
-    /// Also BERTScore, with the encoder (BERT, RoBERTa) in this folder.
-    #[arg(long, value_name = "DIR", requires = "answers_file")]
-    pub(crate) bertscore: Option<PathBuf>,
+}
+
+/// BERTScore of answers.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BertScoreArgs {
+    /// Also BERTScore, with this encoder (BERT, RoBERTa): a folder, or a name in the offline hub cache.
+    #[arg(long, value_name = "DIR|NAME")]
+    pub(crate) bertscore: Option<String>,
     /// Compare the encoder's states after this layer [default: the customary one of the model].
     #[arg(long, value_name = "LAYER", requires = "bertscore")]
     pub(crate) bertscore_layer: Option<usize>,
     /// Tokens that are rare among the references weigh more.
     #[arg(long, requires = "bertscore")]
     pub(crate) bertscore_idf: bool,
+    /// Stretch scores so that unrelated texts score about 0: a file of bert_score's (`LAYER,P,R,F`), or `table` for what is
+    /// known of the customary English encoders.
+    #[arg(long, value_name = "FILE", requires = "bertscore")]
+    pub(crate) bertscore_baseline: Option<PathBuf>,
 }
 
 /// Who signs the card of an evaluation.

@@ -81,12 +81,19 @@ pub(crate) struct WriterArgs {
 /// How a model is come by that is asked for replies.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AccessArgs {
-    /// The model's name at the address.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model_name: Option<String>,
     /// An adapter on a local model.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) adapter: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+}
+
+/// How a model at an address is asked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoteArgs {
+    /// The model's name at the address.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model_name: Option<String>,
     /// The environment variable that holds the key for the address.
     #[arg(long, value_name = "VARIABLE", default_value = "MEDTUNE_ENDPOINT_KEY")]
     pub(crate) api_key_env: String,

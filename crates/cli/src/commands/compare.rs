@@ -1,5 +1,7 @@
 //! `medtune compare`: any number of evaluations, item by item.
 
+use std::collections::BTreeSet;
+
 use ::eval::comparison::{Against, CompareOptions, Metric, Run, RunsComparison, compare_runs};
 use ::eval::evaluation::Evaluation;
 use ::eval::report::EvaluationReport;
@@ -21,7 +23,9 @@ pub(crate) fn run(args: &CompareArgs) -> Outcome<()> {
             outcomes: evaluation.outcomes.clone(),
         })
         .collect();
-    let comparison = compare_runs(&runs, &options(args)?)?;
+    let (options, notes) = options(args, &evaluations)?;
+    let mut comparison = compare_runs(&runs, &options)?;
+    comparison.notes.extend(notes);
     let document = json!({ "verdicts": comparison.verdict_sentences(), "comparison": comparison });
     let mut page = table(&comparison);
     if let Some(out) = &args.out {
@@ -34,7 +38,8 @@ pub(crate) fn run(args: &CompareArgs) -> Outcome<()> {
     if args.json { output::print_json(&document) } else { output::print(&page) }
 }
 
-fn options(args: &CompareArgs) -> Outcome<CompareOptions> {
+/// What is compared, and what cannot be: numbers of one metric with different settings, such as BERTScores of two encoders.
+fn options(args: &CompareArgs, evaluations: &[Evaluation]) -> Outcome<(CompareOptions, Vec<String>)> {
     let metric = |key: &String| {
         Metric::from_key(key).ok_or_else(|| {
             let known: Vec<&str> = Metric::ALL.into_iter().map(Metric::key).collect();
@@ -42,16 +47,38 @@ fn options(args: &CompareArgs) -> Outcome<CompareOptions> {
                 .hint(format!("known: {}", known.join(", ")))
         })
     };
-    Ok(CompareOptions {
+    let mut metrics = args.metrics.iter().map(metric).collect::<Outcome<Vec<Metric>>>()?;
+    let mut notes = Vec::new();
+    for metric in Metric::ALL {
+        let signatures: BTreeSet<&String> = evaluations
+            .iter()
+            .filter_map(|evaluation| evaluation.settings.metrics.get(metric.key()))
+            .collect();
+        if signatures.len() < 2 || !(metrics.is_empty() || metrics.contains(&metric)) {
+            continue;
+        }
+        let signatures: Vec<&str> = signatures.into_iter().map(String::as_str).collect();
+        let reason = format!("{} was measured in different ways: {}", metric.name(), signatures.join("; "));
+        if metrics == [metric] {
+            return Err(Failure::input(reason).hint("`medtune rescore` measures all evaluations in one way"));
+        }
+        if metrics.is_empty() {
+            metrics = Metric::ALL.to_vec();
+        }
+        metrics.retain(|other| *other != metric);
+        notes.push(format!("{reason}. It is not compared."));
+    }
+    let options = CompareOptions {
         against: match &args.against {
             Some(name) => Against::Named(name.clone()),
             None if args.each => Against::Each,
             None => Against::First,
         },
         common: args.common,
-        metrics: args.metrics.iter().map(metric).collect::<Outcome<_>>()?,
+        metrics,
         resampling: Resampling { resamples: args.resamples, ..Resampling::default() },
-    })
+    };
+    Ok((options, notes))
 }
 
 /// The evaluations under names that tell them apart: their own, or their paths.

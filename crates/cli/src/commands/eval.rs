@@ -3,18 +3,21 @@
 use std::path::Path;
 
 use ::eval::comparison::{Metric, summarize};
+use ::eval::evaluation::UNNAMED_TASK;
 use ::eval::statistics::Resampling;
 use dataset::{ChoiceItem, Example};
 use serde_json::json;
 use train::Evaluation;
 
-use super::{eval_answers, eval_safety};
+use super::{eval_answers, eval_safety, eval_served};
 use crate::args::{EvalArgs, SuiteName};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::base::Model;
+use crate::pipeline::bertscore;
 use crate::pipeline::evaluation::Exam;
 use crate::pipeline::evaluation_folder::{evaluation, keep};
+use crate::pipeline::served::Served;
 use crate::pipeline::tasks;
 
 /// Seed of the sample, the same for every model so that outcomes can be paired.
@@ -40,6 +43,9 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;
     }
+    if let Some(served) = Served::of(args)? {
+        return eval_served::run(args, &served, (&questions, &choices), SEED);
+    }
     let model = Model::of(asked)?;
     let settings = Evaluation {
         max_examples: args.limit,
@@ -49,16 +55,26 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let exam = Exam::new(&model, (&questions, &choices), &settings, SEED);
     let outcomes = exam.take(model.subject(true), "model")?;
     let summary = summarize(&outcomes, &Resampling::default())?;
+    let mut evaluation = evaluation(asked, &exam, outcomes, SEED)?;
+    bertscore::measure(&args.bertscore, &mut evaluation)?;
+    let outcomes = evaluation.outcomes.clone();
+    let bertscore = match args.bertscore.bertscore {
+        Some(_) => {
+            evaluation.results()?.metric(UNNAMED_TASK, Metric::Bertscore).map(|result| result.estimate)
+        }
+        None => None,
+    };
     if let Some(out) = &args.out {
-        keep(out, evaluation(asked, &exam, &outcomes, SEED)?, &args.signing)?;
+        keep(out, evaluation, &args.signing)?;
     }
     if args.json {
         let document = json!({ "summary": summary, "left_out": exam.left_out, "outcomes": outcomes });
         return output::print_json(&document);
     }
     let mut lines = Vec::new();
-    for metric in Metric::OF_A_RUN {
-        if let Some(e) = summary.metric(metric) {
+    let of_a_run = Metric::OF_A_RUN.map(|metric| (metric, summary.metric(metric).copied()));
+    for (metric, estimate) in of_a_run.into_iter().chain([(Metric::Bertscore, bertscore)]) {
+        if let Some(e) = estimate {
             let end = |v: Option<f64>| v.map_or("?".into(), |v| metric.format(v));
             lines.push(format!(
                 "{:<20} {} [{}, {}]  n={}",

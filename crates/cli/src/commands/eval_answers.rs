@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::eval::Error;
-use ::eval::evaluation::{Answers, Evaluation, Results, Settings, measure_bertscore};
+use ::eval::evaluation::{Answers, Evaluation, Results, Settings};
 use ::eval::statistics::Resampling;
-use ::eval::text::{BertScore, default_layer};
-use model::Encoder;
 use serde_json::json;
 use track::FileHash;
 
 use crate::args::{ElsewhereArgs, EvalArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::pipeline::base::device;
+use crate::pipeline::bertscore;
 use crate::pipeline::evaluation_folder::{keep, program, table};
 
 /// Faults that are shown; all of them are on file.
@@ -29,12 +27,9 @@ pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
         });
         return Err(Failure::input(format!("{}: no row can be read; {first}", file.display())));
     }
-    let mut settings = settings(file, &answers)?;
-    if let Some(folder) = &args.elsewhere.bertscore {
-        let signature = bertscore(folder, &args.elsewhere, &mut answers)?;
-        settings.metrics.insert("bertscore".into(), signature);
-    }
-    let evaluation = Evaluation { settings, outcomes: std::mem::take(&mut answers.outcomes) };
+    let settings = settings(file, &answers)?;
+    let mut evaluation = Evaluation { settings, outcomes: std::mem::take(&mut answers.outcomes) };
+    bertscore::measure(&args.bertscore, &mut evaluation)?;
     let results = evaluation.results()?;
     if args.json {
         let document = json!({
@@ -104,20 +99,4 @@ fn faults(answers: &Answers) -> String {
         format!("  row {}{id}: {}", fault.row, fault.kind.describe())
     }));
     lines.join("\n")
-}
-
-/// Measures BERTScore of every answer with a reference; its signature.
-fn bertscore(folder: &Path, args: &ElsewhereArgs, answers: &mut Answers) -> Outcome<String> {
-    let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let layer = args.bertscore_layer.or_else(|| default_layer(&name)).ok_or_else(|| {
-        Failure::input(format!("{}: no layer is customary for an encoder of this name", folder.display()))
-            .hint("name one: --bertscore-layer")
-    })?;
-    let score = BertScore { layer, idf: args.bertscore_idf, baseline: None };
-    let encoder = Encoder::from_dir(device(), folder)?;
-    let cut = measure_bertscore(&mut answers.outcomes, &encoder, &score)?;
-    if cut > 0 {
-        eprintln!("{cut} tokens are in no BERTScore: the texts are longer than the encoder reads");
-    }
-    Ok(score.signature(&name))
 }

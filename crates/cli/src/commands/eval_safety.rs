@@ -9,6 +9,7 @@ use ::eval::evaluation::{Evaluation, Settings};
 use ::eval::safety::{
     Answers, Item, Level, SafetyResult, SafetySummary, Suite, read_answers, suite, summarize,
 };
+use ::eval::served;
 use chat::Message;
 use dataset::Example;
 use serde::Serialize;
@@ -21,6 +22,7 @@ use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::evaluation::{Exam, write_json};
 use crate::pipeline::evaluation_folder::{keep, object, of_model, program};
+use crate::pipeline::served::Served;
 use crate::progress::Counted;
 
 /// Seed of the sample that `--limit` draws, the same for every model.
@@ -36,18 +38,23 @@ struct Left {
     answers: Option<Answers>,
 }
 
+/// Outcomes, what is in none of them, and who was asked.
+type Examined = (Vec<Outcomes>, Left, Settings);
+
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let suite = suite();
-    let (outcomes, left) = match &args.elsewhere.answers_file {
-        Some(file) => {
+    let (outcomes, left, model) = match (&args.elsewhere.answers_file, Served::of(args)?) {
+        (Some(file), _) => {
             let answers = read_answers(file, suite)?;
-            (suite.outcomes(&answers), Left { answers: Some(answers), ..Left::default() })
+            let left = Left { answers: Some(answers.clone()), ..Left::default() };
+            (suite.outcomes(&answers), left, made_elsewhere(file)?)
         }
-        None => examine(args, suite)?,
+        (None, Some(served)) => at_address(args, suite, &served)?,
+        (None, None) => examine(args, suite)?,
     };
     let summary = summarize(&outcomes);
     if let Some(folder) = &args.out {
-        write(folder, args, &outcomes, (&summary, &left))?;
+        write(folder, args, Evaluation { settings: model, outcomes: outcomes.clone() }, &summary)?;
     }
     if args.json {
         return output::print_json(&json!({ "summary": summary, "left": left, "outcomes": outcomes }));
@@ -56,7 +63,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
 }
 
 /// The model's answers and what it holds of the mutations.
-fn examine(args: &EvalArgs, suite: &Suite) -> Outcome<(Vec<Outcomes>, Left)> {
+fn examine(args: &EvalArgs, suite: &Suite) -> Outcome<Examined> {
     let items = sample(&suite.items, args.limit);
     let examples: Vec<Example> = items.iter().map(example).collect();
     let model = Model::of(args.named_model()?)?;
@@ -68,13 +75,30 @@ fn examine(args: &EvalArgs, suite: &Suite) -> Outcome<(Vec<Outcomes>, Left)> {
     for examined in exam.take(model.subject(true), "model")? {
         let (Some(item), Some(answer)) = (suite.item(&examined.id), &examined.answer) else { continue };
         let scored = suite.outcome(item, answer);
-        outcomes.push(Outcomes { loss: examined.loss, rouge_l: examined.rouge_l, ..scored });
+        let Outcomes { loss, rouge_l, finished, .. } = examined;
+        outcomes.push(Outcomes { loss, rouge_l, finished, ..scored });
     }
     let asked: Vec<Item> = outcomes.iter().filter_map(|outcome| suite.item(&outcome.id)).cloned().collect();
     let mut shown = Counted::new(asked.len() as u64, "model: mutations");
     outcomes.extend(subject.mutations(&asked, &mut |_, done, _| shown.at(done as u64))?);
-    let left_out = left_out.iter().map(ToString::to_string).collect();
-    Ok((outcomes, Left { left_out, answers: None }))
+    let left_out: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+    let settings = Settings { left_out: left_out.clone(), ..of_model(args.named_model()?)? };
+    Ok((outcomes, Left { left_out, answers: None }, settings))
+}
+
+/// The replies of a model at an address. What it holds of the mutations are log-likelihoods, which it does not give.
+fn at_address(args: &EvalArgs, suite: &Suite, model: &Served) -> Outcome<Examined> {
+    let examples: Vec<Example> = sample(&suite.items, args.limit).iter().map(example).collect();
+    let heard = model.ask(("safety", examples.len()), |bench, observe| {
+        Ok(served::questions(&examples, args.max_new_tokens, bench, observe))
+    })?;
+    let settings = model.settings(&heard, args.max_new_tokens);
+    let score = |said: &Outcomes| {
+        let scored = suite.outcome(suite.item(&said.id)?, said.answer.as_deref()?);
+        Some(Outcomes { rouge_l: said.rouge_l, finished: said.finished, ..scored })
+    };
+    let outcomes = heard.outcomes.iter().filter_map(score).collect();
+    Ok((outcomes, Left { left_out: settings.left_out.clone(), answers: None }, settings))
 }
 
 /// All items, or so many drawn from all topics, in the order of the suite.
@@ -99,27 +123,23 @@ fn example(item: &Item) -> Example {
     }
 }
 
+/// Who made the answers of a file.
+fn made_elsewhere(file: &Path) -> Outcome<Settings> {
+    Ok(Settings {
+        model: format!("answers made elsewhere: {}", file.display()),
+        program: Some(program()),
+        created: track::utc_timestamp(),
+        files: vec![FileHash::of(file)?],
+        ..Settings::default()
+    })
+}
+
 /// The evaluation's folder, and `summary.json` in it.
-fn write(
-    folder: &Path,
-    args: &EvalArgs,
-    outcomes: &[Outcomes],
-    (summary, left): (&SafetySummary, &Left),
-) -> Outcome<()> {
-    let model = match &args.elsewhere.answers_file {
-        Some(file) => Settings {
-            model: format!("answers made elsewhere: {}", file.display()),
-            program: Some(program()),
-            created: track::utc_timestamp(),
-            files: vec![FileHash::of(file)?],
-            ..Settings::default()
-        },
-        None => of_model(args.named_model()?)?,
-    };
-    let options =
-        object(json!({ "suite": "safety", "limit": args.limit, "max_new_tokens": args.max_new_tokens }));
-    let settings = Settings { seed: SEED, options, left_out: left.left_out.clone(), ..model };
-    if keep(folder, Evaluation { settings, outcomes: outcomes.to_vec() }, &args.signing)?.is_some() {
+fn write(folder: &Path, args: &EvalArgs, mut evaluation: Evaluation, summary: &SafetySummary) -> Outcome<()> {
+    let options = json!({ "suite": "safety", "limit": args.limit, "max_new_tokens": args.max_new_tokens });
+    evaluation.settings.seed = SEED;
+    evaluation.settings.options.extend(object(options));
+    if keep(folder, evaluation, &args.signing)?.is_some() {
         write_json(&folder.join("summary.json"), summary)?;
     }
     Ok(())

@@ -195,7 +195,7 @@ fn answers(files: &[String]) -> Outcome<Answers> {
 /// What the judge is called in results: the model's name at an address, or that of its folder.
 fn judge_name(args: &JudgeArgs, judge: &str) -> String {
     let folder = Path::new(judge).file_name().map(|name| name.to_string_lossy().into_owned());
-    args.access.model_name.clone().or(folder).unwrap_or_else(|| judge.to_owned())
+    args.access.remote.model_name.clone().or(folder).unwrap_or_else(|| judge.to_owned())
 }
 
 /// Says what is about to happen, and where text goes.
@@ -212,7 +212,7 @@ fn announce(judge: &str, plan: &Plan<'_>, named: &Named) {
 /// Makes the calls; with the exit status of a signal, if one came.
 fn work(args: &JudgeArgs, plan: &Plan<'_>, model: &Cached<Writer>) -> Outcome<(Asked, Option<u8>)> {
     let signals = Interrupts::watch()?;
-    let bench = Bench { model, at_once: usize::from(args.access.at_once), stop: signals.flag() };
+    let bench = Bench { model, at_once: usize::from(args.access.remote.at_once), stop: signals.flag() };
     let mut bar = Counted::new(plan.tasks.len() as u64, "calls");
     let asked = ask(plan, bench, &mut |done| bar.at(done as u64));
     drop(bar);

@@ -8,6 +8,7 @@ mod doctor;
 mod eval;
 mod eval_answers;
 mod eval_safety;
+mod eval_served;
 mod export;
 mod ingest;
 mod inspect;

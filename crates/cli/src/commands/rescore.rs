@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::args::RescoreArgs;
 use crate::failure::Outcome;
 use crate::output;
+use crate::pipeline::bertscore;
 use crate::pipeline::evaluation_folder::{program, signing_key, table};
 
 /// Differences that are shown; `--json` has all.
@@ -14,6 +15,7 @@ const SHOWN: usize = 20;
 pub(crate) fn run(args: &RescoreArgs) -> Outcome<()> {
     let mut evaluation = Evaluation::read(&args.evaluation)?;
     let on_file = Evaluation::results_on_file(&args.evaluation)?;
+    bertscore::measure(&args.bertscore, &mut evaluation)?;
     let written_by = evaluation.settings.program.replace(program());
     let rescored = rescore(evaluation, on_file.as_ref())?;
     let holds_evaluation = args.evaluation.is_dir() && args.evaluation.join("items.jsonl").is_file();

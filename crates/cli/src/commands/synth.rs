@@ -13,7 +13,8 @@ use crate::args::{SynthArgs, SynthKind};
 use crate::failure::{Failure, Outcome, io};
 use crate::interrupt::Interrupts;
 use crate::output;
-use crate::pipeline::question_writer::{self, Named, REPLIES, Writer};
+use crate::pipeline::question_writer::{Named, REPLIES, Writer};
+use crate::pipeline::remote;
 use crate::progress::Counted;
 
 /// What a run that ended early is told.
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
 /// Asks about every chunk; with the exit status of a signal, if one came.
 fn work(args: &SynthArgs, plan: &Plan, model: &Cached<Writer>) -> Outcome<(Made, Option<u8>)> {
     let signals = Interrupts::watch()?;
-    let crew = Crew { model, at_once: usize::from(args.writer.access.at_once), stop: signals.flag() };
+    let crew = Crew { model, at_once: usize::from(args.writer.access.remote.at_once), stop: signals.flag() };
     let mut bar = Counted::new(plan.tasks.len() as u64, "chunks");
     let generated = generate(plan, crew, &mut |progress| bar.at(progress.done as u64));
     drop(bar);
@@ -235,8 +236,8 @@ fn dry_run(args: &SynthArgs, plan: &Plan, named: &Named, store: Option<ReplyStor
 
 /// What is usual, and what it may cost at most.
 fn cost(args: &SynthArgs, estimate: &Estimate) -> Outcome<Option<(f64, f64)>> {
-    let prices = question_writer::prices(args.spending.prices.as_deref())?;
-    let price = args.writer.access.model_name.as_deref().and_then(|name| prices.of(name));
+    let prices = remote::prices(args.spending.prices.as_deref())?;
+    let price = args.writer.access.remote.model_name.as_deref().and_then(|name| prices.of(name));
     let of = |completion: usize| {
         let usage = ::chat::Usage {
             prompt_tokens: estimate.prompt_tokens as u64,

@@ -20,7 +20,7 @@ pub(crate) fn program() -> Program {
 pub(crate) fn evaluation(
     model: &ModelArgs,
     exam: &Exam,
-    outcomes: &[Item],
+    outcomes: Vec<Item>,
     seed: u64,
 ) -> Outcome<Evaluation> {
     let options = json!({
@@ -31,7 +31,7 @@ pub(crate) fn evaluation(
     });
     let settings =
         Settings { seed, options: object(options), left_out: exam.left_out.clone(), ..of_model(model)? };
-    Ok(Evaluation { settings, outcomes: outcomes.to_vec() })
+    Ok(Evaluation { settings, outcomes })
 }
 
 /// A model with its files and this program, for settings to which the rest is added.
@@ -64,12 +64,11 @@ pub(crate) fn keep(
     mut evaluation: Evaluation,
     signing: &SigningArgs,
 ) -> Outcome<Option<Results>> {
-    let is_a = |ending: &str| out.extension().is_some_and(|extension| extension == ending);
-    if is_a("json") {
+    if is_a(out, "json") {
         write_json(out, &evaluation.outcomes)?;
         return Ok(None);
     }
-    if is_a("jsonl") {
+    if is_a(out, "jsonl") {
         write_items(out, &evaluation.outcomes).map_err(eval::Error::from)?;
         return Ok(None);
     }
@@ -79,6 +78,15 @@ pub(crate) fn keep(
     }
     let key = signing_key(signing)?;
     Ok(Some(evaluation.write(out, key.as_ref())?))
+}
+
+fn is_a(out: &Path, ending: &str) -> bool {
+    out.extension().is_some_and(|extension| extension == ending)
+}
+
+/// Whether `keep` makes a folder of `out`, not a file of outcomes.
+pub(crate) fn is_folder(out: &Path) -> bool {
+    !is_a(out, "json") && !is_a(out, "jsonl")
 }
 
 /// The key that signs, if there is one.

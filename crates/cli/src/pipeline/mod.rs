@@ -1,6 +1,7 @@
 //! What several commands do: data, base model, training, evaluation.
 
 pub(crate) mod base;
+pub(crate) mod bertscore;
 pub(crate) mod data;
 pub(crate) mod evaluation;
 pub(crate) mod evaluation_folder;
@@ -12,7 +13,9 @@ pub(crate) mod ollama;
 pub(crate) mod quantization;
 pub(crate) mod question_writer;
 pub(crate) mod ranks;
+pub(crate) mod remote;
 pub(crate) mod report;
+pub(crate) mod served;
 pub(crate) mod tasks;
 pub(crate) mod training;
 pub(crate) mod verification;

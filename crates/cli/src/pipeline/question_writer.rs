@@ -1,18 +1,16 @@
 //! Who writes questions: a local model, or one at an address. Its replies are kept in the folder of the run.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use ::chat::{ChatModel, ChatRequest, Message, Refusal, Reply};
-use corpus::phi;
-use endpoint::{ApiKey, Budget, Cached, Endpoint, Gate, Prices, RateLimit, ReplyStore};
+use ::chat::{ChatModel, ChatRequest, Message, Reply};
+use endpoint::{Cached, Endpoint, ReplyStore};
 use model::engine::EngineSettings;
 use model::{LocalModel, LocalParts, encode_prompt};
 
 use super::base::{Model, device, folder_of};
+use super::remote::{at_address, is_address};
 use crate::args::{AccessArgs, SpendingArgs};
-use crate::failure::{Failure, Outcome, io};
+use crate::failure::{Outcome, io};
 
 /// The file of replies in the folder of a run.
 pub(crate) const REPLIES: &str = "replies.sqlite";
@@ -31,40 +29,10 @@ impl Named {
         spending: &SpendingArgs,
         store: Option<&ReplyStore>,
     ) -> Outcome<Self> {
-        if !(name.starts_with("http://") || name.starts_with("https://")) {
+        if !is_address(name) {
             return Ok(Named::Local(Box::new(Model::load_on(device(), name, args.adapter.as_deref())?)));
         }
-        let Some(model) = &args.model_name else {
-            return Err(Failure::input(format!("{name}: an address needs the model's name there"))
-                .hint("for example --model-name meta-llama/llama-3.3-70b-instruct"));
-        };
-        let key = match &args.api_key_file {
-            Some(path) => Some(ApiKey::from_file(path)?),
-            None => ApiKey::from_environment(&args.api_key_env)?,
-        };
-        let extra = match &args.extra {
-            None => serde_json::Map::new(),
-            Some(text) => serde_json::from_str(text)
-                .map_err(|error| Failure::input(format!("--extra: not a JSON object: {error}")))?,
-        };
-        let spent = store.map(ReplyStore::spent).transpose()?.unwrap_or_default();
-        let settings = endpoint::Settings {
-            key,
-            extra,
-            rate: RateLimit { requests: spending.requests_per_minute, tokens: spending.tokens_per_minute },
-            budget: Budget { tokens: spending.budget_tokens, money: spending.budget },
-            spent,
-            prices: prices(spending.prices.as_deref())?,
-            timeout: Duration::from_secs(args.timeout),
-            ..endpoint::Settings::new(name, model)
-        };
-        let endpoint = Endpoint::new(settings)?;
-        let kept_here = endpoint.is_remote() && !args.allow_phi;
-        Ok(Named::Remote(Box::new(if kept_here {
-            endpoint.with_gate(keep_persons_data())
-        } else {
-            endpoint
-        })))
+        Ok(Named::Remote(Box::new(at_address(name, &args.remote, spending, store)?)))
     }
 
     /// Tokens of a text; with an address about four bytes each, as its vocabulary is not known.
@@ -108,7 +76,7 @@ impl Named {
             Named::Remote(endpoint) => Ok(Writer::Remote(endpoint)),
             Named::Local(model) => {
                 let Model { decoder, tokenizer, template, .. } = *model;
-                let settings = EngineSettings::new(usize::from(args.at_once), context);
+                let settings = EngineSettings::new(usize::from(args.remote.at_once), context);
                 let parts = LocalParts { decoder, tokenizer, template };
                 Ok(Writer::Local(Box::new(LocalModel::start(parts, settings, (name, &identity))?)))
             }
@@ -152,24 +120,6 @@ impl ChatModel for Writer {
     }
 }
 
-/// Lets no request pass in which a person's data is found.
-fn keep_persons_data() -> Gate {
-    let gate = phi::Gate::new(phi::Mode::Refuse);
-    Arc::new(move |request| {
-        for message in &request.messages {
-            gate.apply(&message.content).map_err(|refused| Refusal { reason: refused.to_string() })?;
-        }
-        Ok(())
-    })
-}
-
-/// Prices from a file of LiteLLM's form.
-pub(crate) fn prices(path: Option<&Path>) -> Outcome<Prices> {
-    let Some(path) = path else { return Ok(Prices::default()) };
-    let text = std::fs::read_to_string(path).map_err(io(path))?;
-    serde_saphyr::from_str(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display())))
-}
-
 /// What tells these weights from others: names, sizes and times of their files.
 fn identity(base: &Path, adapter: Option<&Path>) -> Outcome<String> {
     let mut hasher = blake3::Hasher::new();
@@ -192,18 +142,4 @@ fn identity(base: &Path, adapter: Option<&Path>) -> Outcome<String> {
         }
     }
     Ok(format!("local {}", hasher.finalize().to_hex()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_with_a_persons_data_is_kept_and_the_reason_does_not_repeat_it() {
-        let request = |text: &str| ChatRequest::new(vec![Message::user(text)], 16);
-        let gate = keep_persons_data();
-        assert!(gate(&request("Pericarditis gives chest pain that is worse when lying.")).is_ok());
-        let refusal = gate(&request("Patient: John Miller, MRN 12345678, seen on 03/14/2024.")).unwrap_err();
-        assert!(!refusal.reason.contains("Miller") && !refusal.reason.contains("12345678"), "{refusal}");
-    }
 }

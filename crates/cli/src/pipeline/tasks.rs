@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eval::choice::{ChoiceReport, Mode, Settings, ask};
-use eval::comparison::Estimate;
+use eval::choice::{ChoiceReport, Mode, Settings, TooLong, ask, ask_served};
+use eval::comparison::{Estimate, Outcome as Item};
 use eval::evaluation::{self, Evaluation, TaskSettings};
+use eval::served::{Heard, Unanswered};
 use eval::statistics::{Assumptions, Plan};
 use eval::task::{LeftOut, Task, expand};
 use serde_json::json;
 
 use super::base::Model;
 use super::evaluation_folder::{keep, object, of_model};
-use crate::args::{EvalArgs, ModeArg, ModelArgs};
+use super::served::Served;
+use crate::args::{EvalArgs, ModeArg, ModelArgs, TooLongArg};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::progress::Counted;
@@ -22,16 +24,10 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let settings = settings(args);
     let tasks = open(args, &settings)?;
     eprintln!("{}", plan(&tasks));
-    let named = args.named_model()?;
-    let model = if settings.chat_template { Model::of(named) } else { Model::for_text(named) }?;
-    let (mut outcomes, mut left_out) = (Vec::new(), Vec::new());
-    for task in &tasks {
-        let mut counted = Counted::new(task.questions.len() as u64, &task.name);
-        let answered = ask(&model.subject(true), task, &settings, &mut |_, done, _| counted.at(done as u64))?;
-        outcomes.extend(answered.outcomes);
-        left_out.extend(answered.left_out);
-    }
-    let settings = made_by(named, &tasks, settings, &left_out)?;
+    let Examined { outcomes, left_out, settings } = match Served::of(args)? {
+        Some(served) => at_address(&served, &tasks, settings)?,
+        None => here(args.named_model()?, &tasks, settings)?,
+    };
     let evaluation = Evaluation { settings, outcomes };
     let reports = evaluation.choices();
     let document = json!({
@@ -49,18 +45,70 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     }
 }
 
-/// What made the outcomes.
-fn made_by(
-    model: &ModelArgs,
+/// What a model did with all tasks.
+struct Examined {
+    outcomes: Vec<Item>,
+    left_out: Vec<LeftOut>,
+    settings: evaluation::Settings,
+}
+
+/// Asks a model on this machine.
+fn here(named: &ModelArgs, tasks: &[Task], settings: Settings) -> Outcome<Examined> {
+    let model = if settings.chat_template { Model::of(named) } else { Model::for_text(named) }?;
+    let (mut outcomes, mut left_out) = (Vec::new(), Vec::new());
+    for task in tasks {
+        let mut counted = Counted::new(task.questions.len() as u64, &task.name);
+        let answered = ask(&model.subject(true), task, &settings, &mut |_, done, _| counted.at(done as u64))?;
+        outcomes.extend(answered.outcomes);
+        left_out.extend(answered.left_out);
+    }
+    let options = object(json!({ "max_new_tokens": settings.max_new_tokens, "fast": named.fast }));
+    let model = evaluation::Settings { options, ..of_model(named)? };
+    Ok(Examined { outcomes, settings: with_tasks(model, tasks, settings, &left_out), left_out })
+}
+
+/// Asks a model at an address; a question without a reply is left out.
+fn at_address(model: &Served, tasks: &[Task], settings: Settings) -> Outcome<Examined> {
+    if settings.mode == Mode::LogLikelihood {
+        let message =
+            "--mode loglikelihood: an address gives no log-likelihoods of answers that it did not write";
+        return Err(Failure::input(message).hint(
+            "--mode letter asks for the letter of an option, --mode generation for an answer; or name the weights: --model DIR",
+        ));
+    }
+    // The server puts its own template around every conversation.
+    let settings = Settings { chat_template: true, ..settings };
+    let (mut all, mut left_out) = (Heard::default(), Vec::new());
+    for task in tasks {
+        let heard = model.ask((&task.name, task.questions.len()), |bench, observe| {
+            ask_served(task, &settings, bench, observe)
+        })?;
+        left_out.extend(task.left_out.iter().cloned());
+        left_out.extend(heard.unanswered.iter().map(|Unanswered { item, reason }| LeftOut {
+            task: task.name.clone(),
+            item: item.clone(),
+            reason: format!("no reply: {reason}"),
+        }));
+        all.append(heard);
+    }
+    let made_by = model.settings(&all, settings.max_new_tokens);
+    let settings = with_tasks(made_by, tasks, settings, &left_out);
+    Ok(Examined { outcomes: all.outcomes, left_out, settings })
+}
+
+/// How tasks were asked, beside what `model` says of who was asked.
+fn with_tasks(
+    model: evaluation::Settings,
     tasks: &[Task],
     settings: Settings,
     left_out: &[LeftOut],
-) -> Outcome<evaluation::Settings> {
+) -> evaluation::Settings {
     let config = object(json!({
         "mode": settings.mode,
         "few_shot_seed": settings.few_shot_seed,
         "chat_template": settings.chat_template,
         "shuffled_options": settings.shuffle,
+        "too_long": settings.too_long,
     }));
     let of_task = |task: &Task| {
         let asked = task.questions.len();
@@ -72,12 +120,11 @@ fn made_by(
         };
         (task.name.clone(), settings)
     };
-    Ok(evaluation::Settings {
+    evaluation::Settings {
         tasks: tasks.iter().map(of_task).collect(),
-        options: object(json!({ "max_new_tokens": settings.max_new_tokens, "fast": model.fast })),
         left_out: left_out.iter().map(|left| format!("{}: {}", left.item, left.reason)).collect(),
-        ..of_model(model)?
-    })
+        ..model
+    }
 }
 
 fn settings(args: &EvalArgs) -> Settings {
@@ -93,6 +140,11 @@ fn settings(args: &EvalArgs) -> Settings {
         chat_template: tasks.apply_chat_template,
         shuffle: tasks.shuffle_options,
         max_new_tokens: args.max_new_tokens,
+        too_long: match tasks.too_long {
+            TooLongArg::AsHarness => TooLong::AsHarness,
+            TooLongArg::Cut => TooLong::Cut,
+            TooLongArg::LeaveOut => TooLong::LeaveOut,
+        },
     }
 }
 
@@ -165,6 +217,12 @@ fn table(reports: &[ChoiceReport], left_out: &[LeftOut]) -> String {
 /// What else is worth a line: what was not answered, calibration, a preferred place.
 fn remarks(report: &ChoiceReport) -> Vec<String> {
     let mut lines = Vec::new();
+    if report.cut > 0 {
+        lines.push(format!(
+            "  {} questions are longer than the model reads and lost their beginning",
+            report.cut
+        ));
+    }
     if report.counts.abstained + report.counts.unparsed > 0 {
         let selective = share(report.selective_accuracy);
         lines.push(format!("  answered {}, of these right {selective}", share(report.coverage)));
@@ -174,6 +232,9 @@ fn remarks(report: &ChoiceReport) -> Vec<String> {
             "  mean confidence {:.3}, calibration error {:.3}, Brier {:.3}",
             calibration.confidence, calibration.ece, calibration.brier
         ));
+    }
+    if let Some(macro_f1) = report.confusion.macro_f1 {
+        lines.push(format!("  macro-F1 {macro_f1:.3}"));
     }
     if let Some(position) = &report.position {
         let each = |of: fn(&eval::choice::summary::Position) -> usize| {

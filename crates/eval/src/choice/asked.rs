@@ -4,7 +4,7 @@ use chat::{Message, Role};
 use compute::Backend;
 use model::{ChatTemplate, Tokenizer};
 
-use super::{Mode, Settings, shown};
+use super::{Mode, Settings, TooLong, shown};
 use crate::comparison::{Choice, Outcome};
 use crate::task::{LeftOut, Prompt, Question, Task, letter};
 use crate::{Error, Result, Subject};
@@ -24,7 +24,7 @@ pub(super) struct Asked<'a> {
     /// The answers that are read, in the order shown.
     pub(super) answers: Vec<String>,
     /// The description, then examples with their answers, then the question.
-    turns: Vec<Message>,
+    pub(super) turns: Vec<Message>,
 }
 
 /// The side of a model that is text: what questions become tokens with. Threads may share it.
@@ -120,6 +120,15 @@ impl<'a> Asked<'a> {
         self.turns.last().map_or("", |turn| &turn.content)
     }
 
+    /// Whether a question that is too long is asked without its beginning.
+    pub(super) fn may_be_cut(&self, settings: &Settings) -> bool {
+        match settings.too_long {
+            TooLong::Cut => true,
+            TooLong::LeaveOut => false,
+            TooLong::AsHarness => self.task.prompt != Prompt::Plain,
+        }
+    }
+
     pub(super) fn failed(&self, source: model::Error) -> Error {
         Error::Item { id: self.question.id.clone(), source: Box::new(source) }
     }
@@ -134,10 +143,10 @@ impl<'a> Asked<'a> {
     }
 
     /// What a written answer may call the options, in the order shown: by the letters before them, or by their labels.
-    pub(super) fn named(&self) -> Vec<String> {
-        match self.task.prompt == Prompt::PubMedQa {
-            true => (0..self.order.len()).map(|place| self.label(place)).collect(),
-            false => (0..self.order.len()).map(letter).collect(),
+    pub(super) fn named(&self, mode: Mode) -> Vec<String> {
+        match self.task.prompt.lists_options(mode.answers(self.task.prompt)) {
+            false => (0..self.order.len()).map(|place| self.label(place)).collect(),
+            true => (0..self.order.len()).map(letter).collect(),
         }
     }
 
@@ -162,5 +171,15 @@ impl<'a> Asked<'a> {
             }),
             ..Outcome::default()
         }
+    }
+}
+
+impl Outcome {
+    /// With the tokens that its question lost.
+    pub(super) fn with_cut(mut self, tokens: usize) -> Self {
+        if let Some(choice) = &mut self.choice {
+            choice.cut = u32::try_from(tokens).unwrap_or(u32::MAX);
+        }
+        self
     }
 }

@@ -45,17 +45,34 @@ pub(super) struct Batch {
 impl Item {
     /// The question of `pairs`. The last token of an answer is only ever predicted, so it is no part of any text.
     pub(super) fn new(pairs: &Pairs) -> Self {
-        let text = |continuation: &Vec<u32>| -> Vec<u32> {
+        Self::without(pairs, &vec![0; pairs.continuations.len()])
+    }
+
+    /// The question with as much of its beginning cut off as makes each of its texts one of `limit` tokens, as
+    /// lm-evaluation-harness cuts (`HFLM._loglikelihood_tokens`: the last `max_length + 1` tokens of context and
+    /// continuation), and the most tokens that one of them lost. `None` where nothing of the question would be left.
+    pub(super) fn cut(pairs: &Pairs, limit: usize) -> Option<(Self, usize)> {
+        let lost =
+            |continuation: &Vec<u32>| (pairs.context.len() + continuation.len()).saturating_sub(limit + 1);
+        let lost: Vec<usize> = pairs.continuations.iter().map(lost).collect();
+        let most = lost.iter().copied().max().unwrap_or(0);
+        (most < pairs.context.len()).then(|| (Self::without(pairs, &lost), most))
+    }
+
+    /// The question; before answer `i` its first `lost[i]` tokens are missing.
+    fn without(pairs: &Pairs, lost: &[usize]) -> Self {
+        let answers = || pairs.continuations.iter().zip(lost);
+        let text = |(continuation, lost): (&Vec<u32>, &usize)| -> Vec<u32> {
             let read = &continuation[..continuation.len().saturating_sub(1)];
-            pairs.context.iter().chain(read).copied().collect()
+            pairs.context[*lost..].iter().chain(read).copied().collect()
         };
-        let texts: Vec<Vec<u32>> = pairs.continuations.iter().map(text).collect();
+        let texts: Vec<Vec<u32>> = answers().map(text).collect();
         let common = texts.iter().map(|text| common_prefix(text, &texts[0])).min().unwrap_or(0);
         let mut labels = Vec::new();
-        for (answer, continuation) in pairs.continuations.iter().enumerate() {
+        for (answer, (continuation, lost)) in answers().enumerate() {
             for (at, &id) in continuation.iter().enumerate() {
                 // Nothing stands before the first token of a text.
-                if let Some(place) = (pairs.context.len() + at).checked_sub(1) {
+                if let Some(place) = (pairs.context.len() - lost + at).checked_sub(1) {
                     labels.push(ItemLabel { answer, place, id });
                 }
             }
@@ -123,15 +140,16 @@ impl Batch {
         let common = (shared > 0).then(|| batch.push(&items[0].head[..shared], 0, None));
         let mut labels = Vec::new();
         for (owner, item) in items.iter().enumerate() {
-            let head = batch.push(&item.head[shared..], shared, common);
+            // Texts that were cut in different places have nothing in common.
+            let head = (!item.head.is_empty()).then(|| batch.push(&item.head[shared..], shared, common));
             let mut starts = Vec::new();
             for tail in &item.tails {
                 starts.push(batch.ids.len());
                 if !tail.is_empty() {
-                    batch.push(tail, item.head.len(), Some(head));
+                    batch.push(tail, item.head.len(), head);
                 }
             }
-            let start = batch.segments[head].start;
+            let start = head.map_or(0, |head| batch.segments[head].start);
             for label in &item.labels {
                 let row = match label.place.checked_sub(item.head.len()) {
                     None => start + label.place - shared,
@@ -200,6 +218,22 @@ mod tests {
         assert_eq!(batch.segments[2], Segment { start: 42, len: 1, prefix: Some(0) });
         assert_eq!(batch.positions[40..], [40, 41, 40, 40, 41]);
         assert_eq!(batch.rows, [41, 41, 42, 42, 44, 44]);
+    }
+
+    #[test]
+    fn a_question_that_is_too_long_loses_its_beginning() {
+        let pairs = Pairs { context: vec![1, 2, 3, 4], continuations: vec![vec![7], vec![8, 9]] };
+        // lm-eval reads (context + continuation)[-(max_length + 1):][:-1].
+        let (item, lost) = Item::cut(&pairs, 3).unwrap();
+        assert_eq!((lost, item.longest()), (2, 3));
+        let batch = Batch::new(&[item], 0);
+        assert_eq!(batch.ids, [2, 3, 4, 3, 4, 8]);
+        assert_eq!(batch.positions, [0, 1, 2, 0, 1, 2]);
+        assert_eq!(batch.segments, [Segment::whole(0, 3), Segment::whole(3, 3)]);
+        assert_eq!((batch.rows, batch.labels), (vec![2, 4, 5], vec![7, 8, 9]));
+        assert_eq!(Item::cut(&pairs, 4).unwrap().1, 1);
+        assert_eq!(Item::cut(&pairs, 9).unwrap(), (Item::new(&pairs), 0));
+        assert_eq!(Item::cut(&pairs, 1), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Answers that are written freely.
 
 use compute::Backend;
-use model::engine::{AdapterId, Engine, EngineSettings, Event, Request, Stop};
+use model::engine::{AdapterId, Engine, EngineSettings, Event, FinishReason, Request, Stop};
 
 use super::asked::{Asked, Wording};
 use super::extract::{Reader, Reading};
@@ -24,10 +24,10 @@ pub(super) fn write<B: Backend>(
     let (mut prompts, mut kept) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
     let wording = Wording::of(subject, settings);
     for question in asked {
-        match prompt(&wording, question, settings.max_new_tokens) {
-            Ok(prompt) => {
+        match prompt(&wording, question, settings) {
+            Ok((prompt, cut)) => {
                 prompts.push(prompt);
-                kept.push(question);
+                kept.push((question, cut));
             }
             Err(error) => left_out.push(question.left_out(&error)),
         }
@@ -51,27 +51,32 @@ pub(super) fn write<B: Backend>(
             progress(Stage::Choices, done, kept.len());
         }
     })?;
-    let read =
-        |(question, text): (&&Asked<'_>, &model::engine::Text)| outcome(question, &text.text, settings);
+    let read = |((question, cut), text): (&(&Asked<'_>, usize), &model::engine::Text)| {
+        let finished = Some(text.reason != FinishReason::Length);
+        Outcome { finished, ..outcome(question, &text.text, settings) }.with_cut(*cut)
+    };
     Ok(kept.iter().zip(&texts).map(read).collect())
 }
 
-fn prompt(wording: &Wording<'_>, asked: &Asked<'_>, max_new_tokens: usize) -> Result<Vec<u32>> {
+/// A prompt, and how many of its first tokens were cut off to leave room for the answer.
+fn prompt(wording: &Wording<'_>, asked: &Asked<'_>, settings: &Settings) -> Result<(Vec<u32>, usize)> {
     let context = asked.context(wording)?;
     let ids = pair::ids(wording.tokenizer, &context, &context.text).map_err(|error| asked.failed(error))?;
-    let (tokens, limit) = (ids.len() + max_new_tokens, wording.positions);
-    match tokens > limit {
-        true => Err(Error::TooLong { id: asked.question.id.clone(), tokens, limit }),
-        false => Ok(ids),
+    let (tokens, limit) = (ids.len() + settings.max_new_tokens, wording.positions);
+    let lost = tokens.saturating_sub(limit);
+    match lost == 0 || (asked.may_be_cut(settings) && lost < ids.len()) {
+        true => Ok((ids[lost..].to_vec(), lost)),
+        false => Err(Error::TooLong { id: asked.question.id.clone(), tokens, limit }),
     }
 }
 
-fn outcome(asked: &Asked<'_>, answer: &str, settings: &Settings) -> Outcome {
+/// What a written answer comes to.
+pub(super) fn outcome(asked: &Asked<'_>, answer: &str, settings: &Settings) -> Outcome {
     let mut outcome = asked.outcome(settings);
     let answer = answer.trim();
     let texts: Vec<&str> =
         asked.order.iter().map(|option| asked.question.options[*option].text.as_str()).collect();
-    let labels = asked.named();
+    let labels = asked.named(settings.mode);
     let reading = Reader::new(&labels).map_or(Reading::Unparsed, |reader| reader.read(answer, &texts));
     if let Some(choice) = &mut outcome.choice {
         choice.picked = match reading {

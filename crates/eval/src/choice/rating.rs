@@ -22,11 +22,11 @@ pub(super) fn rate<B: Backend>(
     progress: Progress<'_>,
 ) -> Result<Vec<Outcome>> {
     let (mut items, mut kept) = (Vec::with_capacity(asked.len()), Vec::with_capacity(asked.len()));
-    for (question, item) in asked.iter().zip(encode_all(&Wording::of(subject, settings), asked)) {
+    for (question, item) in asked.iter().zip(encode_all(&Wording::of(subject, settings), asked, settings)) {
         match item {
-            Ok(item) => {
+            Ok((item, cut)) => {
                 items.push(item);
-                kept.push(question);
+                kept.push((question, cut));
             }
             Err(error) => left_out.push(question.left_out(&error)),
         }
@@ -41,8 +41,8 @@ pub(super) fn rate<B: Backend>(
     let mut outcomes = Vec::with_capacity(items.len());
     for (range, batch) in batches() {
         let sums = log_likelihoods(subject, &batch, &kept[range.clone()], &mut activations);
-        for (question, sums) in kept[range.clone()].iter().zip(sums) {
-            outcomes.push(outcome(question, &sums, settings)?);
+        for ((question, cut), sums) in kept[range.clone()].iter().zip(sums) {
+            outcomes.push(outcome(question, &sums, settings)?.with_cut(*cut));
         }
         progress(Stage::Choices, range.end, items.len());
     }
@@ -51,10 +51,10 @@ pub(super) fn rate<B: Backend>(
 
 /// Encodes all questions, a part of them in each thread: text is long, and its tokens take a good part of the time that
 /// a small model takes to read them.
-fn encode_all(wording: &Wording<'_>, asked: &[Asked<'_>]) -> Vec<Result<Item>> {
+fn encode_all(wording: &Wording<'_>, asked: &[Asked<'_>], settings: &Settings) -> Vec<Result<(Item, usize)>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let encode_part = |part: &[Asked<'_>]| -> Vec<Result<Item>> {
-        part.iter().map(|question| encode(wording, question)).collect()
+    let encode_part = |part: &[Asked<'_>]| -> Vec<Result<(Item, usize)>> {
+        part.iter().map(|question| encode(wording, question, settings)).collect()
     };
     let encode_part = &encode_part;
     std::thread::scope(|scope| {
@@ -65,26 +65,28 @@ fn encode_all(wording: &Wording<'_>, asked: &[Asked<'_>]) -> Vec<Result<Item>> {
     })
 }
 
-fn encode(wording: &Wording<'_>, asked: &Asked<'_>) -> Result<Item> {
+/// A question in tokens, and how many of its first ones were cut off.
+fn encode(wording: &Wording<'_>, asked: &Asked<'_>, settings: &Settings) -> Result<(Item, usize)> {
     let context = asked.context(wording)?;
     let pairs = pair::encode(wording.tokenizer, &context, &asked.answers).map_err(|e| asked.failed(e))?;
     let id = || asked.question.id.clone();
     if let Some(at) = pairs.continuations.iter().position(Vec::is_empty) {
         return Err(Error::NoTokens { id: id(), answer: asked.answers[at].clone() });
     }
-    let item = Item::new(&pairs);
-    let (tokens, limit) = (item.longest(), wording.positions);
-    if tokens > limit {
-        return Err(Error::TooLong { id: id(), tokens, limit });
+    let (item, limit) = (Item::new(&pairs), wording.positions);
+    let tokens = item.longest();
+    if tokens <= limit {
+        return Ok((item, 0));
     }
-    Ok(item)
+    let cut = if asked.may_be_cut(settings) { Item::cut(&pairs, limit) } else { None };
+    cut.ok_or_else(|| Error::TooLong { id: id(), tokens, limit })
 }
 
 /// For each question of a batch the log-likelihood of each answer.
 fn log_likelihoods<B: Backend>(
     subject: &Subject<'_, B>,
     batch: &Batch,
-    asked: &[&Asked<'_>],
+    asked: &[(&Asked<'_>, usize)],
     activations: &mut Activations<B>,
 ) -> Vec<Vec<f64>> {
     let tokens = Tokens { ids: &batch.ids, positions: &batch.positions };
@@ -92,7 +94,7 @@ fn log_likelihoods<B: Backend>(
     let weights = vec![0.0; batch.rows.len()];
     let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights: &weights };
     let judged = subject.decoder.loss(labels, batch.ids.len(), activations);
-    let mut sums: Vec<Vec<f64>> = asked.iter().map(|asked| vec![0.0; asked.answers.len()]).collect();
+    let mut sums: Vec<Vec<f64>> = asked.iter().map(|(asked, _)| vec![0.0; asked.answers.len()]).collect();
     for (&(item, answer), &log_prob) in batch.owners.iter().zip(&judged.log_probs) {
         sums[item][answer] += f64::from(log_prob);
     }

@@ -4,7 +4,9 @@ mod calibration;
 mod confusion;
 mod position;
 
+pub(crate) use calibration::overconfidence;
 pub use calibration::{Bin, Calibration};
+pub(crate) use confusion::macro_f1;
 pub use confusion::{Class, Confusion};
 pub use position::{Position, PositionBias};
 
@@ -21,6 +23,9 @@ pub struct ChoiceReport {
     pub task: Option<String>,
     /// How the answers came out.
     pub counts: ChoiceCounts,
+    /// Questions that lost their beginning because they are longer than the model reads. They count.
+    #[serde(default)]
+    pub cut: usize,
     /// Share of all questions answered right: an abstained or unparsed answer is not right. lm-evaluation-harness's
     /// `acc` where the answers are rated.
     pub acc: Option<Estimate>,
@@ -40,6 +45,14 @@ pub struct ChoiceReport {
     pub position: Option<PositionBias>,
 }
 
+impl Calibration {
+    /// Of the outcomes of one task whose options were rated.
+    pub(crate) fn of_outcomes(outcomes: &[&Outcome]) -> Option<Self> {
+        let choices: Vec<&Choice> = outcomes.iter().filter_map(|outcome| outcome.choice.as_ref()).collect();
+        Calibration::of(&choices)
+    }
+}
+
 impl ChoiceReport {
     /// Summarizes the outcomes of one task, in any order; those without a choice are passed over.
     pub fn of(outcomes: &[&Outcome]) -> Self {
@@ -57,6 +70,7 @@ impl ChoiceReport {
         ChoiceReport {
             task: chosen.first().and_then(|(outcome, _)| outcome.task.clone()),
             counts: ChoiceCounts::of(outcomes).unwrap_or_default(),
+            cut: chosen.iter().filter(|(_, choice)| choice.cut > 0).count(),
             acc: share(&mut results().map(|(outcome, result)| (outcome, right(result)))),
             acc_norm: share(&mut { normalized }),
             coverage: share(&mut results().map(|(outcome, result)| (outcome, result.names_an_option()))),

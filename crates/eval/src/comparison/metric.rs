@@ -46,6 +46,8 @@ pub enum Metric {
     ReadabilityGrade,
     /// Mean words of the answers. Neither way is better.
     Words,
+    /// Share of the answers that the model ended itself, instead of being cut off at the limit of tokens.
+    StopRate,
 }
 
 /// Which way is better.
@@ -92,7 +94,7 @@ enum Scale {
 
 impl Metric {
     /// All metrics in the order of the report.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Loss,
         Self::TokenAccuracy,
         Self::RougeL,
@@ -110,6 +112,7 @@ impl Metric {
         Self::MissingUrgency,
         Self::ReadabilityGrade,
         Self::Words,
+        Self::StopRate,
     ];
 
     /// Those of a run against its base.

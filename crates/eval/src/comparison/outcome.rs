@@ -36,6 +36,9 @@ pub struct Outcome {
     /// The generated answer, as the model wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// Whether the model ended its answer, instead of being cut off at the limit of tokens; `None` where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<bool>,
     /// The answer against the reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Box<TextOutcome>>,
@@ -69,12 +72,19 @@ pub struct Choice {
     /// Whether the answer says that it is none: "I cannot tell". `picked` is `None` then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub abstained: bool,
+    /// Tokens that the question lost at its beginning because it was longer than the model reads.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut: u32,
     /// The options in the order in which the model saw them; empty where that is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shown: Vec<String>,
     /// How likely the model found each of `shown`; empty where it wrote its answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rated: Vec<Rated>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How likely a model found an option.

@@ -173,10 +173,20 @@ fn of_corpus<const K: usize>(
     value: fn(&[f64; K]) -> f64,
     resampling: &Resampling,
 ) -> Option<Estimate> {
-    let measured = || outcomes.iter().filter_map(|outcome| Some((*outcome, measured_text(outcome)?)));
-    let n = measured().count();
-    let groups = sums_by_group(measured().map(|(outcome, text)| (outcome.group_key(), sums(text))));
-    let interval = bca_interval(&groups, value, resampling);
+    let measured = outcomes.iter().filter_map(|outcome| Some((*outcome, measured_text(outcome)?)));
+    of_sums(measured.map(|(outcome, text)| (outcome.group_key(), sums(text))), value, resampling)
+}
+
+/// A function of the sums of `rows`, with its BCa interval over groups; `None` without rows.
+pub(crate) fn of_sums<'a, const K: usize>(
+    rows: impl Iterator<Item = (GroupKey<'a>, [f64; K])>,
+    value: impl Fn(&[f64; K]) -> f64 + Sync,
+    resampling: &Resampling,
+) -> Option<Estimate> {
+    let rows: Vec<_> = rows.collect();
+    let n = rows.len();
+    let groups = sums_by_group(rows);
+    let interval = bca_interval(&groups, &value, resampling);
     (n > 0).then(|| Estimate {
         value: value(&total(&groups)),
         n,

@@ -4,15 +4,14 @@
 //! that says nothing is not left out of its own average.
 
 mod columns;
-mod records;
 
 pub use columns::Columns;
 
 use super::EvaluationError;
 use crate::comparison::Outcome;
+use crate::records::{self, Record};
 use crate::text::{TextOutcome, TextPair};
-use columns::Role;
-use records::Record;
+pub(crate) use columns::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -81,7 +80,7 @@ impl Answers {
         task: Option<&str>,
     ) -> Result<Self, EvaluationError> {
         let table = records::read(path)?;
-        let columns = Columns::find(path, &table.columns, names)?;
+        let columns = Columns::find(path, &table.columns, names, &[Role::Reference, Role::Answer])?;
         let mut answers = Self { columns, ..Self::default() };
         let mut ids = BTreeSet::new();
         for (row, record) in (1..).zip(table.records) {

@@ -70,12 +70,12 @@ pub enum EvaluationError {
 }
 
 impl EvaluationError {
-    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
 
-    pub(super) fn malformed(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
+    pub(crate) fn malformed(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::Malformed { path: path.into(), reason: reason.to_string() }
     }
 }

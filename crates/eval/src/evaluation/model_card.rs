@@ -89,6 +89,11 @@ fn table(numbers: &TaskResults) -> String {
         let _ =
             writeln!(text, "| {} | {} | {interval} | {n} | {groups} |", metric.name(), metric.format(value));
     }
+    for number in numbers.choice_numbers() {
+        let Estimate { value, n, groups, .. } = number.estimate;
+        let (value, interval) = (number.format(value), number.interval());
+        let _ = writeln!(text, "| {} | {value} | {interval} | {n} | {groups} |", number.name);
+    }
     if let Some(counts) = numbers.choices {
         let _ = writeln!(
             text,
@@ -99,6 +104,10 @@ fn table(numbers: &TaskResults) -> String {
     for (what, ids) in [
         ("without a reference: in no number of the text", &numbers.empty_references),
         ("without an answer: they count as 0", &numbers.empty_answers),
+        (
+            "whose question lost its beginning, being longer than the model reads: they count",
+            &numbers.cut_questions,
+        ),
     ] {
         if !ids.is_empty() {
             let _ = writeln!(text, "\nItems {what}: {}.", ids.len());

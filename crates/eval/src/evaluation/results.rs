@@ -1,5 +1,6 @@
 //! The numbers of an evaluation, task by task.
 
+use crate::choice::summary::{Calibration, macro_f1, overconfidence};
 use crate::comparison::{
     ChoiceCounts, Estimate, Metric, Outcome, coverage, estimate_metric, group_count, standard_error,
 };
@@ -44,6 +45,19 @@ pub struct TaskResults {
     /// Selective accuracy: share of right ones among those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_answered: Option<Estimate>,
+    /// Mean F1 of the options, see [`crate::choice::summary::Confusion::macro_f1`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<Estimate>,
+    /// Expected calibration error of options that were rated, see [`crate::choice::summary::Calibration::ece`]. It has no
+    /// interval: chance only ever adds to it, so its resamples lie above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_error: Option<Estimate>,
+    /// Mean confidence less accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overconfidence: Option<Estimate>,
+    /// Items whose question lost its beginning because it is longer than the model reads: they count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_questions: Vec<String>,
     /// Items without a word in their reference: in no number of the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub empty_references: Vec<String>,
@@ -130,12 +144,102 @@ impl Results {
                     cell(&metric.signature()),
                 );
             }
+            for number in results.choice_numbers() {
+                let end = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+                let Estimate { value, n, groups, low, high } = number.estimate;
+                let _ = writeln!(
+                    text,
+                    "{},{},{},{value},{},{},,{n},{groups},,{}",
+                    cell(run),
+                    cell(task),
+                    number.key,
+                    end(low),
+                    end(high),
+                    cell(number.signature),
+                );
+            }
         }
         text
     }
 }
 
+/// A number of multiple choice beside the shares of [`Metric`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChoiceNumber {
+    /// Its name in files.
+    pub key: &'static str,
+    /// Its name for a reader.
+    pub name: &'static str,
+    /// The number.
+    pub estimate: Estimate,
+    /// It is a share, written in percent.
+    pub share: bool,
+    /// What it must be quoted with.
+    pub signature: &'static str,
+}
+
+impl ChoiceNumber {
+    /// A value as it is written.
+    pub fn format(&self, value: f64) -> String {
+        if self.share { format!("{:.1} %", 100.0 * value) } else { format!("{value:.3}").replace('-', "−") }
+    }
+
+    /// `[0.412, 0.533]`; empty without an interval.
+    pub fn interval(&self) -> String {
+        let end = |value: f64| self.format(value).trim_end_matches(" %").to_string();
+        match (self.estimate.low, self.estimate.high) {
+            (Some(low), Some(high)) => format!("[{}, {}]", end(low), end(high)),
+            _ => String::new(),
+        }
+    }
+}
+
 impl TaskResults {
+    /// What is known of multiple choice beside the shares of right answers.
+    pub fn choice_numbers(&self) -> Vec<ChoiceNumber> {
+        let number = |key, name, estimate: Option<Estimate>, share, signature| {
+            estimate.map(|estimate| ChoiceNumber { key, name, estimate, share, signature })
+        };
+        let numbers = [
+            number(
+                "coverage",
+                "coverage",
+                self.answered,
+                true,
+                "share of questions whose answer names an option",
+            ),
+            number(
+                "selective_accuracy",
+                "selective accuracy",
+                self.accuracy_answered,
+                true,
+                "share of right ones among the answers that name an option",
+            ),
+            number(
+                "macro_f1",
+                "macro-F1",
+                self.macro_f1,
+                false,
+                "mean F1 of the options|like:scikit-learn f1_score(average=\"macro\")",
+            ),
+            number(
+                "ece",
+                "calibration error (ECE)",
+                self.calibration_error,
+                false,
+                "ten bins of equal width, softmax of the options' log-likelihoods|Guo et al. 2017",
+            ),
+            number(
+                "overconfidence",
+                "confidence − accuracy",
+                self.overconfidence,
+                false,
+                "mean confidence less accuracy, softmax of the options' log-likelihoods",
+            ),
+        ];
+        numbers.into_iter().flatten().collect()
+    }
+
     fn of(outcomes: &[&Outcome], resampling: &Resampling) -> Self {
         let measured = |metric: Metric| {
             let estimate = estimate_metric(metric, outcomes, resampling)?;
@@ -153,6 +257,22 @@ impl TaskResults {
             choices: ChoiceCounts::of(outcomes),
             answered,
             accuracy_answered,
+            macro_f1: macro_f1(outcomes, resampling),
+            calibration_error: Calibration::of_outcomes(outcomes).map(|Calibration { ece, n, .. }| {
+                Estimate {
+                    value: ece,
+                    n,
+                    groups: group_count(outcomes.iter().copied()),
+                    low: None,
+                    high: None,
+                }
+            }),
+            overconfidence: overconfidence(outcomes, resampling),
+            cut_questions: outcomes
+                .iter()
+                .filter(|outcome| outcome.choice.as_ref().is_some_and(|choice| choice.cut > 0))
+                .map(|outcome| outcome.id.clone())
+                .collect(),
             empty_references: named(|text| text.empty_reference),
             empty_answers: named(|text| text.empty_answer),
         }

@@ -2,20 +2,8 @@
 
 use super::reply::parse;
 use super::{Failure, FailureKind, Judgement, Plan, Task, Verdict};
-use chat::{ChatModel, Error, Finish, Message, Reply};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-
-/// Who judges.
-#[derive(Clone, Copy)]
-pub struct Bench<'a> {
-    /// The judge.
-    pub model: &'a dyn ChatModel,
-    /// Calls on their way at once.
-    pub at_once: usize,
-    /// Set when nothing more should be asked.
-    pub stop: &'a AtomicBool,
-}
+use crate::served::{Bench, Calls, each};
+use chat::{ChatModel, ChatRequest, Error, Finish, Message, Reply};
 
 /// What came of a plan.
 #[derive(Clone, Debug)]
@@ -31,40 +19,14 @@ pub struct Asked {
 /// Makes the calls of a plan. A failure that will come again ends it; any other is that call's, and stands in its
 /// judgement. `observe` hears how many calls are done.
 pub fn ask(plan: &Plan<'_>, bench: Bench<'_>, observe: &mut dyn FnMut(usize)) -> Asked {
-    let count = plan.tasks.len();
-    let (next, broken) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (send, receive) = channel();
-    let mut judgements: Vec<Option<Judgement>> = vec![None; count];
-    let (mut ended_by, mut done) = (None, 0);
-    std::thread::scope(|scope| {
-        for _ in 0..bench.at_once.clamp(1, count.max(1)) {
-            let (send, next, broken) = (send.clone(), &next, &broken);
-            scope.spawn(move || {
-                while !bench.stop.load(Ordering::Relaxed) && !broken.load(Ordering::Relaxed) {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(task) = plan.tasks.get(at) else { return };
-                    let judged = judge(plan, task, bench.model);
-                    broken.fetch_or(judged.is_err(), Ordering::Relaxed);
-                    // The receiver outlives this thread.
-                    let _ = send.send((at, judged));
-                }
-            });
-        }
-        drop(send);
-        for (at, judged) in receive {
-            match judged {
-                Ok(judgement) => judgements[at] = Some(judgement),
-                Err(error) => ended_by = ended_by.take().or(Some(error)),
-            }
-            done += 1;
-            observe(done);
-        }
-    });
-    let judgements: Vec<Judgement> = judgements.into_iter().flatten().collect();
-    Asked { not_asked: count - judgements.len(), judgements, ended_by }
+    let call = |at: usize| judge(plan, &plan.tasks[at], bench.model);
+    let Calls { done, ended_by } = each(plan.tasks.len(), bench, &call, observe);
+    let judgements: Vec<Judgement> = done.into_iter().flatten().collect();
+    Asked { not_asked: plan.tasks.len() - judgements.len(), judgements, ended_by }
 }
 
-/// One call, and a second one where the reply cannot be used.
+/// One call, and a second one where the reply cannot be used. Replies that came to nothing are not kept: whoever judges
+/// again asks again.
 ///
 /// # Errors
 /// Those that will come again.
@@ -98,6 +60,7 @@ fn judge(plan: &Plan<'_>, task: &Task, model: &dyn ChatModel) -> Result<Judgemen
                     _ => FailureKind::Request,
                 };
                 judgement.verdict = Verdict::Failed(Failure { kind, reason: error.to_string(), raw });
+                forget(model, &[&task.request])?;
                 return Ok(judgement);
             }
         };
@@ -113,6 +76,7 @@ fn judge(plan: &Plan<'_>, task: &Task, model: &dyn ChatModel) -> Result<Judgemen
         // A filter stays where it is.
         if judgement.replies > 1 || reply.finish == Finish::ContentFilter {
             judgement.verdict = Verdict::Failed(Failure { kind, reason, raw });
+            forget(model, &[&task.request, &request])?;
             return Ok(judgement);
         }
         request.messages.extend([
@@ -122,6 +86,10 @@ fn judge(plan: &Plan<'_>, task: &Task, model: &dyn ChatModel) -> Result<Judgemen
             )),
         ]);
     }
+}
+
+fn forget(model: &dyn ChatModel, requests: &[&ChatRequest]) -> Result<(), Error> {
+    requests.iter().try_for_each(|request| model.forget(request))
 }
 
 impl Judgement {

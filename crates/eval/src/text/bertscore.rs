@@ -39,11 +39,17 @@ pub struct BertScoreItem {
 }
 
 impl BertScore {
-    /// What must stand beside a score, as bert_score writes it: `roberta-large_L17_no-idf-rescaled|like:bert_score0.3.13`.
+    /// What must stand beside a score, as bert_score writes it, with the baseline where scores are rescaled:
+    /// `roberta-large_L17_no-idf-rescaled|baseline:0.83151,0.83149,0.83123|like:bert_score0.3.13`.
     pub fn signature(&self, model: &str) -> String {
         let idf = if self.idf { "idf" } else { "no-idf" };
-        let rescaled = if self.baseline.is_some() { "-rescaled" } else { "" };
-        format!("{model}_L{}_{idf}{rescaled}|like:bert_score0.3.13", self.layer)
+        let (rescaled, baseline) = match self.baseline {
+            None => ("", String::new()),
+            Some(PrecisionRecall { precision, recall, f1 }) => {
+                ("-rescaled", format!("|baseline:{precision:.5},{recall:.5},{f1:.5}"))
+            }
+        };
+        format!("{model}_L{}_{idf}{rescaled}{baseline}|like:bert_score0.3.13", self.layer)
     }
 
     /// Scores pairs of a candidate and its reference.

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::args::JudgeArgs;
 use crate::failure::Outcome;
 use crate::output;
-use crate::pipeline::question_writer::{self, Named};
+use crate::pipeline::question_writer::Named;
+use crate::pipeline::remote;
 
 /// Prompts that a dry run shows.
 const SHOWN: usize = 2;
@@ -80,8 +81,8 @@ pub(super) fn show(
 
 /// What is usual, and what it may cost at most.
 fn cost(args: &JudgeArgs, estimate: &CallEstimate) -> Outcome<Option<(f64, f64)>> {
-    let prices = question_writer::prices(args.spending.prices.as_deref())?;
-    let price = args.access.model_name.as_deref().and_then(|name| prices.of(name));
+    let prices = remote::prices(args.spending.prices.as_deref())?;
+    let price = args.access.remote.model_name.as_deref().and_then(|name| prices.of(name));
     let of = |prompts: usize, completion: usize| {
         let usage = ::chat::Usage {
             prompt_tokens: prompts as u64,

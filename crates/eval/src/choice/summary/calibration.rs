@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::comparison::{Choice, ChoiceResult};
-use crate::statistics::{Interval, wilson};
+use crate::comparison::{Choice, ChoiceResult, Estimate, Outcome, of_sums};
+use crate::statistics::{Interval, Resampling, ratio, wilson};
 
 /// Bins of equal width from 0 to 1.
 const BINS: usize = 10;
@@ -58,11 +58,7 @@ impl Calibration {
         let mut bins = [Sums::default(); BINS];
         let (mut n, mut brier) = (0, 0.0);
         for choice in choices {
-            let Some(probabilities) = probabilities(choice) else { continue };
-            let Some(picked) = choice.shown.iter().position(|shown| Some(shown) == choice.picked.as_ref())
-            else {
-                continue;
-            };
+            let Some((probabilities, picked)) = sureness(choice) else { continue };
             let right = |shown: &String| f64::from(u8::from(*shown == choice.gold));
             let distance =
                 probabilities.iter().zip(&choice.shown).map(|(p, shown)| (p - right(shown)).powi(2));
@@ -100,6 +96,25 @@ impl Sums {
             interval: (self.n > 0).then(|| wilson(self.right, self.n as u64)),
         }
     }
+}
+
+/// How sure a model was beyond how often it was right: mean confidence − accuracy, with its BCa interval over groups; `None`
+/// where no options were rated. Unlike [`Calibration::ece`], which only grows by chance, it has an interval that means
+/// something.
+pub(crate) fn overconfidence(outcomes: &[&Outcome], resampling: &Resampling) -> Option<Estimate> {
+    let rows = outcomes.iter().filter_map(|outcome| {
+        let choice = outcome.choice.as_ref()?;
+        let (probabilities, picked) = sureness(choice)?;
+        let right = f64::from(u8::from(choice.result() == ChoiceResult::Right));
+        Some((outcome.group_key(), [probabilities[picked] - right, 1.0]))
+    });
+    of_sums(rows, ratio, resampling)
+}
+
+/// The probabilities of the options, and the place of the one that was taken.
+fn sureness(choice: &Choice) -> Option<(Vec<f64>, usize)> {
+    let picked = choice.shown.iter().position(|shown| Some(shown) == choice.picked.as_ref())?;
+    Some((probabilities(choice)?, picked))
 }
 
 /// The softmax of the log-likelihoods of `shown`.

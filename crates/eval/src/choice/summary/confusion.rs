@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-use crate::comparison::Choice;
+use crate::comparison::{Choice, Estimate, Outcome, of_sums};
+use crate::statistics::Resampling;
 
 /// Right options against those that were named. It says something of tasks whose options are classes, as `yes`, `no` and
 /// `maybe`; for letters it shows which are preferred.
@@ -53,6 +54,56 @@ impl Confusion {
         let macro_f1 = mean(classes.iter().map(|class| class.f1).sum());
         Confusion { labels, counts, classes, macro_f1 }
     }
+}
+
+/// Mean F1 of the options, as [`Confusion::macro_f1`], with its BCa interval over groups. In a resample an option that
+/// is never right and never named is no class. More than 12 options have no interval.
+pub(crate) fn macro_f1(outcomes: &[&Outcome], resampling: &Resampling) -> Option<Estimate> {
+    let choices: Vec<(&Outcome, &Choice)> =
+        outcomes.iter().filter_map(|outcome| Some((*outcome, outcome.choice.as_ref()?))).collect();
+    let named = choices.iter().filter_map(|(_, choice)| choice.picked.as_ref());
+    let labels: BTreeSet<&String> = choices.iter().map(|(_, choice)| &choice.gold).chain(named).collect();
+    let labels: Vec<&String> = labels.into_iter().collect();
+    match labels.len() {
+        0 => None,
+        1..=5 => mean_f1::<15>(&choices, &labels, resampling),
+        6..=12 => mean_f1::<36>(&choices, &labels, resampling),
+        _ => {
+            let only: Vec<&Choice> = choices.iter().map(|(_, choice)| *choice).collect();
+            let groups = crate::comparison::group_count(choices.iter().map(|(outcome, _)| *outcome));
+            let value = Confusion::of(&only).macro_f1?;
+            Some(Estimate { value, n: only.len(), groups, low: None, high: None })
+        }
+    }
+}
+
+/// `K` is at least three times the number of labels: of each the answers that name it and are right, its questions, and
+/// the answers that name it.
+fn mean_f1<const K: usize>(
+    choices: &[(&Outcome, &Choice)],
+    labels: &[&String],
+    resampling: &Resampling,
+) -> Option<Estimate> {
+    let place = |label: &String| labels.binary_search(&label).ok();
+    let sums = |choice: &Choice| {
+        let mut sums = [0.0; K];
+        let (right, named) = (place(&choice.gold), choice.picked.as_ref().and_then(place));
+        if let Some(right) = right {
+            sums[3 * right + 1] = 1.0;
+        }
+        if let Some(named) = named {
+            sums[3 * named + 2] = 1.0;
+            sums[3 * named] = f64::from(u8::from(right == Some(named)));
+        }
+        sums
+    };
+    let mean = |sums: &[f64; K]| {
+        let classes = sums.chunks_exact(3).filter(|class| class[1] + class[2] > 0.0);
+        let f1 = classes.map(|class| 2.0 * class[0] / (class[1] + class[2]));
+        let (sum, count) = f1.fold((0.0, 0.0), |(sum, count), f1| (sum + f1, count + 1.0));
+        sum / count
+    };
+    of_sums(choices.iter().map(|(outcome, choice)| (outcome.group_key(), sums(choice))), mean, resampling)
 }
 
 impl Class {

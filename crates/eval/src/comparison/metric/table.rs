@@ -40,7 +40,7 @@ pub(crate) fn measured_text(outcome: &Outcome) -> Option<&TextOutcome> {
 }
 
 /// In the order of [`Metric`](super::Metric).
-pub(super) static TABLE: [Definition; 17] = [
+pub(super) static TABLE: [Definition; 18] = [
     Definition {
         key: "loss",
         harness: "loss",
@@ -234,6 +234,16 @@ pub(super) static TABLE: [Definition; 17] = [
         of_text: true,
         form: Form::Ratio(|outcome| mean(outcome, |text| text.counts.words as f64)),
         signature: || format!("words of the answer|like:textstat{TEXTSTAT_VERSION}"),
+    },
+    Definition {
+        key: "stop_rate",
+        harness: "stop_rate",
+        name: "stop rate",
+        direction: Direction::Higher,
+        scale: Scale::Share,
+        of_text: false,
+        form: Form::Share(|outcome| outcome.finished),
+        signature: || "share of answers that end before the limit of tokens".into(),
     },
 ];
 

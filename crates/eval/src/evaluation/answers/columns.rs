@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Id,
     Task,
     Group,
@@ -35,7 +35,7 @@ impl Role {
     /// Customary names, the surest first; upper and lower case are one.
     fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Id => &["id", "item", "qid", "question_id", "uid"],
+            Self::Id => &["id", "item", "item_id", "qid", "question_id", "uid"],
             Self::Task => &["task", "subset", "benchmark"],
             Self::Group => &["group", "document", "document_id", "doc"],
             Self::Question => &["question", "input", "prompt", "query", "instruction"],
@@ -64,10 +64,6 @@ impl Role {
             ],
         }
     }
-
-    fn is_needed(self) -> bool {
-        matches!(self, Self::Reference | Self::Answer)
-    }
 }
 
 /// The file's own name of each column that was found.
@@ -75,11 +71,12 @@ impl Role {
 pub struct Columns(BTreeMap<String, String>);
 
 impl Columns {
-    /// Finds the columns; `names` says the file's name of a role.
-    pub(super) fn find(
+    /// Finds the columns; `names` says the file's name of a role, and a role that is `needed` must be there.
+    pub(crate) fn find(
         path: &Path,
         columns: &[String],
         names: &BTreeMap<String, String>,
+        needed: &[Role],
     ) -> Result<Self, EvaluationError> {
         if let Some(role) = names.keys().find(|role| Role::ALL.iter().all(|known| known.name() != **role)) {
             let known = Role::ALL.map(Role::name).join(", ");
@@ -116,7 +113,7 @@ impl Columns {
                 Some(column) => {
                     found.insert(role.name().to_string(), column.clone());
                 }
-                None if role.is_needed() => {
+                None if needed.contains(&role) => {
                     return Err(missing(role, role.names().iter().map(ToString::to_string).collect()));
                 }
                 None => {}
@@ -125,7 +122,7 @@ impl Columns {
         Ok(Self(found))
     }
 
-    pub(super) fn name(&self, role: Role) -> Option<&str> {
+    pub(crate) fn name(&self, role: Role) -> Option<&str> {
         self.0.get(role.name()).map(String::as_str)
     }
 
@@ -143,7 +140,7 @@ mod tests {
 
     fn found(columns: &[&str]) -> (String, String) {
         let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
-        let found = Columns::find(Path::new("answers.csv"), &columns, &BTreeMap::new()).unwrap();
+        let found = Columns::find(Path::new("answers.csv"), &columns, &BTreeMap::new(), &[]).unwrap();
         (found.name(Role::Reference).unwrap().into(), found.name(Role::Answer).unwrap().into())
     }
 
@@ -159,10 +156,11 @@ mod tests {
     fn a_name_that_was_given_goes_before_what_is_customary() {
         let columns: Vec<String> = ["Frage", "Musterantwort", "answer"].map(String::from).to_vec();
         let names = BTreeMap::from([("reference".to_string(), "Musterantwort".to_string())]);
-        let found = Columns::find(Path::new("a.csv"), &columns, &names).unwrap();
+        let found = Columns::find(Path::new("a.csv"), &columns, &names, &[]).unwrap();
         assert_eq!(found.describe(), "answer from `answer`, reference from `Musterantwort`");
         let wrong = BTreeMap::from([("reference".to_string(), "Muster".to_string())]);
-        let error = Columns::find(Path::new("a.csv"), &columns, &wrong).unwrap_err().to_string();
+        let error =
+            Columns::find(Path::new("a.csv"), &columns, &wrong, &[Role::Reference]).unwrap_err().to_string();
         assert!(
             error.contains("expected one of Muster; the file has Frage, Musterantwort, answer"),
             "{error}"

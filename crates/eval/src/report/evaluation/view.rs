@@ -3,9 +3,7 @@
 use super::changed::{ChangesView, changes};
 use super::forest::forest;
 use super::{BROWSER, BROWSER_STYLE, EvaluationReport, Figure, RunOnFile, answers, methods, script_hash};
-use crate::comparison::{
-    Changes, ChoiceCounts, Difference, Direction, Estimate, Metric, Outcome, RunsComparison,
-};
+use crate::comparison::{Changes, ChoiceCounts, Difference, Direction, Metric, Outcome, RunsComparison};
 use crate::evaluation::{MetricResult, TaskResults, interval};
 use crate::report::STYLE;
 use crate::report::forest::capitalized;
@@ -28,6 +26,7 @@ pub(super) struct View<'a> {
     runs: Vec<&'a str>,
     tasks: Vec<TaskView<'a>>,
     differences: Vec<DifferenceRow<'a>>,
+    choice_columns: Vec<String>,
     choices: Vec<ChoiceRow<'a>>,
     figures: Vec<FigureView<'a>>,
     changes: Vec<ChangesView<'a>>,
@@ -82,8 +81,8 @@ struct ChoiceRow<'a> {
     task: &'a str,
     /// Count, share in percent, CSS class.
     parts: Vec<(usize, f64, &'static str)>,
-    answered: String,
-    accuracy_answered: String,
+    /// As [`View::choice_columns`] names them: value and interval.
+    numbers: Vec<(String, String)>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +108,7 @@ impl<'a> View<'a> {
             forest: comparison.and_then(forest),
             tasks: tasks(&report.runs),
             differences: comparison.map(differences).unwrap_or_default(),
+            choice_columns: choice_columns(&report.runs).into_iter().map(heading).collect(),
             choices: choices(&report.runs),
             figures: report.figures.iter().map(figure).collect(),
             changes: comparison.map(|comparison| changes(comparison, &report.runs)).unwrap_or_default(),
@@ -190,6 +190,10 @@ fn notes(report: &EvaluationReport) -> Vec<String> {
             for (ids, what) in [
                 (&numbers.empty_references, "items have an empty reference and are in no number of the text"),
                 (&numbers.empty_answers, "answers are empty and count as 0"),
+                (
+                    &numbers.cut_questions,
+                    "questions are longer than the model reads and lost their beginning; they count",
+                ),
             ] {
                 if !ids.is_empty() {
                     let first: Vec<&str> = ids.iter().take(3).map(String::as_str).collect();
@@ -263,7 +267,26 @@ fn difference(Difference { base, run, task, paired }: &Difference) -> Difference
     }
 }
 
+/// A name at the head of a column.
+fn heading(name: &str) -> String {
+    let mut characters = name.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+/// The numbers that any run has of its multiple choice, in their order.
+fn choice_columns(runs: &[RunOnFile]) -> Vec<&'static str> {
+    let mut columns = Vec::new();
+    for number in runs.iter().flat_map(|run| run.results.tasks.values()).flat_map(TaskResults::choice_numbers)
+    {
+        if !columns.contains(&number.name) {
+            columns.push(number.name);
+        }
+    }
+    columns
+}
+
 fn choices(runs: &[RunOnFile]) -> Vec<ChoiceRow<'_>> {
+    let columns = choice_columns(runs);
     let mut rows = Vec::new();
     let names: BTreeSet<&String> = runs.iter().flat_map(|run| run.results.tasks.keys()).collect();
     for task in names {
@@ -272,10 +295,11 @@ fn choices(runs: &[RunOnFile]) -> Vec<ChoiceRow<'_>> {
             let Some(counts) = numbers.choices else { continue };
             let ChoiceCounts { right, wrong, abstained, unparsed } = counts;
             let part = |number: usize, class| (number, 100.0 * number as f64 / counts.total() as f64, class);
-            let value = |estimate: &Option<Estimate>| {
-                estimate.as_ref().map_or("–".to_string(), |estimate| {
-                    let metric = Metric::McAccuracy;
-                    format!("{} {}", metric.format(estimate.value), interval(metric, estimate))
+            let known = numbers.choice_numbers();
+            let cell = |name: &&str| {
+                let number = known.iter().find(|number| number.name == *name);
+                number.map_or(("–".to_string(), String::new()), |number| {
+                    (number.format(number.estimate.value), number.interval())
                 })
             };
             rows.push(ChoiceRow {
@@ -287,8 +311,7 @@ fn choices(runs: &[RunOnFile]) -> Vec<ChoiceRow<'_>> {
                     part(abstained, "abstained"),
                     part(unparsed, "unparsed"),
                 ],
-                answered: value(&numbers.answered),
-                accuracy_answered: value(&numbers.accuracy_answered),
+                numbers: columns.iter().map(cell).collect(),
             });
         }
     }

@@ -54,9 +54,6 @@ const BEFORE: &[&str] = &[
     "free of",
     "rather than",
     "instead of",
-    "lack of",
-    "lacks",
-    "lacking",
     "ruled out",
     "rules out",
     "rule out",
@@ -69,6 +66,40 @@ const BEFORE: &[&str] = &[
     "contraindicated",
     "fails to",
     "failed to",
+];
+
+/// A lack of what belongs to the body is a finding ("lack of iron" is iron deficiency); a lack of what is looked for is its
+/// absence ("lack of fever" is no fever).
+const LACK: &[&str] = &["lack of", "lacks", "lacked", "lacking"];
+
+/// What is looked for: the word behind one of [`LACK`].
+const LOOKED_FOR: &[&str] = &[
+    "fever",
+    "fevers",
+    "pain",
+    "symptom",
+    "symptoms",
+    "swelling",
+    "rash",
+    "cough",
+    "bleeding",
+    "tenderness",
+    "redness",
+    "itching",
+    "nausea",
+    "vomiting",
+    "diarrhea",
+    "diarrhoea",
+    "headache",
+    "dyspnea",
+    "discharge",
+    "evidence",
+    "sign",
+    "signs",
+    "response",
+    "improvement",
+    "infection",
+    "inflammation",
 ];
 
 /// Words behind what they negate.
@@ -135,7 +166,7 @@ const EMPTY: &str = "a about after all also an and any are as at be been before 
     per please rather same shall she should since so some still such than that the their them then there these they \
     this those through to too under until up upon us use used very was we well were what when where whether which \
     while who why will with within would you your no not without never none neither nor cannot denies denied absent \
-    absence negative free lack lacks ruled rule excluded excludes unlikely avoid avoided contraindicated recommended \
+    absence negative free lack lacks lacked lacking ruled rule excluded excludes unlikely avoid avoided contraindicated recommended \
     evidence sign signs patient patients history clinical clinically presentation picture setting finding findings \
     diagnosis likely point points toward towards best option options choice choices answer question typical typically \
     time";
@@ -214,7 +245,13 @@ fn negated_spans(clause: &str) -> Vec<(usize, usize)> {
     };
     let pseudo = phrases(PSEUDO);
     let real = |(from, to): &(usize, usize)| !pseudo.iter().any(|span| span.0 <= *from && *to <= span.1);
-    let before = phrases(BEFORE).into_iter().filter(real).map(|(_, to)| (to, scope_end(clause, to)));
+    let absent = |(_, to): &(usize, usize)| {
+        let next =
+            words(&clause[*to..]).map(|(_, word)| word).find(|word| !matches!(*word, "any" | "a" | "the"));
+        next.is_some_and(|word| LOOKED_FOR.contains(&word))
+    };
+    let before = phrases(BEFORE).into_iter().chain(phrases(LACK).into_iter().filter(absent));
+    let before = before.filter(real).map(|(_, to)| (to, scope_end(clause, to)));
     let behind = phrases(BEHIND).into_iter().filter(real).map(|(from, _)| (scope_start(clause, from), from));
     before.chain(behind).collect()
 }

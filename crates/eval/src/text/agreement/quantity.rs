@@ -31,7 +31,16 @@ impl Quantity {
     pub fn equals(&self, other: &Self) -> bool {
         let scale = self.amount.abs().max(other.amount.abs());
         let rounding = if self.imperial == other.imperial { 0.0 } else { self.rounding.max(other.rounding) };
-        self.dimension == other.dimension && (self.amount - other.amount).abs() <= rounding.max(1e-9 * scale)
+        let same = self.dimension == other.dimension
+            && (self.amount - other.amount).abs() <= rounding.max(1e-9 * scale);
+        same || self.is_in_months(other) || other.is_in_months(self)
+    }
+
+    /// Whether `self`, in months or years, is as long as `other`, in days or weeks: a month has 28 to 31 days.
+    fn is_in_months(&self, other: &Self) -> bool {
+        let days = other.amount / 24.0;
+        let apart = self.dimension == Dimension::months() && other.dimension == Dimension::time();
+        apart && days >= 28.0 && (28.0 * self.amount..=31.0 * self.amount).contains(&days)
     }
 
     pub(super) fn same_number_other_unit(&self, other: &Self) -> bool {
@@ -162,6 +171,10 @@ fn numbers(text: &str) -> Vec<Found> {
     let mut numbers = Vec::new();
     for captures in PATTERN.captures_iter(text) {
         let whole = captures.get(0).expect("the match itself");
+        // The 24 of "4 g in 24 hours" is part of the amount before it.
+        if numbers.last().is_some_and(|last: &Found| whole.start() < last.span.end) {
+            continue;
+        }
         let (before, behind) = (&text[..whole.start()], &text[whole.end()..]);
         let unit = unit_at(behind);
         let mut start = whole.start();
@@ -191,13 +204,36 @@ fn numbers(text: &str) -> Vec<Found> {
         per_day(text, &mut found);
         numbers.push(found);
     }
+    numbers.extend(articles(text));
+    numbers.sort_by_key(|found| found.span.start);
     numbers
 }
 
-/// "500 mg daily", "500 mg once a day" is 500 mg/day.
+/// "For a day", "within an hour": one of a unit of time. Elsewhere "a day" says how often.
+fn articles(text: &str) -> Vec<Found> {
+    static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
+        let before = r"for|within|after|before|about|around|nearly|almost|than|at\s+least|at\s+most|up\s+to|lasts?|lasting";
+        Regex::new(&format!(
+            r"(?i)\b(?:{before})\s+(an?\s+(?:whole\s+|full\s+)?(minute|hour|day|week|month|year)\b)(?:\s+and\s+a\s+half)?"
+        ))
+        .expect("a fixed pattern")
+    });
+    let found = PATTERN.captures_iter(text).filter_map(|captures| {
+        let (whole, span) = (captures.get(0)?, captures.get(1)?.range());
+        // "An hour and a half" is no hour.
+        let (unit, _) = unit_at(captures.get(2).filter(|_| whole.end() == span.end)?.as_str())?;
+        Some(Found { span, number: 1.0, step: 1.0, unit: Some(unit), whole: false })
+    });
+    found.collect()
+}
+
+/// "500 mg daily", "500 mg once a day", "500 mg in 24 hours" is 500 mg/day.
 fn per_day(text: &str, found: &mut Found) {
     static DAILY: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^(?i)\s(?:once\s)?(?:daily|(?:a|each|every)\sday)\b").expect("a fixed pattern")
+        let day = r"(?:a|each|every|in\s(?:a|one|any)|over\s(?:a|one))\sday";
+        let hours =
+            r"(?:in|per|every|each|over|within)\s(?:a\s|any\s|each\s)?24[\s-]?(?:hours?|hrs?|h)(?:\speriod)?";
+        Regex::new(&format!(r"^(?i)\s(?:once\s)?(?:daily|{day}|{hours})\b")).expect("a fixed pattern")
     });
     let daily = DAILY.find(&text[found.span.end..]);
     if let (Some(unit), Some(daily)) = (&mut found.unit, daily) {

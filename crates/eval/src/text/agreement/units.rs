@@ -50,6 +50,16 @@ impl Dimension {
         self.written == 0
     }
 
+    /// A length of time that is known to the hour.
+    pub(super) fn time() -> Self {
+        simple(Base::Time, 1.0, 0.0, false).dimension
+    }
+
+    /// Months and years.
+    pub(super) fn months() -> Self {
+        simple(Base::Months, 1.0, 0.0, false).dimension
+    }
+
     /// Once per time.
     pub(super) fn frequency() -> Self {
         let mut dimension = Self::default();

@@ -5,17 +5,17 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 /// A table: a row that cannot be read keeps its place, with the reason.
-pub(super) struct Table {
-    pub(super) columns: Vec<String>,
-    pub(super) records: Vec<Result<Record, String>>,
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) records: Vec<Result<Record, String>>,
 }
 
 /// A row by the names of its columns.
-pub(super) struct Record(Map<String, Value>);
+pub(crate) struct Record(pub(crate) Map<String, Value>);
 
 impl Record {
     /// A cell as text; `None` for one that is not there.
-    pub(super) fn text(&self, column: &str) -> Result<Option<String>, String> {
+    pub(crate) fn text(&self, column: &str) -> Result<Option<String>, String> {
         match self.0.get(column) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -31,7 +31,7 @@ impl Record {
 }
 
 /// Reads a table; what it is follows from its first character, not from its name.
-pub(super) fn read(path: &Path) -> Result<Table, EvaluationError> {
+pub(crate) fn read(path: &Path) -> Result<Table, EvaluationError> {
     let bytes = std::fs::read(path).map_err(EvaluationError::io(path))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -59,7 +59,7 @@ fn lines(bytes: &[u8]) -> Vec<Result<Record, String>> {
 fn object(value: Value) -> Result<Record, String> {
     match value {
         Value::Object(object) => Ok(Record(object)),
-        _ => Err("is no object".to_string()),
+        _ => Err("expected an object".to_string()),
     }
 }
 
@@ -76,7 +76,7 @@ fn read_csv(path: &Path, bytes: &[u8]) -> Result<Table, EvaluationError> {
     let separator = separator(bytes);
     let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(bytes);
     let header = reader.headers().map_err(|error| EvaluationError::malformed(path, error))?.clone();
-    let columns: Vec<String> = header.iter().map(str::to_string).collect();
+    let columns: Vec<String> = header.iter().map(|name| name.trim().to_string()).collect();
     let records = reader.records().map(|record| {
         let record = record.map_err(|error| error.to_string())?;
         if record.len() != columns.len() {
