@@ -153,7 +153,7 @@ impl<B: Backend> Projection<B> {
     ) -> Linear<'a, B> {
         let mut members = rows.iter().filter_map(|rows| module.member(rows.member));
         let first = members.next();
-        let last = members.last().or(first);
+        let last = members.next_back().or(first);
         let adapter = first.zip(last).map(|((own, first), (_, last))| {
             let rank = last.column + last.rank - first.column;
             let up = values.view(own.b, module.weight.rows, own.rank).columns(first.column, rank);
