@@ -257,6 +257,7 @@ impl From<train::Error> for Failure {
             train::Error::MissingGradient { .. } => {
                 failure.hint("take it out of lora_target_modules: with this base it cannot learn")
             }
+            train::Error::Recipe { .. } => failure.hint("docs/recipe.md lists the keys and what they take"),
             _ if is_write_failure(&error) => failure.hint(AFTER_A_FAILED_WRITE),
             _ => failure,
         }
