@@ -208,7 +208,8 @@ fn the_table_has_a_row_per_number() {
     let text = results.to_csv(&evaluation.settings.name);
     let mut table = csv::Reader::from_reader(text.as_bytes());
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
-    let numbers: usize = results.tasks.values().map(|task| task.metrics.len()).sum();
+    let numbers: usize =
+        results.tasks.values().map(|task| task.metrics.len() + task.choice_numbers().len()).sum();
     assert_eq!((rows.len(), &rows[0][0]), (numbers, "tuned, \"second\""));
     let bleu = rows.iter().find(|row| &row[2] == "bleu").unwrap();
     let value = results.metric("questions", Metric::Bleu).unwrap().estimate.value;

@@ -69,7 +69,7 @@ fn the_page_of_three_runs_holds_the_verdicts_the_numbers_and_every_answer() {
         .flat_map(|item| item["answers"][0]["flags"].as_array().unwrap())
         .map(|flag| flag.as_str().unwrap())
         .collect();
-    assert!(flags.contains(&"amount: 4 g → 40 g"), "{flags:?}");
+    assert!(flags.contains(&"amount: 4 g in 24 hours → 40 g in 24 hours"), "{flags:?}");
     assert!(
         flags.contains(&"urgent advice missing") && flags.contains(&"no answer: counts as 0"),
         "{flags:?}"
