@@ -70,6 +70,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Outcome<T> {
         let what = match error.classify() {
             Category::Data => explain(&error.to_string()),
             Category::Eof => "the JSON ends too early".to_owned(),
+            Category::Syntax if error.to_string().starts_with("recursion limit") => {
+                "nested deeper than 127 levels".to_owned()
+            }
             Category::Syntax | Category::Io => "not valid JSON".to_owned(),
         };
         let message = format!("the body: {what} (line {}, column {})", error.line(), error.column());
@@ -84,8 +87,19 @@ fn explain(error: &str) -> String {
         return error.to_owned();
     }
     match error.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("a value of the wrong type, expected {expected}"),
+        Some((_, expected)) => format!("a value of the wrong type, expected {}", in_json(expected)),
         None => "a value of the wrong type".to_owned(),
+    }
+}
+
+/// What JSON calls a type of Rust.
+fn in_json(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
     }
 }
 
@@ -110,12 +124,15 @@ mod tests {
             (&b"{\"prompt\": \"CANARY"[..], "ends too early (line 1, column 18)"),
             (b"{\"prompt\": CANARY}", "not valid JSON (line 1, column 12)"),
             (b"", "ends too early (line 1, column 0)"),
-            (b"[\"CANARY\"]", "a value of the wrong type"),
+            (b"[\"CANARY\"]", "a value of the wrong type, expected an object"),
             (b"{\"n\": 1}", "missing field `prompt`"),
             (b"{\"prompt\": \"CANARY\", \"prompt\": \"CANARY\"}", "duplicate field `prompt`"),
-            (b"{\"prompt\": \"\", \"n\": \"CANARY\"}", "expected u32"),
-            (b"{\"prompt\": \"\", \"n\": -1}", "expected u32"),
-            (b"{\"prompt\": \"\", \"n\": 123456789012345678901234567890}", "expected u32"),
+            (b"{\"prompt\": \"\", \"n\": \"CANARY\"}", "expected a whole number of 0 or more"),
+            (b"{\"prompt\": \"\", \"n\": -1}", "expected a whole number of 0 or more"),
+            (
+                b"{\"prompt\": \"\", \"n\": 123456789012345678901234567890}",
+                "expected a whole number of 0 or more",
+            ),
             (b"{\"prompt\": \"\", \"n\": 1e999}", "not valid JSON"),
             (b"{\"prompt\": \"\", \"n\": NaN}", "not valid JSON"),
             (b"{\"prompt\": \"\xff\xfe\"}", "not valid JSON"),
@@ -128,5 +145,7 @@ mod tests {
             assert!(refusal.message.contains(expected), "{}: {expected}", refusal.message);
             assert!(!refusal.message.contains("CANARY"), "{}", refusal.message);
         }
+        let nested = parse::<serde_json::Value>(deep.as_bytes()).unwrap_err();
+        assert!(nested.message.contains("nested deeper than 127 levels"), "{}", nested.message);
     }
 }

@@ -19,15 +19,15 @@ use crate::stream::{Framing, Narrator, Sink, tell};
 use crate::texts::{Places, Prompt, Token, Wanted, reason_name};
 use crate::worker::Part;
 
-/// A prompt.
+/// What both routes take: a prompt or a conversation, and how it goes on.
 #[derive(Debug, Deserialize)]
-pub(crate) struct GenerateRequest {
+pub(crate) struct WriteRequest {
     model: Option<String>,
     prompt: Option<String>,
     system: Option<String>,
     /// Without a template.
-    #[serde(default)]
     raw: Option<bool>,
+    messages: Option<Vec<Turn>>,
     stream: Option<bool>,
     options: Option<Options>,
     format: Option<Value>,
@@ -38,21 +38,6 @@ pub(crate) struct GenerateRequest {
     context: Option<Value>,
     suffix: Option<Value>,
     images: Option<Value>,
-    think: Option<Value>,
-}
-
-/// A conversation.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ChatRequest {
-    model: Option<String>,
-    #[serde(default)]
-    messages: Vec<Turn>,
-    stream: Option<bool>,
-    options: Option<Options>,
-    format: Option<Value>,
-    keep_alive: Option<Value>,
-    logprobs: Option<bool>,
-    top_logprobs: Option<usize>,
     tools: Option<Value>,
     think: Option<Value>,
 }
@@ -70,7 +55,7 @@ struct Turn {
 /// Goes on with a prompt.
 pub(crate) async fn generate(
     State(app): State<App>,
-    Json(request): Json<GenerateRequest>,
+    Json(mut request): Json<WriteRequest>,
 ) -> Outcome<Response> {
     refuse_present(&[
         ("template", &request.template),
@@ -79,45 +64,30 @@ pub(crate) async fn generate(
         ("images", &request.images),
         ("think", &request.think),
     ])?;
-    let prompt = request.prompt.unwrap_or_default();
+    let prompt = request.prompt.take().unwrap_or_default();
     let prompt = match (prompt.is_empty(), request.raw.unwrap_or(false)) {
         (true, _) => None,
         (false, true) => Some(Prompt::Raw(prompt)),
         (false, false) => {
-            let system = request.system.filter(|text| !text.is_empty());
+            let system = request.system.take().filter(|text| !text.is_empty());
             let system = system.map(|text| Message::new(Role::System, text));
             Some(Prompt::Conversation(system.into_iter().chain([Message::user(prompt)]).collect()))
         }
     };
-    let common = Common {
-        model: request.model,
-        stream: request.stream.unwrap_or(true),
-        options: request.options.unwrap_or_default(),
-        format: request.format,
-        keep_alive: request.keep_alive,
-        logprobs: request.logprobs.unwrap_or(false).then_some(request.top_logprobs.unwrap_or(0)),
-    };
-    common.answer(app, prompt, Shape::Generate).await
+    request.answer(app, prompt, Shape::Generate).await
 }
 
 /// Goes on with a conversation.
-pub(crate) async fn chat(State(app): State<App>, Json(request): Json<ChatRequest>) -> Outcome<Response> {
+pub(crate) async fn chat(State(app): State<App>, Json(mut request): Json<WriteRequest>) -> Outcome<Response> {
     refuse_present(&[("tools", &request.tools), ("think", &request.think)])?;
     let message = |turn: Turn| {
         refuse_present(&[("messages.images", &turn.images), ("messages.tool_calls", &turn.tool_calls)])?;
         Ok(Message::new(turn.role, turn.content))
     };
-    let messages = request.messages.into_iter().map(message).collect::<Outcome<Vec<_>>>()?;
+    let turns = request.messages.take().unwrap_or_default();
+    let messages = turns.into_iter().map(message).collect::<Outcome<Vec<_>>>()?;
     let prompt = (!messages.is_empty()).then_some(Prompt::Conversation(messages));
-    let common = Common {
-        model: request.model,
-        stream: request.stream.unwrap_or(true),
-        options: request.options.unwrap_or_default(),
-        format: request.format,
-        keep_alive: request.keep_alive,
-        logprobs: request.logprobs.unwrap_or(false).then_some(request.top_logprobs.unwrap_or(0)),
-    };
-    common.answer(app, prompt, Shape::Chat).await
+    request.answer(app, prompt, Shape::Chat).await
 }
 
 /// Where the text stands in a response.
@@ -129,21 +99,14 @@ pub(crate) enum Shape {
     Chat,
 }
 
-/// What both routes take.
-struct Common {
-    model: Option<String>,
-    stream: bool,
-    options: Options,
-    format: Option<Value>,
-    keep_alive: Option<Value>,
-    logprobs: Option<usize>,
-}
-
-impl Common {
+impl WriteRequest {
     async fn answer(self, app: App, prompt: Option<Prompt>, shape: Shape) -> Outcome<Response> {
         let name = app.catalogue.find(self.model.as_deref())?.clone();
-        let mut wanted =
-            Wanted { logprobs: self.logprobs, streamed: self.stream, ..self.options.wanted(name.adapter)? };
+        let mut wanted = Wanted {
+            logprobs: self.logprobs.unwrap_or(false).then_some(self.top_logprobs.unwrap_or(0)),
+            streamed: self.stream.unwrap_or(true),
+            ..self.options.unwrap_or_default().wanted(name.adapter)?
+        };
         wanted.check(&app)?;
         let places = app.places(1)?;
         constrain((&app, &places), &mut wanted, self.format).await?;
