@@ -2,8 +2,9 @@
 
     python tools/pdf_peers.py TOOL DATA OUT [--set jats_pairs ...]
 
-TOOL is `pymupdf4llm` or `docling` (its text-layer path where its models are not installed). Seconds per file are
-written to OUT/TOOL/seconds.json.
+TOOL is `pymupdf4llm`, `docling` (with its layout and table models, which it takes from Hugging Face) or
+`docling_native` (its pipeline without models: the lines of docling-parse as they come, no headings and no tables).
+Seconds per file are written to OUT/TOOL/seconds.json.
 """
 
 import argparse
@@ -28,7 +29,17 @@ def docling():
     return lambda path: converter.convert(path).document.export_to_markdown()
 
 
-TOOLS = {"pymupdf4llm": pymupdf4llm, "docling": docling}
+def docling_native():
+    from docling.datamodel.base_models import InputFormat
+    from docling.datamodel.pipeline_options import NativePdfPipelineOptions
+    from docling.document_converter import DocumentConverter, NativePdfFormatOption
+
+    options = NativePdfPipelineOptions(parser_threads=1, generate_picture_images=False)
+    converter = DocumentConverter(format_options={InputFormat.PDF: NativePdfFormatOption(pipeline_options=options)})
+    return lambda path: converter.convert(path).document.export_to_markdown()
+
+
+TOOLS = {"pymupdf4llm": pymupdf4llm, "docling": docling, "docling_native": docling_native}
 SETS = {"jats_pairs": "*/fulltext.pdf", "icdar2013": "*/*.pdf", "olmocr_bench": "pdfs/**/*.pdf"}
 
 

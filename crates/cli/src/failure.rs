@@ -325,7 +325,9 @@ impl From<::chat::Error> for Failure {
             Error::NotFound { .. } => {
                 failure.hint("look at --model-name, and at the path of the address (`/v1`)")
             }
-            Error::Busy { .. } => failure.hint("ask less at once: --at-once, --requests-per-minute"),
+            Error::Busy { .. } => failure.hint(
+                "look at the address; if it is right, ask less at once: --at-once, --requests-per-minute",
+            ),
             Error::Budget(_) => failure.hint("raise --budget or --budget-tokens, or name --prices"),
             Error::Stopped(_) => Failure { status: Status::Unexpected as u8, ..failure },
             Error::Gate(_) => Failure { status: Status::Gate as u8, ..failure }

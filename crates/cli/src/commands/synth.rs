@@ -147,7 +147,10 @@ fn context(plan: &Plan, named: &Named) -> Outcome<usize> {
                 "chunk {} makes a prompt of {prompt} tokens and a reply of up to {reply}, the model reads {positions}",
                 task.chunk.id
             ))
-            .hint("cut smaller chunks with --chunk-tokens, or take a model that reads more"));
+            .hint(
+                "cut smaller chunks with --chunk-tokens, give replies less room (max_tokens in a recipe), or take a model \
+                 that reads more",
+            ));
         }
     }
     // A reply that is repaired goes back with what is wrong with it.
