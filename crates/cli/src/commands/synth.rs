@@ -299,6 +299,12 @@ fn summary(report: &Report, out: &Path) -> String {
     if replies.without_price > 0 {
         let _ = write!(text, "; what {} of them cost is not known", replies.without_price);
     }
+    if report.rows == 0 {
+        let why = if report.drafts == 0 { "the model proposed none" } else { "none passed the checks" };
+        let _ =
+            writeln!(text, "\n\nThere is no question to train with: {why}. A larger model may do better.");
+        return text;
+    }
     let (train, test) = (out.join("messages/train.jsonl"), out.join("messages/test.jsonl"));
     let _ = writeln!(
         text,
