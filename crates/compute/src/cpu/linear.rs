@@ -2,9 +2,9 @@
 
 use super::buffer::{Rows, RowsMut, Weights};
 use super::gemm::{Gemm, Init, Low, MAX_PARTS, Method, Operand, Part, Tail, gemm};
-use super::integer::{Activations, Output, product};
+use super::integer::{Activations, Factor, Output, Panels, product};
 use super::{Cpu, CpuBuffer, Threads};
-use crate::{Adapter, LinearGroup, Matrix, Start};
+use crate::{Adapter, Linear, LinearGroup, Matrix, Start};
 
 /// Operands of [`forward`].
 pub(super) struct Forward<'a> {
@@ -18,11 +18,8 @@ pub(super) struct Forward<'a> {
 pub(super) fn forward(threads: &Threads, method: Method, group: &LinearGroup<'_, Cpu>, f: Forward<'_>) {
     let Forward { y, t, x, start } = f;
     let (rows, depth) = (x.rows, x.cols);
-    let column = |layer: usize| -> usize {
-        group.layers[..layer].iter().map(|layer| Weights::from(layer.weight).rows).sum()
-    };
     assert!(group.layers.len() <= MAX_PARTS, "a group of {} layers", group.layers.len());
-    assert_eq!((y.rows, y.cols), (rows, column(group.layers.len())), "output [T, Σ N]");
+    assert_eq!((y.rows, y.cols), (rows, group.column(group.layers.len())), "output [T, Σ N]");
     let start = Starts::new(start, &y);
     let adapters = group.layers.iter().map(|layer| layer.adapter.as_ref().filter(|_| t.is_some()));
     let downs = parts(adapters.clone().map(|adapter| adapter.and_then(|a| a.down_part(depth))));
@@ -34,7 +31,7 @@ pub(super) fn forward(threads: &Threads, method: Method, group: &LinearGroup<'_,
             assert_eq!(up.rows, weight.rows, "B [N, R]");
             Tail { column: adapter.column, depth: up.cols, right: up.along_cols() }
         });
-        let column = column(i);
+        let column = group.column(i);
         let whole = Part::whole(weight.rows, weight.along_cols(), start.at(column));
         Some(Part { column, tail, ..whole })
     }));
@@ -61,7 +58,7 @@ pub(super) fn low_rank(
     gemm(threads, method, Gemm { rows, depth, left, low, parts: &[], c: &mut [], stride: 0 });
 }
 
-/// As [`forward`], for a group with layers in panels: a product for every layer and one for every adapter.
+/// As [`forward`], for a group with layers in panels: one product for these, and one for every other layer and adapter.
 pub(super) fn forward_of_integers(
     cpu: &Cpu,
     activations: &mut Activations,
@@ -79,32 +76,45 @@ pub(super) fn forward_of_integers(
             true
         }
     };
+    assert_eq!(y.cols, group.column(group.layers.len()), "output [T, Σ N]");
     activations.quantize(&cpu.threads, cpu.isa, Rows { ..x });
-    let mut column = 0;
-    for layer in group.layers {
+    let factors = group.layers.iter().enumerate().filter_map(|(i, layer)| {
+        let weight = layer.panels()?;
+        Some(Factor { weight, column: group.column(i) })
+    });
+    product(&cpu.threads, cpu.isa, activations, factors, Output { y: y.reborrow(), add });
+    for (i, layer) in group.layers.iter().enumerate() {
         let weight = Weights::from(layer.weight);
         assert_eq!(weight.cols, x.cols, "weight [N, K]");
-        let from = column.min(y.data.len());
+        let from = group.column(i).min(y.data.len());
         let data = &mut y.data[from..];
         let mut own = RowsMut { data, rows: y.rows, cols: weight.rows, stride: y.stride };
-        match layer.weight {
-            Matrix::Weight(w) if w.panels().is_some() => {
-                let panels = w.panels().expect("asked above");
-                let output = Output { y: own.reborrow(), add };
-                product(&cpu.threads, cpu.isa, activations, panels, output);
-            }
-            _ => {
-                let init = if add { Init::Output } else { Init::Zero };
-                let part = Part::whole(weight.rows, weight.along_cols(), init);
-                single(cpu, own.reborrow(), x.operand(), (x.rows, x.cols), part);
-            }
+        if layer.panels().is_none() {
+            let init = if add { Init::Output } else { Init::Zero };
+            let part = Part::whole(weight.rows, weight.along_cols(), init);
+            single(cpu, own.reborrow(), x.operand(), (x.rows, x.cols), part);
         }
         if let (Some(t), Some(adapter)) = (&mut t, &layer.adapter) {
             adapt(cpu, own, t, x, adapter);
         }
-        column += weight.rows;
     }
-    assert_eq!(y.cols, column, "output [T, Σ N]");
+}
+
+impl LinearGroup<'_, Cpu> {
+    /// Where the columns of a layer begin in the output.
+    fn column(&self, layer: usize) -> usize {
+        self.layers[..layer].iter().map(|layer| Weights::from(layer.weight).rows).sum()
+    }
+}
+
+impl Linear<'_, Cpu> {
+    /// The weight, where it lies in panels.
+    pub(super) fn panels(&self) -> Option<&Panels> {
+        match self.weight {
+            Matrix::Weight(weight) => weight.panels(),
+            Matrix::View(_) => None,
+        }
+    }
 }
 
 /// `t = scale · x Aᵀ` and `y += t Bᵀ`.

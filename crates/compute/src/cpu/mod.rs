@@ -43,9 +43,9 @@ use self::buffer::{Rows, RowsMut, Weights};
 use self::gemm::{Gemm, Init, Method, Part, gemm};
 use crate::{
     Activation, AdamW, Adapter, AttentionBackward, AttentionForward, AttentionShape, Backend,
-    CachedAttention, DType, DeviceBuffer, Dropout, EightBitMoments, HeadNorm, HeadNormBackward, Linear,
-    LinearGroup, Magnitude, MagnitudeBackward, Matrix, NormGain, Result, RmsNorm, RmsNormBackward, Start,
-    TokenLoss, TokenLossOutput, View, ViewMut,
+    CachedAttention, DType, DeviceBuffer, Dropout, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup,
+    Magnitude, MagnitudeBackward, Matrix, NormGain, Result, RmsNorm, RmsNormBackward, Start, TokenLoss,
+    TokenLossOutput, View, ViewMut,
 };
 
 /// Panels that all threads read (`gemm`), and those of each thread with the tiles of its attention.
@@ -182,8 +182,9 @@ impl Backend for Cpu {
         {
             let mut activations = activations.lock().unwrap_or_else(PoisonError::into_inner);
             activations.quantize(&self.threads, self.isa, x.into());
+            let factor = integer::Factor { weight: panels, column: 0 };
             let output = integer::Output { y: y.into(), add: false };
-            return integer::product(&self.threads, self.isa, &activations, panels, output);
+            return integer::product(&self.threads, self.isa, &activations, [factor].into_iter(), output);
         }
         let (y, x, weight) = (RowsMut::from(y), Rows::from(x), Weights::from(weight));
         assert_eq!((y.rows, y.cols), (x.rows, weight.rows), "output [T, N]");
@@ -209,10 +210,8 @@ impl Backend for Cpu {
         start: Start<'_, CpuBuffer>,
     ) {
         let forward = linear::Forward { y: y.into(), t: t.map(RowsMut::from), x: x.into(), start };
-        let in_panels =
-            |layer: &Linear<'_, Self>| matches!(layer.weight, Matrix::Weight(w) if w.panels().is_some());
         if let Some(activations) = &self.activations
-            && group.layers.iter().any(in_panels)
+            && group.layers.iter().any(|layer| layer.panels().is_some())
         {
             let mut activations = activations.lock().unwrap_or_else(PoisonError::into_inner);
             return linear::forward_of_integers(self, &mut activations, group, forward);

@@ -69,6 +69,11 @@ impl Panels {
         self.cols
     }
 
+    /// Number of panels.
+    pub(super) fn count(&self) -> usize {
+        self.rows.div_ceil(VECTOR)
+    }
+
     pub(super) fn kind(&self) -> BlockType {
         self.kind
     }

@@ -19,11 +19,17 @@ const FEW: usize = 2;
 /// Bytes between the codes that are multiplied and those that are asked for where rows are more.
 const AHEAD: usize = 512;
 /// Tasks that a thread should get, so that none waits long for another.
-const TASKS_OF_THREAD: usize = 8;
-/// The same where memory is what takes the time: every task begins with waiting for it.
-const TASKS_OF_THREAD_FROM_MEMORY: usize = 1;
-/// The most rows of which that is so.
-const FROM_MEMORY: usize = 2 * TILE;
+const TASKS_OF_THREAD: usize = 4;
+/// The same for [`FEW`] rows, where memory is what takes the time: every task begins with waiting for it.
+const TASKS_OF_THREAD_OF_FEW: usize = 1;
+
+/// A weight of a product.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Factor<'a> {
+    pub(in crate::cpu) weight: &'a Panels,
+    /// Where its columns begin in the output.
+    pub(in crate::cpu) column: usize,
+}
 
 /// Where a product goes.
 pub(in crate::cpu) struct Output<'a> {
@@ -33,25 +39,43 @@ pub(in crate::cpu) struct Output<'a> {
     pub(in crate::cpu) add: bool,
 }
 
-/// `y = x Wᵀ` or `y += x Wᵀ`.
-pub(in crate::cpu) fn product(
+/// `y = x Wᵀ` or `y += x Wᵀ` for each of `factors`, in the columns that are its own.
+pub(in crate::cpu) fn product<'a>(
     threads: &Threads,
     isa: Isa,
     x: &Activations,
-    weight: &Panels,
+    factors: impl Iterator<Item = Factor<'a>> + Clone + Sync,
     Output { y, add }: Output<'_>,
 ) {
-    assert_eq!((y.rows, y.cols), (x.rows(), weight.rows()), "output [T, N]");
-    assert_eq!(weight.cols(), x.blocks() * SUB_BLOCK, "weight [N, K]");
-    let panels = weight.rows().div_ceil(VECTOR);
-    let of_thread = if x.rows() <= FROM_MEMORY { TASKS_OF_THREAD_FROM_MEMORY } else { TASKS_OF_THREAD };
-    let of_task = panels.div_ceil(threads.count() * of_thread).max(1);
-    let (cols, stride, shared) = (y.cols, y.stride, Shared::new(y.data));
-    threads.run(panels.div_ceil(of_task), |task| {
-        let panels = task * of_task..panels.min((task + 1) * of_task);
-        let target = Target { shared: &shared, cols, stride, add };
-        with_format!(weight.kind(), F => run(isa, Columns::<F> { x, weight, panels, target, format: PhantomData }),
-            else unreachable!("panels hold integers"));
+    assert_eq!(y.rows, x.rows(), "output [T, N]");
+    let (mut end, mut bytes) = (0, 0);
+    for Factor { weight, column } in factors.clone() {
+        assert_eq!(weight.cols(), x.blocks() * SUB_BLOCK, "weight [N, K]");
+        assert!(column >= end, "columns from {column} on, which end at {end}");
+        end = column + weight.rows();
+        bytes += weight.bytes();
+    }
+    assert!(end <= y.cols, "output [T, N]");
+    let of_thread = if x.rows() <= FEW { TASKS_OF_THREAD_OF_FEW } else { TASKS_OF_THREAD };
+    let tasks = threads.count() * of_thread;
+    let (stride, shared) = (y.stride, Shared::new(y.data));
+    threads.run(tasks, |task| {
+        let mut before = 0;
+        for Factor { weight, column } in factors.clone() {
+            let (size, count) = (weight.bytes(), weight.count());
+            // As many bytes for every task, in whole panels.
+            let panel = |task: usize| {
+                ((bytes * task / tasks).saturating_sub(before) * count).div_ceil(size).min(count)
+            };
+            let panels = panel(task)..panel(task + 1);
+            before += size;
+            if panels.is_empty() {
+                continue;
+            }
+            let target = Target { shared: &shared, column, cols: weight.rows(), stride, add };
+            with_format!(weight.kind(), F => run(isa, Columns::<F> { x, weight, panels, target, format: PhantomData }),
+                else unreachable!("panels hold integers"));
+        }
     });
 }
 
@@ -75,7 +99,7 @@ impl<F: Format> Work for Columns<'_, F> {
                 macro_rules! tile {
                     ($rows:literal) => {{
                         let sums = sums::<L, F, $rows>(panel, self.x.tile(first));
-                        self.target.write::<L, $rows>(first, p, sums);
+                        self.target.write::<L, $rows>(first, p, &sums);
                         first += $rows;
                     }};
                 }
@@ -151,6 +175,8 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROW
 /// The output, whose columns tasks share.
 struct Target<'a> {
     shared: &'a Shared<'a>,
+    /// The first of the weight's columns.
+    column: usize,
     cols: usize,
     stride: usize,
     add: bool,
@@ -158,13 +184,13 @@ struct Target<'a> {
 
 impl Target<'_> {
     #[inline(always)]
-    fn write<L: Lanes, const ROWS: usize>(&self, first: usize, panel: usize, sums: [L::Vector; ROWS]) {
+    fn write<L: Lanes, const ROWS: usize>(&self, first: usize, panel: usize, sums: &[L::Vector; ROWS]) {
         let column = panel * VECTOR;
         let width = VECTOR.min(self.cols - column);
-        for (r, sums) in sums.into_iter().enumerate() {
+        for (r, &sums) in sums.iter().enumerate() {
             // SAFETY: a panel is one task's, and this the only reference to its columns of the row.
             #[allow(unsafe_code)]
-            let to = unsafe { self.shared.range((first + r) * self.stride + column, width) };
+            let to = unsafe { self.shared.range((first + r) * self.stride + self.column + column, width) };
             let mut values = [0.0; VECTOR];
             L::store(&mut values, sums);
             for (to, value) in to.iter_mut().zip(values) {

@@ -6,7 +6,7 @@ use formats::quant::ggml::BlockMatrix;
 use super::super::buffer::{Rows, RowsMut};
 use super::super::slabs::Slabs;
 use super::super::{Isa, Threads};
-use super::{Activations, Output, Panels, product};
+use super::{Activations, Factor, Output, Panels, product};
 
 const KINDS: [BlockType; 8] = [
     BlockType::Q8_0,
@@ -62,7 +62,8 @@ fn multiply(
     let mut activations = Activations::default();
     activations.quantize(&threads, isa, Rows { data: x, rows, cols: k, stride: k });
     let y = RowsMut { data: y, rows, cols: n, stride: n };
-    product(&threads, isa, &activations, &panels, Output { y, add });
+    let factor = Factor { weight: &panels, column: 0 };
+    product(&threads, isa, &activations, [factor].into_iter(), Output { y, add });
 }
 
 /// What a row is rounded to.
@@ -135,6 +136,40 @@ fn rows_do_not_depend_on_company_or_threads() {
             let mut alone = vec![9.0; 80];
             multiply(Isa::available(), 1, x, 1, &matrix, &mut alone, false);
             assert_eq!(alone, together, "{}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn weights_that_share_a_product_give_what_each_gives_alone() {
+    let weights = [(BlockType::Q4_K, 96), (BlockType::Q6_K, 37), (BlockType::Q8_0, 16), (BlockType::Q5_0, 5)];
+    let weights = weights.map(|(kind, rows)| blocks(kind, rows, 256));
+    let cols: usize = weights.iter().map(BlockMatrix::rows).sum();
+    let mut random = random(7);
+    let x: Vec<f32> = (0..9 * 256).map(|_| random()).collect();
+    for (rows, count) in [(1, 1), (1, 2), (1, 7), (9, 2), (9, 50)] {
+        let threads = Threads::new(count);
+        let panels = weights.each_ref().map(|w| Panels::new(&threads, &Slabs::default(), w).unwrap());
+        let mut activations = Activations::default();
+        let x = Rows { data: &x, rows, cols: 256, stride: 256 };
+        activations.quantize(&threads, Isa::available(), x);
+        let mut together = vec![f32::NAN; rows * cols];
+        let factors = panels.iter().scan(0, |column, weight| {
+            let factor = Factor { weight, column: *column };
+            *column += weight.rows();
+            Some(factor)
+        });
+        let y = RowsMut { data: &mut together, rows, cols, stride: cols };
+        product(&threads, Isa::available(), &activations, factors, Output { y, add: false });
+        let mut column = 0;
+        for weight in &weights {
+            let n = weight.rows();
+            let mut alone = vec![0.0; rows * n];
+            multiply(Isa::available(), 1, x.data, rows, weight, &mut alone, false);
+            for (together, alone) in together.chunks(cols).zip(alone.chunks(n)) {
+                assert_eq!(together[column..column + n], *alone, "{} by {rows}", weight.kind().name());
+            }
+            column += n;
         }
     }
 }
