@@ -145,20 +145,17 @@ impl Kernel for QuantizeRow<'_> {
 fn quantize(x: &[f32; SUB_BLOCK], codes: &mut [i8; SUB_BLOCK]) -> f32 {
     /// Adding it leaves the rounded integer in the lowest bits of the mantissa.
     const ROUND: f32 = 12_582_912.0;
-    let (mut lanes, mut poison) = ([0.0f32; 16], [0.0f32; 16]);
-    for x in x.as_chunks::<16>().0 {
-        for l in 0..16 {
-            lanes[l] = if x[l].abs() > lanes[l] { x[l].abs() } else { lanes[l] };
-            poison[l] += x[l] * 0.0;
-        }
-    }
-    let largest = lanes.into_iter().fold(0.0f32, |a, b| if b > a { b } else { a });
-    let poison: f32 = poison.into_iter().sum();
-    let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    /// The bits of infinity; those of what is no number lie above.
+    const INFINITE: u32 = f32::INFINITY.to_bits();
+    // Bits of numbers without a sign are in the order of the numbers.
+    let largest = x.iter().fold(0, |largest, x| x.abs().to_bits().max(largest));
+    let finite = largest < INFINITE;
+    let largest = f32::from_bits(largest);
+    let inverse = if finite && largest > 0.0 { 127.0 / largest } else { 0.0 };
     for (code, x) in codes.iter_mut().zip(x) {
         *code = (x * inverse + ROUND).to_bits() as i8;
     }
-    largest / 127.0 + poison
+    if finite { largest / 127.0 } else { f32::NAN }
 }
 
 #[cfg(test)]
