@@ -1,14 +1,12 @@
 //! Texts as they come: server-sent events and lines of JSON.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::refusal::{Refusal, Style};
 use crate::texts::Parts;
@@ -16,10 +14,6 @@ use crate::worker::Part;
 
 /// The largest piece that is sent at once, more or less.
 const PIECE: usize = 16 << 10;
-
-/// Tokens that come within so long of a piece go with the next one. Waking a thread and writing takes as long as much of
-/// a token, on the processors that write the next; nobody reads more than fifty pieces a second.
-const GATHER: Duration = Duration::from_millis(20);
 
 /// How a protocol frames its documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +67,11 @@ struct Telling<N> {
     style: Style,
     begun: bool,
     ended: bool,
-    /// When the next piece may go.
-    due: Instant,
-    patience: Duration,
+    patience: std::time::Duration,
 }
 
 impl<N: Narrator> Telling<N> {
-    /// The next piece: everything that is there when it is due, at least one part.
+    /// The next piece: everything that is there, at least one part.
     async fn piece(&mut self, sink: &mut Sink) {
         if !self.begun {
             self.begun = true;
@@ -87,9 +79,6 @@ impl<N: Narrator> Telling<N> {
             if !sink.bytes.is_empty() {
                 return;
             }
-        }
-        if !self.ended {
-            tokio::time::sleep_until(self.due).await;
         }
         while sink.bytes.is_empty() && !self.ended {
             let part = match self.parts.all_ended() {
@@ -108,9 +97,6 @@ impl<N: Narrator> Telling<N> {
                 let Some(part) = self.parts.at_hand() else { break };
                 self.tell(Some(part), sink);
             }
-        }
-        if sink.bytes.len() < PIECE {
-            self.due = Instant::now() + GATHER;
         }
     }
 
@@ -133,8 +119,7 @@ impl<N: Narrator> Telling<N> {
 /// A response that tells of `parts` as they come.
 pub(crate) fn tell<N: Narrator>(parts: Parts, narrator: N, framing: Framing, style: Style) -> Response {
     let patience = parts.sign_of_life();
-    let due = Instant::now();
-    let telling = Telling { parts, narrator, style, begun: false, ended: false, due, patience };
+    let telling = Telling { parts, narrator, style, begun: false, ended: false, patience };
     let stream = unfold(telling, move |mut telling| async move {
         let mut sink = Sink { framing, bytes: Vec::new() };
         telling.piece(&mut sink).await;

@@ -182,7 +182,7 @@ impl App {
             false => self.catalogue.context() + 2,
         };
         let (parts, receiver) = mpsc::channel(events * texts);
-        self.send(Job::Write(WriteJob { requests, parts, places }))?;
+        self.send(Job::Write(WriteJob { requests, parts, streamed: wanted.streamed, places }))?;
         let mut parts = Parts { receiver, open: texts, app: self.clone() };
         match parts.next().await? {
             Part::Taken => Ok(parts),

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use model::engine::{AdapterId, Event, FinishReason, Refused, Request, Ticket, TokenLogprob, Usage};
 use model::{OptionScore, Options};
@@ -13,6 +14,10 @@ use crate::refusal::Refusal;
 use crate::status::Status;
 use crate::texts::Places;
 use crate::writer::Writer;
+
+/// Tokens that come within so long of the last ones that their client was told of wait for the next. Waking the client's
+/// task takes as long as much of a token, on the processors that write the next; nobody reads fifty pieces a second.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Work for the engine.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub(crate) struct WriteJob {
     pub(crate) requests: Vec<Request>,
     /// Where their parts go.
     pub(crate) parts: mpsc::Sender<Part>,
+    /// The client reads tokens as they come; else they may all come at the end.
+    pub(crate) streamed: bool,
     /// The places that they take.
     pub(crate) places: Places,
 }
@@ -62,8 +69,27 @@ pub(crate) enum Part {
 struct Live {
     parts: mpsc::Sender<Part>,
     text_number: usize,
+    streamed: bool,
+    /// Tokens that the client has not been told of.
+    held: Vec<Part>,
+    /// When it was told of the last.
+    told: Option<Instant>,
     /// Freed when the last text of the client has ended.
     _places: Places,
+}
+
+impl Live {
+    /// Whether the client should hear of what is held.
+    fn is_due(&self) -> bool {
+        self.streamed && self.told.is_none_or(|told| told.elapsed() >= GATHER)
+    }
+
+    /// Sends what is held; true when the client has not read what came before.
+    fn tell(&mut self) -> bool {
+        self.told = Some(Instant::now());
+        let sent = self.held.drain(..).try_for_each(|part| self.parts.try_send(part));
+        matches!(sent, Err(TrySendError::Full(_)))
+    }
 }
 
 /// Drives a writer with the jobs that come, until there is nobody left to send any.
@@ -134,8 +160,9 @@ impl<'a, W: Writer> Worker<'a, W> {
         }
         let _ = job.parts.try_send(Part::Taken);
         for (text_number, ticket) in tickets.into_iter().enumerate() {
-            let (parts, _places) = (job.parts.clone(), job.places.clone());
-            self.live.insert(ticket, Live { parts, text_number, _places });
+            let (parts, streamed, _places) = (job.parts.clone(), job.streamed, job.places.clone());
+            let live = Live { parts, text_number, streamed, held: Vec::new(), told: None, _places };
+            self.live.insert(ticket, live);
         }
     }
 
@@ -164,27 +191,32 @@ impl<'a, W: Writer> Worker<'a, W> {
             Event::Token { ticket, .. } => (*ticket, false),
             Event::Finished { ticket, .. } => (*ticket, true),
         };
-        let Some(live) = self.live.get(&ticket) else { return };
+        let Some(live) = self.live.get_mut(&ticket) else { return };
         let text_number = live.text_number;
         let part = match event {
             Event::Token { id, text, logprob, .. } => Part::Token { text_number, id, text, logprob },
             Event::Finished { reason, text, usage, .. } => Part::End { text_number, reason, text, usage },
         };
-        let sent = live.parts.try_send(part);
-        if let Err(TrySendError::Full(_)) = sent {
+        live.held.push(part);
+        if !ended && !live.is_due() {
+            return;
+        }
+        let full = live.tell();
+        if full {
             // Its other texts find the channel closed by the client, or full as this one did.
             self.status.metrics.too_slow.fetch_add(1, Ordering::Relaxed);
             self.writer.cancel(ticket);
         }
-        if ended || matches!(sent, Err(TrySendError::Full(_))) {
+        if ended || full {
             self.live.remove(&ticket);
         }
     }
 
     /// Tells all clients that no more comes.
     fn give_up(mut self) {
-        for (ticket, live) in self.live.drain() {
+        for (ticket, mut live) in self.live.drain() {
             self.writer.cancel(ticket);
+            live.tell();
             let _ = live.parts.try_send(Part::Failed(Refusal::leaving()));
         }
     }
