@@ -1,7 +1,7 @@
 //! `medtune ingest`, from the outside.
 
 mod common;
-#[path = "../../corpus/tests/common/pdf_writer.rs"]
+#[path = "../../corpus/tests/pdf_writer/mod.rs"]
 mod pdf_writer;
 
 use std::fs;
@@ -204,7 +204,7 @@ fn a_page_that_is_a_picture_is_read_among_pages_with_text_or_reported() {
     }
     fs::remove_dir_all(out.path()).unwrap();
     let warnings = ingest(text(programs.path()));
-    assert!(warnings.contains("page 2 was read by tesseract (eng)"), "{warnings}");
+    assert!(warnings.contains("read by tesseract (eng): page 2"), "{warnings}");
     let blocks = lines(&out.path().join("blocks.jsonl"));
     let read: Vec<String> = blocks.iter().map(|line| format!("{line}")).collect();
     assert!(read[1].contains("Then comes the picture.") && read[1].contains("\"page\":2"), "{read:?}");
