@@ -144,6 +144,11 @@ impl Error {
     pub fn is_lasting(&self) -> bool {
         !matches!(self, Error::Rejected { .. } | Error::Request(_) | Error::Form(_) | Error::Gate(_))
     }
+
+    /// Whether it may be of this request alone although it looks lasting: a server may break down over one text.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Busy { .. })
+    }
 }
 
 /// Result of this crate.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{ChatModel, ChatRequest, Error, Form, Message, Reply, Result, schema};
+use crate::{ChatModel, ChatRequest, Error, Finish, Form, Message, Reply, Result, schema};
 
 /// A reply that fits its schema.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,20 +11,23 @@ pub struct Structured {
     pub value: Value,
     /// The replies that it took: one, or two when the first one had to be repaired.
     pub replies: Vec<Reply>,
+    /// The last reply was cut off at its limit of tokens; these are the items that were whole.
+    pub cut_off: bool,
 }
 
-/// Asks for a document of the schema in `request.form`. A reply that does not fit goes back once, with what is wrong
-/// with it.
+/// Asks for a document of the schema in `request.form`. Of a reply that was cut off, what is whole is taken where it fits
+/// the schema; a reply that does not fit goes back once, with what is wrong with it.
 ///
 /// # Errors
-/// [`Error::Form`] when the second reply does not fit either, or the request names no schema; otherwise the model's.
+/// [`Error::Form`] when the second reply does not fit either or there is no room for a second one, or the request names no
+/// schema; otherwise the model's.
 pub fn ask(model: &dyn ChatModel, request: &ChatRequest) -> Result<Structured> {
     let Some(Form::JsonSchema { schema, .. }) = &request.form else {
         return Err(Error::Form("the request names no schema".to_owned()));
     };
     let first = model.reply(request)?;
     let wrong = match fitting(schema, &first) {
-        Ok(value) => return Ok(Structured { value, replies: vec![first] }),
+        Ok((value, cut_off)) => return Ok(Structured { value, replies: vec![first], cut_off }),
         Err(wrong) => wrong,
     };
     let mut again = request.clone();
@@ -34,20 +37,58 @@ pub fn ask(model: &dyn ChatModel, request: &ChatRequest) -> Result<Structured> {
             "This cannot be used: {wrong}. Answer once more with the whole JSON document, and nothing else."
         )),
     ]);
-    let second = model.reply(&again)?;
+    let second = match model.reply(&again) {
+        // The second request is longer than the first.
+        Err(error @ (Error::Request(_) | Error::Rejected { .. })) => {
+            return Err(Error::Form(format!("{wrong}; it could not be asked for again: {error}")));
+        }
+        reply => reply?,
+    };
     match fitting(schema, &second) {
-        Ok(value) => Ok(Structured { value, replies: vec![first, second] }),
+        Ok((value, cut_off)) => Ok(Structured { value, replies: vec![first, second], cut_off }),
         Err(wrong) => Err(Error::Form(wrong)),
     }
 }
 
-fn fitting(schema: &Value, reply: &Reply) -> std::result::Result<Value, String> {
-    let value = extract_json(&reply.text).ok_or_else(|| match reply.finish {
-        crate::Finish::Length => "it was cut off at the limit of tokens and is no JSON document".to_owned(),
-        _ => "it is no JSON document".to_owned(),
-    })?;
-    schema::check(schema, &value)?;
-    Ok(value)
+/// The document in a reply, and whether it is what is left of one that was cut off.
+fn fitting(schema: &Value, reply: &Reply) -> std::result::Result<(Value, bool), String> {
+    if let Some(value) = extract_json(&reply.text) {
+        return schema::check(schema, &value).map(|()| (value, false));
+    }
+    if reply.finish != Finish::Length {
+        return Err("it is no JSON document".to_owned());
+    }
+    let whole = whole_items(&reply.text).filter(|value| schema::check(schema, value).is_ok());
+    whole
+        .map(|value| (value, true))
+        .ok_or_else(|| "it was cut off at the limit of tokens before anything was whole".to_owned())
+}
+
+/// A JSON document that was cut off, closed behind the last object or list that is a whole item of a list.
+fn whole_items(text: &str) -> Option<Value> {
+    let text = &text[text.find('{')?..];
+    let (mut open, mut in_string, mut escaped) = (Vec::new(), false, false);
+    let mut whole = None;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' => open.push('}'),
+            b'[' => open.push(']'),
+            b'}' | b']' => {
+                open.pop()?;
+                if open.last() == Some(&']') {
+                    whole = Some((at + 1, open.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+    let (end, open) = whole?;
+    let closed: String = text[..end].chars().chain(open.into_iter().rev()).collect();
+    serde_json::from_str(&closed).ok()
 }
 
 /// The JSON object or list in a text: the whole of it, the content of its first fenced block, or what stands between
@@ -80,7 +121,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Finish, Usage};
+    use crate::Usage;
 
     /// Says what it was told to say, and remembers what it was asked.
     struct Scripted {
@@ -108,7 +149,10 @@ mod tests {
             self.asked.lock().unwrap().push(request.clone());
             let text = self.replies.lock().unwrap().pop().unwrap_or_default().to_owned();
             let usage = Usage::default();
-            Ok(Reply { text, finish: Finish::Stop, usage, cost: None, model: "m".into(), cached: false })
+            // Whoever ends in the middle of a document was cut off.
+            let finish =
+                if text.starts_with('{') && !text.ends_with('}') { Finish::Length } else { Finish::Stop };
+            Ok(Reply { text, finish, usage, cost: None, model: "m".into(), cached: false })
         }
     }
 
@@ -136,6 +180,26 @@ mod tests {
         let error = ask(&model, &request()).unwrap_err();
         assert_eq!(error, Error::Form("it is no JSON document".into()));
         assert!(!error.is_lasting());
+    }
+
+    #[test]
+    fn what_is_whole_of_a_reply_that_was_cut_off_is_taken() {
+        let item =
+            json!({ "type": "object", "properties": { "q": { "type": "string" } }, "required": ["q"] });
+        let schema = json!({ "type": "object", "properties": { "list": { "type": "array", "items": item } }, "required": ["list"] });
+        let form = Some(Form::JsonSchema { name: "list".into(), schema });
+        let request = ChatRequest { form, ..request() };
+        let model = Scripted::new(&["{\"list\": [{\"q\": \"a \\\" } ]\"}, {\"q\": \"b\"}, {\"q\": \"c"]);
+        let answered = ask(&model, &request).unwrap();
+        assert_eq!(answered.value, json!({ "list": [{ "q": "a \" } ]" }, { "q": "b" }] }));
+        assert!(answered.cut_off && answered.replies.len() == 1);
+
+        let model = Scripted::new(&["{\"list\": [{\"q\": \"a", "{\"list\": []}"]);
+        let answered = ask(&model, &request).unwrap();
+        assert_eq!(
+            (answered.value, answered.replies.len(), answered.cut_off),
+            (json!({ "list": [] }), 2, false)
+        );
     }
 
     #[test]

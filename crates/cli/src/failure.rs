@@ -346,6 +346,9 @@ impl From<synth::Error> for Failure {
             synth::Error::Dataset(dataset::Error::EmptySide { .. }) => Failure::input(text).hint(
                 "documents stay whole, so each side needs one: leave sides out with --test 0 or --val 0, or add documents",
             ),
+            synth::Error::NoRoom { .. } => {
+                Failure::input(text).hint("take a model that reads more, or a shorter prompt (--prompt FILE)")
+            }
             synth::Error::NoText { .. } => Failure::input(text).hint("look at what `medtune ingest` reported"),
             _ => Failure::input(text),
         }

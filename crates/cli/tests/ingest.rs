@@ -1,7 +1,7 @@
 //! `medtune ingest`, from the outside.
 
 mod common;
-#[path = "../../corpus/tests/common/pdf_writer.rs"]
+#[path = "../../corpus/tests/pdf_writer/mod.rs"]
 mod pdf_writer;
 
 use std::fs;
@@ -163,6 +163,38 @@ fn a_picture_of_a_page_needs_a_command_and_the_error_says_which() {
     assert_eq!(output.status.code(), Some(1));
     let said = common::stderr(&output);
     assert!(said.contains("`tesseract` command") && said.contains("package `tesseract-ocr`"), "{said}");
+
+    // The name of another one says that it is text.
+    fs::write(folder.path().join("scan.txt"), b"\x89PNG\r\n\x1a\n......").unwrap();
+    let said = stdout(&medtune().args(arguments).env("PATH", "").output().unwrap());
+    assert!(
+        said.contains("scan.txt: ") && said.contains("its name says plain text, its content says picture"),
+        "{said}"
+    );
+}
+
+#[test]
+fn documents_of_one_name_are_told_apart_and_one_page_is_not_several() {
+    let (folder, out) = (tempdir().unwrap(), tempdir().unwrap());
+    for (number, paper) in ["PMC1", "PMC2"].iter().enumerate() {
+        fs::create_dir(folder.path().join(paper)).unwrap();
+        let page = vec![pdf_writer::text(72.0, 700.0, 10.0, &format!("Paper {number} is about gout."))];
+        fs::write(folder.path().join(paper).join("fulltext.pdf"), pdf_writer::pdf(&[page], &[])).unwrap();
+    }
+    let report = run_json(&["ingest", text(folder.path()), "--out", text(out.path()), "--json"]);
+    let names: Vec<&str> = report["documents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|document| document["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["PMC1/fulltext", "PMC2/fulltext"]);
+    assert!(report["documents"][0]["markdown"].as_str().unwrap().starts_with("documents/PMC1-fulltext-"));
+
+    let alone = tempdir().unwrap();
+    let paper = folder.path().join("PMC1/fulltext.pdf");
+    let said = stdout(&run(&["ingest", text(&paper), "--out", text(alone.path())], 0));
+    assert!(said.contains(": 1 document, 1 block, 1 page; 0 skipped"), "{said}");
 }
 
 #[test]
@@ -204,7 +236,7 @@ fn a_page_that_is_a_picture_is_read_among_pages_with_text_or_reported() {
     }
     fs::remove_dir_all(out.path()).unwrap();
     let warnings = ingest(text(programs.path()));
-    assert!(warnings.contains("page 2 was read by tesseract (eng)"), "{warnings}");
+    assert!(warnings.contains("read by tesseract (eng): page 2"), "{warnings}");
     let blocks = lines(&out.path().join("blocks.jsonl"));
     let read: Vec<String> = blocks.iter().map(|line| format!("{line}")).collect();
     assert!(read[1].contains("Then comes the picture.") && read[1].contains("\"page\":2"), "{read:?}");

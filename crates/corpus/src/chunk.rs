@@ -18,15 +18,17 @@ pub use stored::{StoredDocument, read_blocks};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChunkOptions {
-    /// Tokens of a chunk's text, at most; a row of a table or a word that is longer stays whole.
+    /// Tokens of a chunk's text, at most.
     pub max_tokens: usize,
     /// A chunk with fewer is joined with the next section if both fit.
     pub min_tokens: usize,
+    /// Also sections without a heading in common, such as the chapters of a book.
+    pub across_parts: bool,
 }
 
 impl Default for ChunkOptions {
     fn default() -> Self {
-        ChunkOptions { max_tokens: 1024, min_tokens: 256 }
+        ChunkOptions { max_tokens: 1024, min_tokens: 256, across_parts: false }
     }
 }
 
@@ -68,7 +70,8 @@ struct Draft {
     tokens: usize,
 }
 
-/// Cuts a document where its sections begin, and long sections between paragraphs, sentences, table rows or words.
+/// Cuts a document where its sections begin, and long sections between paragraphs, sentences, table rows or words, at last
+/// between characters.
 /// `count` counts the tokens of a text; it is taken for a text that is joined that it has about as many tokens as its
 /// parts.
 pub fn by_headings(
@@ -127,7 +130,8 @@ fn join(drafts: Vec<Draft>, options: &ChunkOptions, count: &dyn Fn(&str) -> usiz
         let with_titles: usize = above.iter().chain(&below).map(|piece| piece.tokens).sum();
         let tokens = last.tokens + draft.tokens + with_titles;
         // Sections that have no heading in common are of different parts of the document.
-        if !small || tokens > options.max_tokens || (shared == 0 && !last.headings.is_empty()) {
+        let apart = shared == 0 && !last.headings.is_empty() && !options.across_parts;
+        if !small || tokens > options.max_tokens || apart {
             joined.push(draft);
             continue;
         }
@@ -189,7 +193,8 @@ mod tests {
     }
 
     fn chunks(blocks: &[Block], max_tokens: usize, min_tokens: usize) -> Vec<Chunk> {
-        by_headings(&DocumentId::of(b"x"), blocks, &ChunkOptions { max_tokens, min_tokens }, &words)
+        let options = ChunkOptions { max_tokens, min_tokens, ..ChunkOptions::default() };
+        by_headings(&DocumentId::of(b"x"), blocks, &options, &words)
     }
 
     #[test]
@@ -231,6 +236,14 @@ mod tests {
         assert_eq!(chunks[0].headings, ["Pericarditis"]);
         assert_eq!(chunks[0].text, "## Signs\n\nChest pain.\n\n## Treatment\n\nAspirin.");
         assert_eq!(chunks[1].headings, ["Myocarditis"]);
+
+        let options = ChunkOptions { max_tokens: 100, min_tokens: 100, across_parts: true };
+        let whole = by_headings(&DocumentId::of(b"x"), &blocks, &options, &words);
+        assert_eq!((whole.len(), whole[0].headings.len()), (1, 0), "unless the whole document is wanted");
+        assert_eq!(
+            whole[0].text,
+            "## Pericarditis\n\n## Signs\n\nChest pain.\n\n## Treatment\n\nAspirin.\n\n## Myocarditis\n\nFever."
+        );
     }
 
     #[test]

@@ -128,3 +128,23 @@ pub struct Document {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub warnings: Vec<String>,
 }
+
+/// `page 3`, or `pages 1-4, 9`.
+pub(crate) fn pages_in_words(pages: &[u32]) -> String {
+    let runs = pages.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        _ => run.iter().map(u32::to_string).collect(),
+    });
+    format!("page{} {}", if pages.len() == 1 { "" } else { "s" }, runs.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_named_in_runs() {
+        assert_eq!(pages_in_words(&[3]), "page 3");
+        assert_eq!(pages_in_words(&[1, 2, 3, 4, 9, 11, 12]), "pages 1-4, 9, 11-12");
+    }
+}

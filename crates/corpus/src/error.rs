@@ -47,6 +47,14 @@ pub enum CorpusError {
         /// What was searched.
         paths: String,
     },
+    /// A file that cannot be read as what it is, and whose name says that it is something else.
+    #[error("{source}; {said}")]
+    Misnamed {
+        /// What its name and its content say.
+        said: String,
+        /// What is wrong with it.
+        source: Box<CorpusError>,
+    },
     /// A folder that something else wrote.
     #[error("{}: exists and is no corpus", path.display())]
     NoCorpus {

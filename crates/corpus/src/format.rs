@@ -115,7 +115,7 @@ impl Format {
     pub fn disagreement(self, path: &Path) -> Option<String> {
         let promised = Format::of_name(path)?;
         (promised != self)
-            .then(|| format!("its name says {promised}, its content is {self} and was read as that"))
+            .then(|| format!("its name says {promised}, its content says {self}; it was read as {self}"))
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_wrong_ending_is_said() {
         let said = Format::Html.disagreement(Path::new("a.pdf")).unwrap();
-        assert_eq!(said, "its name says PDF, its content is HTML and was read as that");
+        assert_eq!(said, "its name says PDF, its content says HTML; it was read as HTML");
         assert_eq!(Format::Html.disagreement(Path::new("a.htm")), None);
         assert_eq!(Format::Plain.disagreement(Path::new("a.log")), None);
     }

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::collect::Collector;
+use crate::document::pages_in_words;
 use crate::{Block, CorpusError, Document, Kind, Place, Result};
 
 /// Dots per inch of the pictures of pages: what Tesseract's own documentation asks for.
@@ -63,7 +64,7 @@ pub(crate) fn read_scan(path: &Path, document: &mut Document, languages: &str) -
     let read = finish(path, out, &[], pages)?;
     document.blocks = read.blocks;
     document.pages.get_or_insert(pages);
-    document.warnings.push(format!("{pages} pages without text were read by tesseract ({languages})"));
+    document.warnings.push(format!("all of its pages ({pages}) were read by tesseract ({languages})"));
     Ok(())
 }
 
@@ -129,7 +130,9 @@ pub(crate) fn read_pages_without_text(path: &Path, document: &mut Document, lang
                 CorpusError::Ocr { reason, .. } => reason,
                 other => other.to_string(),
             };
-            document.warnings.push(format!("not read, as pictures: page {}: {reason}", listed(&pages[at..])));
+            document
+                .warnings
+                .push(format!("pictures that were not read: {}: {reason}", pages_in_words(&pages[at..])));
             break;
         }
         let blocks = out.document(&[], None, None).blocks;
@@ -138,15 +141,11 @@ pub(crate) fn read_pages_without_text(path: &Path, document: &mut Document, lang
         insert(document, page, blocks);
     }
     if !read.is_empty() {
-        document.warnings.push(format!("page {} was read by tesseract ({languages})", listed(&read)));
+        document.warnings.push(format!("read by tesseract ({languages}): {}", pages_in_words(&read)));
     }
     if !blank.is_empty() {
-        document.warnings.push(format!("tesseract found no text on page {}", listed(&blank)));
+        document.warnings.push(format!("tesseract found no text on {}", pages_in_words(&blank)));
     }
-}
-
-fn listed(pages: &[u32]) -> String {
-    pages.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Puts the blocks of a page behind the last that begins on an earlier one.

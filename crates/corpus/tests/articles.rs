@@ -1,12 +1,12 @@
 //! Articles as publishers deliver them: nothing of their XML is lost, and headings and tables are where they were.
 
-mod common;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::oracle;
 use corpus::{ArticleReader, Document, Kind, Reader};
+use reference::oracle;
 
 const ARTICLES: [&str; 7] = [
     "PMC4521097",

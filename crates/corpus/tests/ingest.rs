@@ -84,7 +84,7 @@ fn a_folder_becomes_a_corpus_and_what_is_broken_is_reported() {
     assert_eq!(markdown, "# Gout\n\nIt hurts at night.\n");
     assert_eq!((gout.blocks, gout.title.as_deref()), (2, Some("Gout")));
     assert_eq!(of("asthma").removed, BTreeMap::from([("page furniture".to_owned(), 1)]));
-    assert!(of("wrong").warnings[0].contains("its name says PDF, its content is HTML"));
+    assert!(of("wrong").warnings[0].contains("its name says PDF, its content says HTML"));
     let broken = of("broken").failure.as_ref().unwrap();
     assert!(
         broken.cause == Cause::File && broken.error.contains("not a readable journal article"),

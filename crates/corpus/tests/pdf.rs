@@ -1,14 +1,15 @@
 //! PDF files written by hand, each with one thing that the reader has to get right.
 
-mod common;
+#[allow(dead_code)]
+mod pdf_writer;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::pdf_writer::{Text, assemble, bold, content, lines, pdf, text, with_contents};
 use corpus::cleaning::{Rules, clean};
 use corpus::pdf::PdfReader;
 use corpus::{Block, CorpusError, Document, Kind, Reader};
+use pdf_writer::{Text, assemble, bold, content, lines, pdf, text, with_contents};
 use proptest::prelude::*;
 
 fn read(bytes: &[u8]) -> Document {
@@ -212,7 +213,7 @@ fn raised_figures_do_not_become_part_of_a_number() {
 #[test]
 fn a_page_without_text_is_named() {
     let document = read(&pdf(&[two_columns(), Vec::new(), two_columns(), Vec::new()], &[]));
-    assert_eq!(document.warnings, ["no text layer on page 2, 4"]);
+    assert_eq!(document.warnings, ["no text layer on pages 2, 4"]);
     assert_eq!(document.pages, Some(4));
 }
 

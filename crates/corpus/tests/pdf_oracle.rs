@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release -p corpus --example pdf_score -- DATA` prints the figures in full.
 
-mod common;
 #[path = "../examples/pdf_score/facts.rs"]
 mod facts;
 #[path = "../examples/pdf_score/output.rs"]
@@ -10,6 +9,7 @@ mod facts;
 mod output;
 #[path = "../examples/pdf_score/paper.rs"]
 mod paper;
+mod reference;
 #[path = "../examples/pdf_score/tables.rs"]
 mod tables;
 #[path = "../examples/pdf_score/truth.rs"]
@@ -18,11 +18,11 @@ mod truth;
 use std::collections::HashMap;
 use std::path::Path;
 
-use common::oracle;
 use corpus::cleaning::{Rules, clean};
 use corpus::pdf::PdfReader;
 use corpus::{CorpusError, Reader};
 use output::Source;
+use reference::oracle;
 
 const OURS: Source = Source::Reader { outline: true };
 

@@ -2,15 +2,15 @@
 //!
 //! The figures of `docs/results.md`: `cargo test -p corpus --test phi -- --nocapture`.
 
-mod common;
 mod notes;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use common::oracle;
 use corpus::phi::{Class, Gate, Mode};
 use notes::{NAMED, NOBODY, Note, Random, Set, WRITTEN, generate};
+use reference::oracle;
 
 /// Counts of one class.
 #[derive(Debug, Default, Clone, Copy)]

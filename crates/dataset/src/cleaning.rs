@@ -131,7 +131,7 @@ pub fn clean(mut rows: Vec<Row>, rules: &Cleaning) -> Cleaned {
             rare.then(|| {
                 Fault::new(
                     Rule::RareTopic,
-                    format!("topic `{topic}` has {count} rows, at least {least} are asked for"),
+                    format!("rows of topic `{topic}`: {count}, at least {least} are asked for"),
                 )
             })
         });

@@ -74,9 +74,7 @@ pub enum Error {
         reason: String,
     },
     /// A side of the split got no row, because there are too few groups to cut.
-    #[error(
-        "the {side} side would be empty: {groups} groups of rows that belong together cannot be cut into {sides} sides"
-    )]
+    #[error("the {side} side would be empty: groups of rows that belong together: {groups}, sides: {sides}")]
     EmptySide {
         /// The side.
         side: &'static str,

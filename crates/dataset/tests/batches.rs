@@ -1,6 +1,7 @@
 //! Every example once an epoch, no padding, labels where they belong; encoding keeps answers whole.
 
-mod common;
+#[path = "../../corpus/tests/reference/mod.rs"]
+mod reference;
 
 use chat::Message;
 use dataset::{Batch, BatchPlan, EncodeOptions, Example, Input, Overlong, Sample, encode, read};
@@ -77,7 +78,7 @@ fn epochs_and_seeds_have_orders_of_their_own() {
 
 #[test]
 fn batches_of_medquad_are_more_than_95_percent_full() {
-    let Some(path) = common::oracle("medical/medquad/medquad.csv.gz") else { return };
+    let Some(path) = reference::oracle("medical/medquad/medquad.csv.gz") else { return };
     let rows = read(&Input::new(path)).expect("MedQuAD").map(|row| row.expect("readable").expect("whole"));
     // A token is about 4.5 letters of this text; longer ones than 2,048 tokens are not trained on.
     let lengths: Vec<_> =

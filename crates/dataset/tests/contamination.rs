@@ -1,13 +1,14 @@
 //! Items of a test in training rows: found when they were planted, and not found where there are none.
 
-mod common;
+#[path = "../../corpus/tests/reference/mod.rs"]
+mod reference;
 
 use chat::Message;
-use common::oracle;
 use dataset::{
     AnswerOption, Choice, Found, Input, Item, Origin, PrepareOptions, Row, Rule, contamination,
     prepare_against, read,
 };
+use reference::oracle;
 
 fn origin(file: &str) -> Origin {
     Origin { file: file.into(), row: 1, line: None }

@@ -1,6 +1,7 @@
 //! Files of every layout become rows, and what is broken in them is counted, never lost.
 
-mod common;
+#[path = "../../corpus/tests/reference/mod.rs"]
+mod reference;
 
 use std::fs;
 use std::path::Path;
@@ -369,7 +370,7 @@ fn the_reference_files_are_read_whole() {
         ),
         ("medical/mirage_raw/medmcqa/data/dev.json", Layout::MedMcqa, 4_183, 4),
     ] {
-        let Some(path) = common::oracle(name) else { continue };
+        let Some(path) = reference::oracle(name) else { continue };
         let input = Input::new(path);
         assert_eq!(read(&input).expect("a readable file").layout(), Some(layout), "{name}");
         let (read, broken) = read_all(&input).expect("a readable file");

@@ -1,6 +1,7 @@
 //! Splits cut no group, do not depend on the order of rows, and leak nothing.
 
-mod common;
+#[path = "../../corpus/tests/reference/mod.rs"]
+mod reference;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -215,7 +216,7 @@ fn ids_that_repeat_get_a_number() {
 }
 
 fn medquad() -> Option<Vec<Row>> {
-    let path = common::oracle("medical/medquad/medquad.csv.gz")?;
+    let path = reference::oracle("medical/medquad/medquad.csv.gz")?;
     let rows = read(&Input::new(path))
         .expect("MedQuAD")
         .map(|row| row.expect("a readable file").expect("a whole row"));

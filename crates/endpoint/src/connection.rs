@@ -123,6 +123,12 @@ impl Connection {
         let lower = reason.to_lowercase();
         let mentions = |words: &[&str]| words.iter().any(|word| lower.contains(word));
         match status {
+            // OpenRouter says so of a text that the model's provider does not take, and names its reasons.
+            403 if said.pointer("/error/metadata/reasons").is_some()
+                || mentions(&["moderation", "content policy"]) =>
+            {
+                Failed::Final(Error::Rejected { address, status, reason })
+            }
             401 | 403 => Failed::Final(Error::Key { address, status, reason }),
             402 => Failed::Final(Error::Credit { address, status, reason }),
             429 if code == "insufficient_quota" => Failed::Final(Error::Credit { address, status, reason }),
@@ -216,6 +222,21 @@ mod tests {
         for far in ["http://localhost.example.org", "http://10.0.0.1", "http://127.example.org"] {
             assert!(!connection(far).unwrap().loopback, "{far}");
         }
+    }
+
+    #[test]
+    fn a_text_that_moderation_holds_back_is_no_wrong_key() {
+        let refused = |said: Value| match connection("http://host").unwrap().refused(403, &said, None) {
+            Failed::Final(error) => error,
+            other => panic!("{other:?}"),
+        };
+        let metadata = serde_json::json!({ "reasons": ["violence"], "flagged_input": "…" });
+        let error = refused(
+            serde_json::json!({ "error": { "message": "Your input was flagged", "metadata": metadata } }),
+        );
+        assert!(matches!(error, Error::Rejected { status: 403, .. }) && !error.is_lasting(), "{error}");
+        let error = refused(serde_json::json!({ "error": { "message": "No right to this model" } }));
+        assert!(matches!(error, Error::Key { status: 403, .. }), "{error}");
     }
 
     #[test]

@@ -21,7 +21,6 @@ mod settings;
 mod summary;
 mod table;
 
-pub use crate::served::Bench;
 pub use agreement::{Agreed, Agreement, Calibration, GateKappa, MIN_AGREEMENT};
 pub use answers::{Answers, Item, LeftOut};
 pub use ask::{Asked, ask};

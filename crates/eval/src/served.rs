@@ -3,12 +3,7 @@
 //! A question without a reply is in no number: it is named, with the reason. A reply that a provider's filter took away
 //! is an answer without words.
 
-mod calls;
-
-pub use calls::Bench;
-pub(crate) use calls::{Calls, each};
-
-use chat::{ChatRequest, Finish, Message, Reply, Role};
+use chat::{Calls, ChatRequest, Finish, Message, Reply, Role};
 use dataset::Example;
 use serde::Serialize;
 
@@ -96,17 +91,20 @@ pub(crate) struct Question<'a> {
 /// Asks all `questions`; `outcome` makes of the reply to a question what is kept of it. `observe` hears how many are done.
 pub(crate) fn ask(
     questions: &[Question<'_>],
-    bench: Bench<'_>,
+    calls: Calls<'_>,
     outcome: &dyn Fn(usize, &Said) -> Outcome,
     observe: &mut dyn FnMut(usize),
 ) -> Heard {
-    let call = |at: usize| match bench.model.reply(&questions[at].request) {
-        Err(error) if error.is_lasting() => Err(error),
-        answered => Ok(answered),
-    };
-    let Calls { done, ended_by } = each(questions.len(), bench, &call, observe);
+    let call = |at: usize| calls.model.reply(&questions[at].request);
+    let mut replies: Vec<Option<chat::Result<Reply>>> = questions.iter().map(|_| None).collect();
+    let mut done = 0;
+    let ended_by = calls.each(questions.len(), &call, &mut |at, reply| {
+        replies[at] = Some(reply);
+        done += 1;
+        observe(done);
+    });
     let mut heard = Heard { ended_by, ..Heard::default() };
-    for (at, answered) in done.into_iter().enumerate() {
+    for (at, answered) in replies.into_iter().enumerate() {
         match answered {
             None => heard.not_asked += 1,
             Some(Ok(reply)) => {
@@ -154,7 +152,7 @@ impl Said {
 pub fn questions(
     examples: &[Example],
     max_new_tokens: usize,
-    bench: Bench<'_>,
+    calls: Calls<'_>,
     observe: &mut dyn FnMut(usize),
 ) -> Heard {
     let questions: Vec<Question<'_>> = examples
@@ -173,7 +171,7 @@ pub fn questions(
         outcome.measure_text();
         outcome
     };
-    ask(&questions, bench, &outcome, observe)
+    ask(&questions, calls, &outcome, observe)
 }
 
 /// A conversation up to its last answer.

@@ -4,8 +4,8 @@ use chat::{ChatModel, ChatRequest, Error, Finish, Form, Message, Refusal, Reply,
 use eval::comparison::{Outcome, Verdict as Word};
 use eval::judge::human::{SeveralMarks, read_grades};
 use eval::judge::{
-    Answers, Asked, Bench, Beside, FailureKind, MIN_AGREEMENT, Mode, People, Plan, Scale, SelfPreference,
-    Settings, Summary, Verdict, Yardstick, ask,
+    Answers, Asked, Beside, FailureKind, MIN_AGREEMENT, Mode, People, Plan, Scale, SelfPreference, Settings,
+    Summary, Verdict, Yardstick, ask,
 };
 use eval::statistics::Resampling;
 use std::sync::Mutex;
@@ -73,7 +73,7 @@ fn settings(mode: Mode) -> Settings {
 
 fn asked(plan: &Plan<'_>, judge: &Scripted) -> Asked {
     let stop = AtomicBool::new(false);
-    ask(plan, Bench { model: judge, at_once: 3, stop: &stop }, &mut |_| {})
+    ask(plan, chat::Calls { model: judge, at_once: 3, stop: &stop }, &mut |_| {})
 }
 
 fn judged(answers: &Answers, settings: &Settings, judge: &Scripted) -> Summary {
@@ -206,7 +206,7 @@ fn a_reply_that_cannot_be_used_is_asked_for_once_more() {
     let judge = Learns(Scripted::new(|prompt| scores(quality(&shown(prompt)[0]))));
     let plan = Plan::new(&answers, &settings(Mode::Pointwise)).unwrap();
     let stop = AtomicBool::new(false);
-    let asked = ask(&plan, Bench { model: &judge, at_once: 1, stop: &stop }, &mut |_| {});
+    let asked = ask(&plan, chat::Calls { model: &judge, at_once: 1, stop: &stop }, &mut |_| {});
     let summary = Summary::of(&plan, "learns", &asked, Beside::default());
     assert_eq!(
         (summary.calls.judged, summary.calls.repaired, summary.calls.replies),
@@ -391,7 +391,7 @@ fn an_account_that_is_empty_ends_it_and_says_how_much_is_left() {
     });
     let plan = Plan::new(&answers, &settings(Mode::Pointwise)).unwrap();
     let stop = AtomicBool::new(false);
-    let asked = ask(&plan, Bench { model: &judge, at_once: 1, stop: &stop }, &mut |_| {});
+    let asked = ask(&plan, chat::Calls { model: &judge, at_once: 1, stop: &stop }, &mut |_| {});
     assert_eq!((asked.judgements.len(), asked.not_asked), (9, ITEMS - 9));
     let summary = Summary::of(&plan, judge.name(), &asked, Beside::default());
     assert!(summary.calls.ended_by.as_ref().unwrap().contains("the budget is used up"));

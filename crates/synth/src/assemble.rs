@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chat::Calls;
 use dataset::Side;
 use dataset::near_duplicate::{Index, Shingles, Signature};
 
 use crate::checks::{self, Objection, Source, longest_share};
-use crate::generate::{Crew, Generated, Progress};
+use crate::generate::{Generated, Progress};
 use crate::report::{Longest, Report};
 use crate::second_look::{self, Candidate};
 use crate::{Draft, FailedChunk, Kind, Plan, Provenance, Reason, Rejected, Result, Row, Task};
@@ -45,7 +46,7 @@ struct Judged<'a> {
 pub fn assemble(
     plan: &Plan,
     generated: Generated,
-    crew: Crew<'_>,
+    calls: Calls<'_>,
     observe: &mut dyn FnMut(Progress),
 ) -> Result<Made> {
     let mut judged = judge(plan, &generated);
@@ -60,7 +61,7 @@ pub fn assemble(
             Candidate { task: judged[at].task, draft: judged[at].draft, options, right }
         };
         let candidates: Vec<_> = standing.iter().map(candidate).collect();
-        let look = second_look::look(plan, &candidates, crew, observe)?;
+        let look = second_look::look(plan, &candidates, calls, observe)?;
         for (at, disagreement) in standing.into_iter().zip(look.disagreements) {
             judged[at].objection = disagreement.map(|said| (Reason::ModelDisagrees, said));
         }
@@ -71,7 +72,7 @@ pub fn assemble(
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     for (judged, (options, right)) in judged.iter().zip(options) {
         let id = format!("{}-q{:02}", plan.tasks[judged.task].chunk.id, judged.number + 1);
-        let provenance = provenance(plan, judged, crew.model.name());
+        let provenance = provenance(plan, judged, calls.model.name());
         let draft = judged.draft.clone();
         match &judged.objection {
             Some((reason, detail)) => {
@@ -91,6 +92,8 @@ pub fn assemble(
         documents: plan.documents(),
         chunks: plan.tasks.len(),
         failed_chunks: generated.failed.len(),
+        obstacles: counted(generated.failed.iter().map(|failed| failed.obstacle)),
+        silent_chunks: generated.drafts.iter().flatten().filter(|drafts| drafts.is_empty()).count(),
         chunks_left: left,
         drafts: rows.len() + rejected.len(),
         rows: rows.len(),
@@ -100,7 +103,7 @@ pub fn assemble(
         longest: (plan.settings.kind == Kind::Mc).then(|| longest(&rows)),
         replies,
         prompt: plan.prompt.to_string(),
-        model: crew.model.name().to_owned(),
+        model: calls.model.name().to_owned(),
         settings: plan.settings.clone(),
     };
     Ok(Made { rows, rejected, failed: generated.failed, report, ended_by })

@@ -25,6 +25,18 @@ pub enum Error {
         /// Documents in it.
         documents: usize,
     },
+    /// A model that reads too little.
+    #[error(
+        "the prompt `{prompt}` takes {takes} tokens with a reply and without a text, the model reads {context}"
+    )]
+    NoRoom {
+        /// The prompt.
+        prompt: String,
+        /// Tokens of the prompt and the shortest reply.
+        takes: usize,
+        /// Tokens that the model reads.
+        context: usize,
+    },
     /// The corpus.
     #[error(transparent)]
     Corpus(#[from] corpus::CorpusError),

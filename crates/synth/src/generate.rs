@@ -1,31 +1,19 @@
 //! Asks the model about every chunk, several at a time.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
 
-use chat::{ChatModel, Error, Reply};
+use chat::{Calls, ChatModel, ChatRequest, Error, Reply};
 
 use crate::report::Replies;
 use crate::schema::drafts;
-use crate::{Draft, FailedChunk, Plan};
-
-/// Who asks.
-#[derive(Clone, Copy)]
-pub struct Crew<'a> {
-    /// The model.
-    pub model: &'a dyn ChatModel,
-    /// Requests on their way at once.
-    pub at_once: usize,
-    /// Set when nothing more should be asked.
-    pub stop: &'a AtomicBool,
-}
+use crate::{Draft, FailedChunk, Obstacle, Plan};
 
 /// How far it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Requests that have ended.
+    /// Chunks or rows that have been asked about.
     pub done: usize,
-    /// Requests in all.
+    /// Chunks or rows in all.
     pub total: usize,
     /// What they took so far.
     pub replies: Replies,
@@ -53,84 +41,83 @@ impl Generated {
 
 /// Asks about every chunk of a plan. Replies that are kept come first and cost nothing; an error that will come again
 /// ends it, any other is that chunk's.
-pub fn generate(plan: &Plan, crew: Crew<'_>, observe: &mut dyn FnMut(Progress)) -> Generated {
+pub fn generate(plan: &Plan, calls: Calls<'_>, observe: &mut dyn FnMut(Progress)) -> Generated {
     let mut generated = Generated { drafts: vec![None; plan.tasks.len()], ..Generated::default() };
     let total = plan.tasks.len();
-    let ask = |at: usize| chat::ask(crew.model, &plan.tasks[at].request);
+    let distinct = plan.distinct();
+    // Those of chunks that fail are paid as well.
+    let model = Counting { model: calls.model, replies: Mutex::default() };
+    let ask = |at: usize| chat::ask(&model, &plan.tasks[distinct[at][0]].request);
+    let (mut repaired, mut cut_off) = (0, 0);
     let mut done = 0;
-    generated.ended_by = crew.each(total, &ask, &mut |at, answered| {
-        done += 1;
-        let task = &plan.tasks[at];
+    generated.ended_by = calls.each(distinct.len(), &ask, &mut |at, answered| {
+        let twins = &distinct[at];
+        done += twins.len();
         match answered {
             Ok(structured) => {
-                generated.replies.add(&structured.replies);
-                generated.drafts[at] = Some(drafts(&structured.value));
+                repaired += usize::from(structured.replies.len() > 1);
+                cut_off += usize::from(structured.cut_off);
+                for &task in twins {
+                    generated.drafts[task] = Some(drafts(&structured.value));
+                }
             }
-            Err(error) => generated.failed.push(FailedChunk {
-                chunk: task.chunk.id.clone(),
-                document: task.chunk.document.to_string(),
-                reason: error.to_string(),
-            }),
+            Err(error) => generated.failed.extend(twins.iter().map(|&task| {
+                let chunk = &plan.tasks[task].chunk;
+                let (obstacle, reason) = (Obstacle::of(&error), error.to_string());
+                FailedChunk {
+                    chunk: chunk.id.clone(),
+                    document: chunk.document.to_string(),
+                    obstacle,
+                    reason,
+                }
+            })),
         }
-        observe(Progress { done, total, replies: generated.replies });
+        observe(Progress { done, total, replies: model.so_far() });
     });
+    generated.replies = Replies { repaired, cut_off, ..model.so_far() };
     generated.failed.sort_by(|a, b| a.chunk.cmp(&b.chunk));
     generated
 }
 
-impl Crew<'_> {
-    /// Does `work` for 0 to `count`, several at a time; `take` hears what came of each, in any order. The first error that
-    /// will come again ends it and is given back; `take` does not hear of it.
-    pub(crate) fn each<T: Send>(
-        &self,
-        count: usize,
-        work: &(dyn Fn(usize) -> chat::Result<T> + Sync),
-        take: &mut dyn FnMut(usize, chat::Result<T>),
-    ) -> Option<Error> {
-        let (next, broken) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (send, receive) = channel();
-        let mut ended_by = None;
-        std::thread::scope(|scope| {
-            for _ in 0..self.at_once.clamp(1, count.max(1)) {
-                let (send, next, broken) = (send.clone(), &next, &broken);
-                scope.spawn(move || {
-                    while !self.stop.load(Ordering::Relaxed) && !broken.load(Ordering::Relaxed) {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        if at >= count {
-                            return;
-                        }
-                        let result = work(at);
-                        broken.fetch_or(result.as_ref().is_err_and(Error::is_lasting), Ordering::Relaxed);
-                        // The receiver outlives this thread.
-                        let _ = send.send((at, result));
-                    }
-                });
-            }
-            drop(send);
-            for (at, result) in receive {
-                match result {
-                    Err(error) if error.is_lasting() => ended_by = ended_by.take().or(Some(error)),
-                    result => take(at, result),
-                }
-            }
-        });
-        ended_by
+/// A model whose replies are counted.
+struct Counting<'a> {
+    model: &'a dyn ChatModel,
+    replies: Mutex<Replies>,
+}
+
+impl Counting<'_> {
+    fn so_far(&self) -> Replies {
+        *self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ChatModel for Counting<'_> {
+    fn name(&self) -> &str {
+        self.model.name()
+    }
+
+    fn identity(&self) -> String {
+        self.model.identity()
+    }
+
+    fn reply(&self, request: &ChatRequest) -> chat::Result<Reply> {
+        let reply = self.model.reply(request)?;
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner).count(&reply);
+        Ok(reply)
+    }
+
+    fn forget(&self, request: &ChatRequest) -> chat::Result<()> {
+        self.model.forget(request)
     }
 }
 
 impl Replies {
-    fn add(&mut self, replies: &[Reply]) {
-        self.repaired += usize::from(replies.len() > 1);
-        for reply in replies {
-            self.count(reply);
-        }
-    }
-
     /// Counts the replies of another part of the work in.
     pub(crate) fn join(&mut self, others: &Replies) {
         self.total += others.total;
         self.kept += others.kept;
         self.repaired += others.repaired;
+        self.cut_off += others.cut_off;
         self.tokens += others.tokens;
         self.cost += others.cost;
         self.without_price += others.without_price;

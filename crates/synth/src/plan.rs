@@ -7,11 +7,16 @@ use chat::{ChatRequest, Message};
 use corpus::{Chunk, StoredDocument, chunk, read_blocks};
 use dataset::{By, Fingerprint, Item, Origin, Side, components, split};
 use serde::Serialize;
+use serde_json::json;
 
-use crate::schema::form;
+use crate::schema::{Wanted, form};
 use crate::settings::Settings;
 use crate::{Error, Kind, PROMPTS, Prompt, Result};
 
+/// Smaller chunks say nothing that could be asked about.
+pub(crate) const LEAST_CHUNK: usize = 16;
+/// Tokens of a reply in which a model without measure writes one question.
+const LEAST_REPLY: usize = 512;
 /// Room for the headings of a chunk.
 const HEADING_TOKENS: usize = 64;
 
@@ -24,7 +29,7 @@ pub struct Task {
     pub side: Side,
     /// The place of its document in the corpus.
     pub(crate) document: usize,
-    /// Questions that are asked for.
+    /// Questions that are asked for, or about so many if the prompt names no number.
     pub questions: usize,
     /// What the model is asked.
     pub request: ChatRequest,
@@ -84,7 +89,10 @@ impl Plan {
         }
         let sides = sides(&chunks, settings)?;
         let task = |((document, chunk), side): ((usize, Chunk), Side)| {
-            let questions = settings.questions.for_tokens(chunk.tokens);
+            let questions = match prompt.asks_for("count") {
+                true => settings.questions.for_tokens(chunk.tokens),
+                false => settings.questions.expected(chunk.tokens),
+            };
             let request = request(&chunk, questions, settings, &prompt)?;
             Ok(Task { chunk, side, document, questions, request })
         };
@@ -120,8 +128,9 @@ impl Plan {
         kept: impl Fn(&ChatRequest) -> chat::Result<bool>,
     ) -> Result<Estimate> {
         let mut estimate = Estimate::default();
-        for task in &self.tasks {
-            estimate.questions += task.questions;
+        for twins in self.distinct() {
+            let task = &self.tasks[twins[0]];
+            estimate.questions += task.questions * twins.len();
             if kept(&task.request)? {
                 estimate.kept += 1;
                 continue;
@@ -137,38 +146,71 @@ impl Plan {
         Ok(estimate)
     }
 
-    /// Tokens of the longest prompt and its reply.
-    pub fn longest(&self, count: &dyn Fn(&Message) -> usize) -> usize {
-        let tokens =
-            |task: &Task| task.request.messages.iter().map(count).sum::<usize>() + task.request.max_tokens;
-        self.tasks.iter().map(tokens).max().unwrap_or(0)
+    /// Fits replies into the `context` tokens that a model reads with its prompts, and says what the longest prompt takes
+    /// with its reply. `count` counts the tokens of a conversation.
+    ///
+    /// A reply has no more room than its prompt leaves, and its texts are bounded, so that a model that comes to no end has
+    /// written one question before it is cut off. A prompt that leaves no room at all stays as it is; the model will refuse
+    /// it, and it alone.
+    pub fn keep_within(&mut self, context: usize, count: &dyn Fn(&[Message]) -> usize) -> usize {
+        let mut longest = 0;
+        for Task { request, questions, .. } in &mut self.tasks {
+            let prompt = count(&request.messages);
+            if prompt < context {
+                let least = if self.settings.max_tokens.is_none() { LEAST_REPLY } else { 1 };
+                request.max_tokens = request.max_tokens.max(least).min(context - prompt);
+                let wanted = wanted(*questions, &self.settings, &self.prompt);
+                let room = Some(request.max_tokens);
+                request.form = Some(form(self.settings.kind, Wanted { room, ..wanted }));
+            }
+            longest = longest.max((prompt + request.max_tokens).min(context));
+        }
+        longest
+    }
+
+    /// The tasks by request, in their order: documents that share a passage share what is asked about it.
+    pub(crate) fn distinct(&self) -> Vec<Vec<usize>> {
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut distinct: Vec<Vec<usize>> = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            let place = *places.entry(json!(task.request).to_string()).or_insert(distinct.len());
+            match distinct.get_mut(place) {
+                Some(twins) => twins.push(at),
+                None => distinct.push(vec![at]),
+            }
+        }
+        distinct
     }
 }
 
 impl Settings {
     /// Tokens of the largest chunks whose prompts and replies a model that reads `context` tokens has room for; `count`
-    /// counts those of a conversation. 0 where there is no room for any.
+    /// counts those of a conversation.
     ///
     /// # Errors
-    /// When the prompt cannot be used.
+    /// When the prompt cannot be used, or leaves no room for a text and a reply.
     pub fn chunk_tokens_within(&self, context: usize, count: &dyn Fn(&[Message]) -> usize) -> Result<usize> {
         let prompt = PROMPTS.find(self.prompt.as_deref().unwrap_or(self.kind.default_prompt()))?;
         let values = [("text", ""), ("headings", ""), ("count", "10"), ("language", self.language.as_str())];
         let around = count(&prompt.fill(&values)?) + HEADING_TOKENS;
         let of_question = (2 * self.kind.tokens_per_question()) as f64;
         // One question more than by the number of tokens, as that is rounded.
-        let (fixed, for_token) = match self.max_tokens {
-            Some(reply) => (reply, 1.0),
-            None => {
-                let least = self.questions.least.max(1) as f64;
-                (
-                    64 + (least * of_question) as usize,
-                    1.0 + self.questions.per_1000_tokens / 1000.0 * of_question,
-                )
-            }
-        };
-        Ok((context.saturating_sub(around + fixed) as f64 / for_token) as usize)
+        let least = 64 + (self.questions.least.max(1) as f64 * of_question) as usize;
+        let for_token = 1.0 + self.questions.per_1000_tokens / 1000.0 * of_question;
+        let by_questions = (context.saturating_sub(around + least) as f64 / for_token) as usize;
+        // A recipe may leave less room for replies, or more than there is.
+        let by_recipe = self.max_tokens.map_or(0, |reply| context.saturating_sub(around + reply));
+        match by_questions.max(by_recipe) {
+            tokens if tokens >= LEAST_CHUNK => Ok(tokens),
+            _ => Err(Error::NoRoom { prompt: prompt.to_string(), takes: around + least, context }),
+        }
     }
+}
+
+/// What is wanted of a reply.
+fn wanted(questions: usize, settings: &Settings, prompt: &Prompt) -> Wanted {
+    let most = prompt.asks_for("count").then_some(questions);
+    Wanted { least: settings.questions.required.unwrap_or(0), most, room: None }
 }
 
 /// What the model is asked about a chunk.
@@ -177,7 +219,6 @@ fn request(chunk: &Chunk, questions: usize, settings: &Settings, prompt: &Prompt
         true => "(none)".to_owned(),
         false => chunk.headings.join(" > "),
     };
-    let counted = prompt.asks_for("count");
     let values = [
         ("text", chunk.text.as_str()),
         ("headings", &headings),
@@ -192,7 +233,7 @@ fn request(chunk: &Chunk, questions: usize, settings: &Settings, prompt: &Prompt
         temperature: settings.temperature,
         seed: Some(settings.seed),
         stop: Vec::new(),
-        form: Some(form(settings.kind, counted.then_some(questions))),
+        form: Some(form(settings.kind, wanted(questions, settings, prompt))),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dataset::Side;
 use serde::{Deserialize, Serialize};
 
-use crate::{Kind, Reason, Settings};
+use crate::{Kind, Obstacle, Reason, Settings};
 
 /// What the replies took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Replies {
     pub total: usize,
     /// Of these, replies that were there from an earlier run.
     pub kept: usize,
+    /// Replies that were cut off at their limit, of which only what was whole is used.
+    pub cut_off: usize,
     /// Replies that were asked for once more because of their form.
     pub repaired: usize,
     /// Tokens of prompts and replies, those of kept replies too.
@@ -44,8 +46,13 @@ pub struct Report {
     pub documents: usize,
     /// Chunks of the corpus.
     pub chunks: usize,
-    /// Chunks that the model could not do.
+    /// Chunks that have no questions because of what came between.
     pub failed_chunks: usize,
+    /// These, by what it was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub obstacles: BTreeMap<Obstacle, usize>,
+    /// Chunks about which the model wrote no question.
+    pub silent_chunks: usize,
     /// Chunks that were not asked about yet.
     pub chunks_left: usize,
     /// Questions that the model wrote: rows and rejected ones.

@@ -163,6 +163,41 @@ pub struct Rejected {
     pub provenance: Provenance,
 }
 
+/// What kept a chunk from having questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// A gate kept it from being sent.
+    NotSent,
+    /// The model does not take it: it is too long, or a provider does not like it.
+    Refused,
+    /// No reply had the form that was asked for.
+    NoForm,
+    /// The model broke down over it every time.
+    NoReply,
+}
+
+impl Obstacle {
+    pub(crate) fn of(error: &chat::Error) -> Self {
+        match error {
+            chat::Error::Gate(_) => Obstacle::NotSent,
+            chat::Error::Form(_) => Obstacle::NoForm,
+            chat::Error::Rejected { .. } | chat::Error::Request(_) => Obstacle::Refused,
+            _ => Obstacle::NoReply,
+        }
+    }
+
+    /// In words.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Obstacle::NotSent => "not sent: the PHI gate found what identifies a person",
+            Obstacle::Refused => "refused by the model: too long, or not to its liking",
+            Obstacle::NoForm => "without a reply in the form that was asked for",
+            Obstacle::NoReply => "without a reply after several attempts",
+        }
+    }
+}
+
 /// A chunk without questions, because of this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedChunk {
@@ -170,6 +205,8 @@ pub struct FailedChunk {
     pub chunk: String,
     /// Its document.
     pub document: String,
+    /// What kept it from having any.
+    pub obstacle: Obstacle,
     /// What the model or the gate said.
     pub reason: String,
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chat::{ChatRequest, Form};
+use chat::{Calls, ChatRequest, Form};
 
-use crate::generate::{Crew, Progress};
+use crate::generate::Progress;
 use crate::report::Replies;
 use crate::{Draft, Kind, PROMPTS, Plan, Prompt, Result};
 
@@ -33,7 +33,7 @@ pub(crate) struct SecondLook {
 pub(crate) fn look(
     plan: &Plan,
     candidates: &[Candidate<'_>],
-    crew: Crew<'_>,
+    calls: Calls<'_>,
     observe: &mut dyn FnMut(Progress),
 ) -> Result<SecondLook> {
     let prompt = PROMPTS.find(plan.settings.kind.second_look())?;
@@ -44,7 +44,7 @@ pub(crate) fn look(
     let unseen = || Some("not looked at".to_owned());
     let mut look =
         SecondLook { disagreements: vec![unseen(); total], unseen: total, ..SecondLook::default() };
-    look.ended_by = crew.each(total, &|at| crew.model.reply(&requests[at]), &mut |at, reply| {
+    look.ended_by = calls.each(total, &|at| calls.model.reply(&requests[at]), &mut |at, reply| {
         look.unseen -= 1;
         look.disagreements[at] = match reply {
             Ok(reply) => {

@@ -4,6 +4,8 @@ use corpus::ChunkOptions;
 use dataset::SplitOptions;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::LEAST_CHUNK;
+use crate::schema::MOST;
 use crate::{Error, Result};
 
 /// What is made.
@@ -49,19 +51,27 @@ pub struct Questions {
     pub least: usize,
     /// At most.
     pub most: usize,
+    /// What a reply has to have, whatever its chunk: 0 lets a model say that a text has nothing to ask. Without it 0 of a
+    /// model at an address and 1 of a local one, which cannot leave the form of its reply and, when it is small, likes to
+    /// leave the list empty.
+    pub required: Option<usize>,
 }
 
 impl Default for Questions {
     fn default() -> Self {
-        Questions { per_1000_tokens: 8.0, least: 1, most: 12 }
+        Questions { per_1000_tokens: 8.0, least: 1, most: 12, required: None }
     }
 }
 
 impl Questions {
     /// For a chunk of so many tokens.
     pub fn for_tokens(&self, tokens: usize) -> usize {
-        let wanted = (self.per_1000_tokens * tokens as f64 / 1000.0).round();
-        (wanted as usize).clamp(self.least, self.most.max(self.least))
+        self.expected(tokens).clamp(self.least, self.most.max(self.least))
+    }
+
+    /// About so many come from a chunk where the prompt names no number.
+    pub(crate) fn expected(&self, tokens: usize) -> usize {
+        (self.per_1000_tokens * tokens as f64 / 1000.0).round().clamp(1.0, MOST as f64) as usize
     }
 }
 
@@ -152,12 +162,18 @@ impl Settings {
         if !(0.0..=2.0).contains(&self.temperature) {
             return wrong("temperature", format!("{} is not a number from 0 to 2", self.temperature));
         }
-        if self.chunks.max_tokens < 16 {
-            return wrong("chunks.max_tokens", format!("{} is less than 16", self.chunks.max_tokens));
+        if self.chunks.max_tokens < LEAST_CHUNK {
+            return wrong(
+                "chunks.max_tokens",
+                format!("{} is less than {LEAST_CHUNK}", self.chunks.max_tokens),
+            );
         }
-        let Questions { per_1000_tokens, most, .. } = self.questions;
+        let Questions { per_1000_tokens, least, most, required } = self.questions;
         if !(per_1000_tokens > 0.0 && per_1000_tokens <= 1000.0 && (1..=500).contains(&most)) {
             return wrong("questions", format!("{per_1000_tokens} for 1000 tokens, at most {most}"));
+        }
+        if required.is_some_and(|required| required > least) {
+            return wrong("questions.required", format!("more than the {least} that are asked for at least"));
         }
         if self.max_tokens == Some(0) {
             return wrong("max_tokens", "0 leaves no room for a reply".to_owned());

@@ -11,17 +11,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chat::ChatModel;
+use chat::{Calls, ChatModel};
 use corpus_of_drugs::questions;
 use dataset::{Input, Item, Side};
 use endpoint::{Cached, Endpoint, ReplyStore};
 use scripted_server::{Answer, Asked, ScriptedServer, completion};
-use synth::{Crew, Kind, Made, Plan, Reason, Settings, assemble, generate};
+use synth::{Kind, Made, Obstacle, Plan, Reason, Settings, assemble, generate};
 
 const DOCUMENTS: usize = 10;
 
 fn settings(kind: Kind) -> Settings {
-    let chunks = corpus::ChunkOptions { max_tokens: 60, min_tokens: 0 };
+    let chunks = corpus::ChunkOptions { max_tokens: 60, min_tokens: 0, ..Default::default() };
     let questions = synth::Questions { per_1000_tokens: 150.0, ..synth::Questions::default() };
     Settings { kind, chunks, questions, ..Settings::default() }
 }
@@ -47,9 +47,9 @@ fn model(server: &ScriptedServer, folder: &Path) -> Cached<Endpoint> {
 
 fn make(plan: &Plan, model: &dyn ChatModel) -> Made {
     let stop = AtomicBool::new(false);
-    let crew = Crew { model, at_once: 4, stop: &stop };
-    let generated = generate(plan, crew, &mut |_| {});
-    assemble(plan, generated, crew, &mut |_| {}).unwrap()
+    let calls = Calls { model, at_once: 4, stop: &stop };
+    let generated = generate(plan, calls, &mut |_| {});
+    assemble(plan, generated, calls, &mut |_| {}).unwrap()
 }
 
 fn good(asked: &Asked, options: bool) -> Answer {
@@ -161,7 +161,101 @@ fn a_reply_that_never_fits_is_that_chunks_alone() {
     });
     let made = make(&plan(folder.path(), &settings(Kind::Qa)), &model(&server, folder.path()));
     assert_eq!((made.failed.len(), made.report.rows, made.report.complete), (1, 57, true));
+    assert_eq!(made.failed[0].obstacle, Obstacle::NoForm);
     assert!(made.failed[0].reason.contains("no JSON document"), "{}", made.failed[0].reason);
+}
+
+#[test]
+fn whatever_goes_wrong_with_one_chunk_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ScriptedServer::start(|asked| {
+        let prompt = asked.body["messages"][1]["content"].as_str().unwrap();
+        let about =
+            |document: usize| prompt.contains(&corpus_of_drugs::name(document)) && prompt.contains("Harm");
+        if about(0) {
+            Answer::error(400, "This model's maximum context length is 8192 tokens, your messages have 9000")
+        } else if about(1) {
+            Answer::error(500, "internal error")
+        } else if about(2) {
+            Answer::error(403, "Your input was flagged by moderation")
+        } else if about(3) {
+            Answer { body: "<html>".to_owned(), status: 200, ..Answer::default() }
+        } else {
+            good(asked, false)
+        }
+    });
+    let gate = |request: &chat::ChatRequest| {
+        let text = &request.messages[1].content;
+        match text.contains(&corpus_of_drugs::name(4)) && text.contains("Harm") {
+            true => Err(chat::Refusal { reason: "the PHI gate found 1 name".into() }),
+            false => Ok(()),
+        }
+    };
+    let settings_of_server = endpoint::Settings {
+        backoff: Some(Duration::from_millis(1)),
+        ..endpoint::Settings::new(&server.address, "scripted-1")
+    };
+    let model = Endpoint::new(settings_of_server).unwrap().with_gate(Arc::new(gate));
+    let made = make(&plan(folder.path(), &settings(Kind::Qa)), &model);
+    assert!(made.ended_by.is_none() && made.report.complete);
+    assert_eq!((made.report.rows, made.report.failed_chunks), (45, 5));
+    let expected = BTreeMap::from([(Obstacle::NotSent, 1), (Obstacle::Refused, 2), (Obstacle::NoReply, 2)]);
+    assert_eq!(made.report.obstacles, expected);
+    let reasons: String = made.failed.iter().map(|failed| failed.reason.as_str()).collect();
+    for reason in
+        ["maximum context length", "internal error", "flagged", "a body that is no JSON", "PHI gate"]
+    {
+        assert!(reasons.contains(reason), "{reason}: {reasons}");
+    }
+}
+
+#[test]
+fn a_passage_that_two_documents_share_is_asked_about_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ScriptedServer::start(|asked| good(asked, false));
+    let blocks = corpus_of_drugs::write(folder.path(), DOCUMENTS);
+    let lines = std::fs::read_to_string(&blocks).unwrap();
+    let first = format!("\"{:064}\"", 0);
+    let copy = |line: &str| line.replace(&first, &format!("\"ff{:062}\"", 0)) + "\n";
+    let copied: String = lines.lines().filter(|line| line.contains(&first)).map(copy).collect();
+    assert!(!copied.is_empty());
+    std::fs::write(&blocks, lines + &copied).unwrap();
+    let plan = Plan::new(&blocks, &settings(Kind::Qa), &words).unwrap();
+    let model = model(&server, folder.path());
+    let estimate = plan.estimate(&words, |request| model.has(request)).unwrap();
+    let made = make(&plan, &model);
+    assert_eq!((made.report.chunks, estimate.requests, server.asked().len()), (22, 20, 20));
+    assert_eq!((made.report.replies.total, made.report.replies.kept), (20, 0), "none was there before");
+    assert_eq!((made.report.rows, made.report.rejected[&Reason::NearDuplicate]), (60, 6));
+}
+
+#[test]
+fn chunks_and_replies_follow_what_a_model_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = corpus_of_drugs::write(folder.path(), DOCUMENTS);
+    let of_messages = |messages: &[chat::Message]| messages.iter().map(|m| words(&m.content)).sum::<usize>();
+    for (kind, context) in [(Kind::Qa, 700), (Kind::Mc, 900), (Kind::Mc, 4096)] {
+        let mut settings = Settings { kind, ..Settings::default() };
+        settings.chunks.max_tokens = settings.chunk_tokens_within(context, &of_messages).unwrap().min(1024);
+        let mut plan = Plan::new(&blocks, &settings, &words).unwrap();
+        let usual: Vec<usize> = plan.tasks.iter().map(|task| task.request.max_tokens).collect();
+        assert!(plan.keep_within(context, &of_messages) <= context);
+        let left: Vec<usize> = plan.tasks.iter().map(|task| task.request.max_tokens).collect();
+        assert!(
+            left.iter().zip(&usual).all(|(left, usual)| left >= usual),
+            "{context}: chunks are so small that replies have their usual room"
+        );
+    }
+    // A recipe for a large model: the reply has what is left of a small one.
+    let mut settings = Settings { max_tokens: Some(50_000), ..Settings::default() };
+    settings.chunks.max_tokens = settings.chunk_tokens_within(1024, &of_messages).unwrap();
+    let mut plan = Plan::new(&blocks, &settings, &words).unwrap();
+    assert_eq!(plan.keep_within(1024, &of_messages), 1024);
+    for task in &plan.tasks {
+        assert_eq!(of_messages(&task.request.messages) + task.request.max_tokens, 1024);
+    }
+    let error = Settings::default().chunk_tokens_within(400, &of_messages).unwrap_err().to_string();
+    assert!(error.contains("`qa/1@") && error.contains("the model reads 400"), "{error}");
 }
 
 #[test]

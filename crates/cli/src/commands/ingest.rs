@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corpus::ingest::{
     ChildCommand, Converter, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest,
@@ -12,7 +12,7 @@ use corpus::ingest::{
 
 use crate::args::IngestArgs;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, counted};
 use crate::progress::Counted;
 
 /// Documents that are told of one by one.
@@ -35,15 +35,17 @@ pub(crate) fn run(args: &IngestArgs) -> Outcome<()> {
         converter: converter(args)?,
     };
     let mut bar: Option<Counted> = None;
+    let started = Instant::now();
     let report = ingest(&args.inputs, &args.out, &options, &mut |done| {
         bar.get_or_insert_with(|| Counted::new(done.total as u64, "documents")).at(done.done as u64);
     })?;
     drop(bar);
+    let took = started.elapsed();
     if args.json {
         let report = serde_json::to_value(&report).map_err(|error| Failure::unexpected(error.to_string()))?;
         output::print_json(&report)?;
     } else {
-        output::print(&summary(&report, &args.out))?;
+        output::print(&summary(&report, &args.out, took))?;
     }
     judged(&report)
 }
@@ -75,7 +77,7 @@ fn judged(report: &Report) -> Outcome<()> {
     let [done, refused] = [Status::Done, Status::Refused].map(|status| report.with(status).count());
     if refused > 0 {
         let all = report.documents.len();
-        return Err(Failure::gate(format!("the PHI gate refused {refused} of {all} documents"))
+        return Err(Failure::gate(format!("the PHI gate refused {refused} of {}", counted(all, "document")))
             .hint("phi.jsonl says where; `--phi mask` takes it out, `--phi report` only counts it"));
     }
     match report.documents.iter().find_map(|document| document.failure.as_ref()) {
@@ -87,27 +89,29 @@ fn judged(report: &Report) -> Outcome<()> {
 }
 
 /// What was done, for a person.
-fn summary(report: &Report, out: &Path) -> String {
+fn summary(report: &Report, out: &Path, took: Duration) -> String {
     let [done, refused, failed] =
         [Status::Done, Status::Refused, Status::Failed].map(|status| report.with(status).count());
-    let (mut pages, mut blocks, mut seconds) = (0, 0, 0.0);
-    for document in &report.documents {
-        pages += document.pages.unwrap_or(0);
-        blocks += document.blocks;
-        seconds += document.seconds;
-    }
+    let pages: u32 = report.documents.iter().filter_map(|document| document.pages).sum();
+    let blocks = report.documents.iter().map(|document| document.blocks).sum();
     let mut text = format!(
-        "{}: {done} documents, {blocks} blocks, {pages} pages; {failed} skipped, {refused} refused; {} read before, the \
-         others in {seconds:.1} s\n",
+        "{}: {}, {}, {}; {failed} skipped, {refused} refused; {} read before; {:.1} s\n",
         out.display(),
+        counted(done, "document"),
+        counted(blocks, "block"),
+        counted(pages as usize, "page"),
         report.reused,
+        took.as_secs_f64(),
     );
-    if report.dropped > 0 {
-        let _ = writeln!(
-            text,
-            "  {} documents of an earlier call are not named any more and left the corpus",
-            report.dropped
-        );
+    match report.dropped {
+        0 => {}
+        1 => text += "  1 document of an earlier call is not named any more and left the corpus\n",
+        dropped => {
+            let _ = writeln!(
+                text,
+                "  {dropped} documents of an earlier call are not named any more and left the corpus"
+            );
+        }
     }
     for (what, counts) in [("removed", sums(report, |d| &d.removed)), ("PHI gate", sums(report, |d| &d.phi))]
     {

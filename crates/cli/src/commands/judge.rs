@@ -5,10 +5,11 @@ mod plan;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use ::chat::Calls;
 use ::eval::judge::human::{Grades, SeveralMarks, read_grades, tabulate};
 use ::eval::judge::{
-    Answers, Asked, Bench, Beside, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask,
-    import, read_answers, read_judgements, read_lists,
+    Answers, Asked, Beside, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask, import,
+    read_answers, read_judgements, read_lists,
 };
 use endpoint::{Cached, ReplyStore};
 use formats::atomic::write_atomic;
@@ -212,9 +213,9 @@ fn announce(judge: &str, plan: &Plan<'_>, named: &Named) {
 /// Makes the calls; with the exit status of a signal, if one came.
 fn work(args: &JudgeArgs, plan: &Plan<'_>, model: &Cached<Writer>) -> Outcome<(Asked, Option<u8>)> {
     let signals = Interrupts::watch()?;
-    let bench = Bench { model, at_once: usize::from(args.access.remote.at_once), stop: signals.flag() };
+    let calls = Calls { model, at_once: usize::from(args.access.remote.at_once), stop: signals.flag() };
     let mut bar = Counted::new(plan.tasks.len() as u64, "calls");
-    let asked = ask(plan, bench, &mut |done| bar.at(done as u64));
+    let asked = ask(plan, calls, &mut |done| bar.at(done as u64));
     drop(bar);
     let interrupted = signals.flag().load(Ordering::Relaxed).then(|| signals.status());
     Ok((asked, interrupted))

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::args::PrepareArgs;
 use crate::failure::{Failure, Outcome};
-use crate::output;
+use crate::output::{self, counted};
 
 pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
     let read = ReadOptions {
@@ -72,8 +72,12 @@ fn layout(name: &str) -> Outcome<Layout> {
 fn summary(prepared: &Prepared, out: &Path) -> String {
     let (report, certificate) = (&prepared.report, &prepared.certificate);
     let dropped = report.rows - report.kept;
-    let mut text =
-        format!("{}: {} rows read, {} kept, {dropped} dropped\n\n", out.display(), report.rows, report.kept);
+    let mut text = format!(
+        "{}: {} read, {} kept, {dropped} dropped\n\n",
+        out.display(),
+        counted(report.rows, "row"),
+        report.kept
+    );
     for (rule, count) in &report.dropped {
         let _ = writeln!(text, "  dropped {count:>7}  {rule}");
     }
@@ -88,15 +92,12 @@ fn summary(prepared: &Prepared, out: &Path) -> String {
         let _ = writeln!(text, "  PHI gate: {found}; where: {}\n", place.display());
     }
     for (side, count) in &certificate.sides {
-        let _ = writeln!(text, "  {:<7} {:>7}  in {} groups", side.as_str(), count.rows, count.groups);
+        let groups = counted(count.groups, "group");
+        let _ = writeln!(text, "  {:<7} {:>7}  in {groups}", side.as_str(), count.rows);
     }
     if certificate.given > 0 {
-        let whose = if certificate.given == 1 { "row" } else { "rows" };
-        let _ = writeln!(
-            text,
-            "  the side of {} {whose} was given by `split` (--resplit draws anew)",
-            certificate.given
-        );
+        let rows = counted(certificate.given, "row");
+        let _ = writeln!(text, "  the side of {rows} was given by `split` (--resplit draws anew)");
     }
     if report.choices > 0 {
         let _ = writeln!(
@@ -106,7 +107,8 @@ fn summary(prepared: &Prepared, out: &Path) -> String {
         );
     }
     if report.renamed_ids > 0 {
-        let _ = writeln!(text, "  {} rows had an id that stood before and got a number", report.renamed_ids);
+        let rows = counted(report.renamed_ids, "row");
+        let _ = writeln!(text, "  {rows} had an id that stood before and got a number");
     }
     let _ = write!(text, "\n{}", in_words(certificate));
     if let Some(against) = &prepared.contamination {
@@ -156,10 +158,6 @@ fn row_split(leak: RowSplitLeak) -> String {
         percent(leak.exact_questions_share),
         percent(leak.near_duplicates_share),
     )
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

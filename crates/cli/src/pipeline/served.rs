@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use ::chat::ChatModel;
+use ::chat::{Calls, ChatModel};
 use endpoint::{Cached, Endpoint, ReplyStore};
 use eval::evaluation::Settings;
-use eval::served::{Bench, Heard, Unanswered};
+use eval::served::{Heard, Unanswered};
 use serde_json::json;
 
 use super::evaluation_folder::{is_folder, object, program};
@@ -68,14 +68,14 @@ impl Served {
     pub(crate) fn ask(
         &self,
         (what, count): (&str, usize),
-        work: impl FnOnce(Bench<'_>, &mut dyn FnMut(usize)) -> eval::Result<Heard>,
+        work: impl FnOnce(Calls<'_>, &mut dyn FnMut(usize)) -> eval::Result<Heard>,
     ) -> Outcome<Heard> {
         if self.remote {
             eprintln!("{count} questions are sent to {}", self.address);
         }
         let mut bar = Counted::new(count as u64, what);
-        let bench = Bench { model: &*self.model, at_once: self.at_once, stop: self.signals.flag() };
-        let heard = work(bench, &mut |done| bar.at(done as u64))?;
+        let calls = Calls { model: &*self.model, at_once: self.at_once, stop: self.signals.flag() };
+        let heard = work(calls, &mut |done| bar.at(done as u64))?;
         drop(bar);
         self.whole(heard, count)
     }

@@ -19,32 +19,51 @@ impl Piece {
     }
 }
 
-/// The pieces of a block, in order, each of at most `max` tokens where a cut can make it so.
+/// Where a text may be cut.
+type Cut = fn(&str) -> Vec<&str>;
+
+/// The pieces of a block, in order, each of at most `max` tokens where a single character has no more.
 pub(super) fn pieces(block: &Block, index: usize, max: usize, count: &dyn Fn(&str) -> usize) -> Vec<Piece> {
     let piece = |text: String| {
         let tokens = count(&text);
         Piece { block: Block { text, places: Vec::new(), ..block.clone() }, index: Some(index), tokens }
     };
-    let whole = count(&block.text);
-    if whole <= max {
+    if count(&block.text) <= max {
         return vec![piece(block.text.clone())];
     }
-    match block.kind {
-        Kind::Table => table(&block.text, max, count).into_iter().map(piece).collect(),
-        Kind::Code | Kind::Formula => {
-            filled(block.text.split_inclusive('\n'), max, count).into_iter().map(piece).collect()
-        }
-        _ => {
-            let mut parts = Vec::new();
-            for part in filled(sentences(&block.text).into_iter(), max, count) {
-                match count(&part) <= max {
-                    true => parts.push(part),
-                    false => parts.extend(filled(part.split_inclusive(char::is_whitespace), max, count)),
-                }
-            }
-            parts.into_iter().map(|part| piece(part.trim().to_owned())).collect()
-        }
+    let parts = match block.kind {
+        Kind::Table => table(&block.text, max, count),
+        Kind::Code | Kind::Formula => fitting(&block.text, &[lines, words], max, count),
+        _ => fitting(&block.text, &[sentences, words], max, count),
+    };
+    let code = block.kind == Kind::Code;
+    parts.into_iter().map(|part| piece(if code { part } else { part.trim().to_owned() })).collect()
+}
+
+/// A text in parts that fit: cut at the first of these places where that is enough, where it is not also at the next, and
+/// at last between any two characters.
+fn fitting(text: &str, cuts: &[Cut], max: usize, count: &dyn Fn(&str) -> usize) -> Vec<String> {
+    if count(text) <= max {
+        return vec![text.to_owned()];
     }
+    let Some((cut, finer)) = cuts.split_first() else {
+        let middle = text.floor_char_boundary(text.len() / 2);
+        let (before, after) = match middle {
+            0 => return vec![text.to_owned()],
+            middle => text.split_at(middle),
+        };
+        return [fitting(before, &[], max, count), fitting(after, &[], max, count)].concat();
+    };
+    let parts = filled(cut(text).into_iter(), max, count);
+    parts.iter().flat_map(|part| fitting(part, finer, max, count)).collect()
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.split_inclusive('\n').collect()
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_inclusive(char::is_whitespace).collect()
 }
 
 /// Parts put together for as long as they fit.
@@ -95,17 +114,57 @@ fn sentences(text: &str) -> Vec<&str> {
     sentences
 }
 
-/// A pipe table cut between rows; every part begins with the table's head.
+/// A pipe table cut between rows; every part begins with the table's head. A row that does not fit beside it becomes lines
+/// of `head: cell`.
 fn table(text: &str, max: usize, count: &dyn Fn(&str) -> usize) -> Vec<String> {
     let lines: Vec<&str> = text.lines().collect();
     let is_rule = |line: &&str| line.contains('-') && line.chars().all(|c| "|-: \t".contains(c));
     let head_end = lines.iter().take(2).position(is_rule).map_or(0, |at| at + 1);
-    let (head, rows) = lines.split_at(head_end);
-    let head = head.iter().flat_map(|line| [line, "\n"]).collect::<String>();
-    let room = max.saturating_sub(count(&head)).max(1);
-    let rows: Vec<String> = rows.iter().map(|row| format!("{row}\n")).collect();
-    let parts = filled(rows.iter().map(String::as_str), room, count);
-    parts.into_iter().map(|part| (head.clone() + &part).trim_end().to_owned()).collect()
+    let (head_lines, rows) = lines.split_at(head_end);
+    let head = head_lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();
+    let room = max.saturating_sub(count(&head));
+    let mut parts = Vec::new();
+    for rows in rows.chunk_by(|a, b| (count(a) <= room) == (count(b) <= room)) {
+        if rows.first().is_some_and(|row| count(row) <= room) {
+            let rows: Vec<String> = rows.iter().map(|row| format!("{row}\n")).collect();
+            let filled = filled(rows.iter().map(String::as_str), room, count);
+            parts.extend(filled.into_iter().map(|part| head.clone() + &part));
+        } else {
+            let named = rows.iter().map(|row| named_cells(head_lines.first().copied(), row));
+            parts.extend(named.flat_map(|row| fitting(&row, &[self::lines, sentences, words], max, count)));
+        }
+    }
+    parts
+}
+
+/// The cells of a row, each on a line behind the head of its column.
+fn named_cells(head: Option<&str>, row: &str) -> String {
+    let heads = head.map(cells).unwrap_or_default();
+    let mut lines = String::new();
+    for (at, cell) in cells(row).into_iter().enumerate().filter(|(_, cell)| !cell.is_empty()) {
+        match heads.get(at).filter(|head| !head.is_empty()) {
+            Some(head) => lines += &format!("{head}: {cell}\n"),
+            None => lines += &format!("{cell}\n"),
+        }
+    }
+    lines
+}
+
+/// The cells of a row of a pipe table; `\|` is no border.
+fn cells(row: &str) -> Vec<&str> {
+    let row = row.trim();
+    let row = row.strip_prefix('|').unwrap_or(row);
+    let mut escaped = false;
+    let border = |c: char| {
+        let border = c == '|' && !escaped;
+        escaped = c == '\\' && !escaped;
+        border
+    };
+    let mut cells: Vec<&str> = row.split(border).map(str::trim).collect();
+    if cells.last().is_some_and(|last| last.is_empty()) {
+        cells.pop();
+    }
+    cells
 }
 
 #[cfg(test)]
@@ -124,5 +183,33 @@ mod tests {
             "Then stop!",
         ];
         assert_eq!(sentences(text), expected);
+    }
+
+    /// A letter is a token, as in the worst of vocabularies.
+    fn letters(text: &str) -> usize {
+        text.chars().filter(|c| !c.is_whitespace()).count()
+    }
+
+    #[test]
+    fn text_without_blanks_is_cut_between_characters() {
+        let text = "心電図のＴ波は高カリウム血症で尖る".repeat(5);
+        let block = Block { kind: Kind::Paragraph, text: text.clone(), places: Vec::new() };
+        let pieces = pieces(&block, 0, 20, &letters);
+        assert!(pieces.len() > 4 && pieces.iter().all(|piece| piece.tokens <= 20));
+        assert_eq!(pieces.into_iter().map(|piece| piece.block.text).collect::<String>(), text);
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_beside_its_head_is_said_cell_by_cell() {
+        let long = "Lowers the pressure. Doubles the pulse.";
+        let text = format!("| Drug | Effect |\n|---|---|\n| a | b |\n| x \\| y | {long} |\n| c | d |");
+        let expected = [
+            "| Drug | Effect |\n|---|---|\n| a | b |\n",
+            "Drug: x \\| y\n",
+            "Effect: Lowers the pressure. ",
+            "Doubles the pulse.\n",
+            "| Drug | Effect |\n|---|---|\n| c | d |\n",
+        ];
+        assert_eq!(table(&text, 30, &letters), expected);
     }
 }

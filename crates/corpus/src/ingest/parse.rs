@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -73,14 +74,30 @@ fn read_part(part: &Part, task: &Task) -> Result<(Document, Format)> {
     let path = part.path.as_path();
     let unknown = |reason: String| CorpusError::UnknownFormat { path: path.into(), reason };
     let format = Format::detect(path, &bytes).map_err(unknown)?;
+    let disagreement = format.disagreement(path);
+    let mut document = match (read_as_is(path, &bytes, format, task), &disagreement) {
+        (Err(source), Some(said)) => {
+            return Err(CorpusError::Misnamed { said: said.clone(), source: Box::new(source) });
+        }
+        (read, _) => read?,
+    };
+    if let Some(pages) = part.pages {
+        place_by_name(&mut document, pages);
+    }
+    document.warnings.extend(disagreement);
+    Ok((document, format))
+}
+
+/// Reads a file of a known format, or what a converter made of it.
+fn read_as_is(path: &Path, bytes: &[u8], format: Format, task: &Task) -> Result<Document> {
     let mut document = match (&task.converted, format) {
         (Some(markdown), _) => {
             let mut document = read_as(Format::Markdown, path, markdown.as_bytes())?;
-            document.id = DocumentId::of(&bytes);
+            document.id = DocumentId::of(bytes);
             document
         }
-        (None, Format::Image) => ocr::read_picture(path, &bytes, &task.languages)?,
-        (None, format) => read_as(format, path, &bytes)?,
+        (None, Format::Image) => ocr::read_picture(path, bytes, &task.languages)?,
+        (None, format) => read_as(format, path, bytes)?,
     };
     if format == Format::Pdf && task.converted.is_none() {
         if document.blocks.is_empty() {
@@ -90,14 +107,10 @@ fn read_part(part: &Part, task: &Task) -> Result<(Document, Format)> {
             ocr::read_pages_without_text(path, &mut document, &task.languages, time);
         }
     }
-    if let Some(pages) = part.pages {
-        place_by_name(&mut document, pages);
-    }
-    document.warnings.extend(format.disagreement(path));
-    Ok((document, format))
+    Ok(document)
 }
 
-fn read_as(format: Format, path: &std::path::Path, bytes: &[u8]) -> Result<Document> {
+fn read_as(format: Format, path: &Path, bytes: &[u8]) -> Result<Document> {
     let reader = format.reader().ok_or_else(|| {
         let reason = format!("a {format}, and this build has no reader for it");
         CorpusError::UnknownFormat { path: path.into(), reason }

@@ -1,6 +1,6 @@
 //! What is to be read: files, folders, and books that came in parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -27,13 +27,26 @@ pub struct Part {
 /// What becomes one document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The name of the document: that of its file without the ending.
+    /// The name of the document: that of its file without the ending; where several have one name, with as many of the
+    /// folders above as tell them apart, `PMC4521097/fulltext`, and the ending if these do not.
     pub name: String,
     /// Its files in the order of their pages.
     pub parts: Vec<Part>,
 }
 
 impl Source {
+    /// Its name behind those of some folders above it, with the ending of its file if it is to be whole.
+    fn long_name(&self, folders: usize, whole: bool) -> String {
+        let path = self.path();
+        let above = path.parent().into_iter().flat_map(Path::components);
+        let above: Vec<_> = above.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+        let ending =
+            path.extension().filter(|_| whole).map(|ending| format!(".{}", ending.to_string_lossy()));
+        let name = self.name.clone() + &ending.unwrap_or_default();
+        let above = &above[above.len().saturating_sub(folders)..];
+        above.iter().cloned().chain([name]).collect::<Vec<_>>().join("/")
+    }
+
     /// The file, or the first part.
     pub fn path(&self) -> &Path {
         self.parts.first().map_or(Path::new(""), |part| &part.path)
@@ -105,7 +118,31 @@ fn grouped(files: Vec<PathBuf>) -> Vec<Source> {
         parts.sort_by_key(|part| part.pages);
         Source { name, parts }
     };
-    sources.into_iter().map(source).collect()
+    let mut sources: Vec<Source> = sources.into_iter().map(source).collect();
+    tell_apart(&mut sources);
+    sources
+}
+
+/// Gives sources of one name longer ones.
+fn tell_apart(sources: &mut [Source]) {
+    let mut alike: Vec<usize> = (0..sources.len()).collect();
+    let mut names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
+    for folders in 1..=DEEPEST {
+        for whole in [false, true] {
+            let mut count: HashMap<&str, usize> = HashMap::new();
+            names.iter().for_each(|name| *count.entry(name).or_default() += 1);
+            alike.retain(|&at| count[names[at].as_str()] > 1);
+            if alike.is_empty() {
+                break;
+            }
+            for &at in &alike {
+                names[at] = sources[at].long_name(folders, whole);
+            }
+        }
+    }
+    for (source, name) in sources.iter_mut().zip(names) {
+        source.name = name;
+    }
 }
 
 #[cfg(test)]
@@ -132,8 +169,21 @@ mod tests {
         fs::write(home.path().join("out/documents/a-12345678.md"), "x").unwrap();
         let found = find(&[home.path().into(), home.path().join("b.txt")]).unwrap();
         let names: Vec<_> = found.iter().map(|source| (source.name.as_str(), source.parts.len())).collect();
-        assert_eq!(names, [("a", 2), ("b", 1), ("a", 1)]);
+        let outer = home.path().file_name().unwrap().to_str().unwrap();
+        assert_eq!(names, [(format!("{outer}/a").as_str(), 2), ("b", 1), ("sub/a", 1)]);
         assert_eq!(found[0].parts[0].pages, Some((1, 300)));
+    }
+
+    #[test]
+    fn documents_of_one_name_are_told_apart_by_folder_and_ending() {
+        let files =
+            ["x/1/text.pdf", "x/1/text.xml", "x/2/text.pdf", "y/2/text.pdf", "y/3/other.pdf", "y/4/note.txt"];
+        let names = |files: &[&str]| -> Vec<String> {
+            grouped(files.iter().map(PathBuf::from).collect()).into_iter().map(|source| source.name).collect()
+        };
+        let expected = ["1/text.pdf", "1/text.xml", "x/2/text", "y/2/text", "other", "note"];
+        assert_eq!(names(&files), expected);
+        assert_eq!(names(&["a.md", "a.txt", "./a.md"]), ["./a", "a.md", "a.txt"]);
     }
 
     #[test]

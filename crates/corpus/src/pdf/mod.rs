@@ -28,6 +28,7 @@ use line::Line;
 use paragraph::Paragraph;
 use table::Table;
 
+use crate::document::pages_in_words;
 use crate::{CorpusError, Document, DocumentId, Reader, Result};
 
 /// Reads the text layer of PDF files; pages without one are named in the document's warnings.
@@ -101,13 +102,9 @@ fn title(elements: &[Element], vocabulary: &Vocabulary) -> Option<String> {
 }
 
 fn without_text(source: &Source) -> Option<String> {
-    let empty: Vec<String> = source
-        .pages
-        .iter()
-        .filter(|page| page.spans.is_empty())
-        .map(|page| page.number.to_string())
-        .collect();
-    (!empty.is_empty()).then(|| format!("no text layer on page {}", empty.join(", ")))
+    let empty = source.pages.iter().filter(|page| page.spans.is_empty());
+    let empty: Vec<u32> = empty.map(|page| page.number).collect();
+    (!empty.is_empty()).then(|| format!("no text layer on {}", pages_in_words(&empty)))
 }
 
 fn vocabulary(pages: &[Vec<Line>]) -> Vocabulary {

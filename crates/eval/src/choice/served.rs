@@ -1,12 +1,12 @@
 //! Questions to a model that shows nothing but what it says.
 
-use chat::{ChatRequest, Form, Message, extract_json};
+use chat::{Calls, ChatRequest, Form, Message, extract_json};
 use serde_json::{Value, json};
 
 use super::asked::{self, Asked};
 use super::{Mode, Settings, generation};
 use crate::comparison::Outcome;
-use crate::served::{Bench, Heard, Question, Said, ask};
+use crate::served::{Heard, Question, Said, ask};
 use crate::task::Task;
 use crate::{Error, Result};
 
@@ -26,7 +26,7 @@ const FIELD: &str = "answer";
 pub fn ask_served(
     task: &Task,
     settings: &Settings,
-    bench: Bench<'_>,
+    calls: Calls<'_>,
     observe: &mut dyn FnMut(usize),
 ) -> Result<Heard> {
     if settings.mode == Mode::LogLikelihood {
@@ -34,7 +34,7 @@ pub fn ask_served(
             name: task.name.clone(),
             reason: format!(
                 "log-likelihoods of given answers cannot be had from an address: it shows only what {} writes",
-                bench.model.name()
+                calls.model.name()
             ),
         });
     }
@@ -44,7 +44,7 @@ pub fn ask_served(
         .map(|asked| Question { id: &asked.question.id, request: request(asked, settings) })
         .collect();
     let outcome = |at: usize, said: &Said| outcome(&asked[at], said, settings);
-    Ok(ask(&questions, bench, &outcome, observe))
+    Ok(ask(&questions, calls, &outcome, observe))
 }
 
 fn request(asked: &Asked<'_>, settings: &Settings) -> ChatRequest {

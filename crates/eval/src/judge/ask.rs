@@ -2,8 +2,7 @@
 
 use super::reply::parse;
 use super::{Failure, FailureKind, Judgement, Plan, Task, Verdict};
-use crate::served::{Bench, Calls, each};
-use chat::{ChatModel, ChatRequest, Error, Finish, Message, Reply};
+use chat::{Calls, ChatModel, ChatRequest, Error, Finish, Message, Reply};
 
 /// What came of a plan.
 #[derive(Clone, Debug)]
@@ -18,10 +17,20 @@ pub struct Asked {
 
 /// Makes the calls of a plan. A failure that will come again ends it; any other is that call's, and stands in its
 /// judgement. `observe` hears how many calls are done.
-pub fn ask(plan: &Plan<'_>, bench: Bench<'_>, observe: &mut dyn FnMut(usize)) -> Asked {
-    let call = |at: usize| judge(plan, &plan.tasks[at], bench.model);
-    let Calls { done, ended_by } = each(plan.tasks.len(), bench, &call, observe);
-    let judgements: Vec<Judgement> = done.into_iter().flatten().collect();
+pub fn ask(plan: &Plan<'_>, calls: Calls<'_>, observe: &mut dyn FnMut(usize)) -> Asked {
+    let call = |at: usize| judge(plan, &plan.tasks[at], calls.model);
+    let mut judged: Vec<Option<Judgement>> = vec![None; plan.tasks.len()];
+    let mut done = 0;
+    let ended_by = calls.each(plan.tasks.len(), &call, &mut |at, judgement| {
+        let unjudged = |error: Error| Judgement {
+            verdict: Verdict::Failed(Failure::of(&error, String::new())),
+            ..Judgement::unmade(plan, &plan.tasks[at])
+        };
+        judged[at] = Some(judgement.unwrap_or_else(unjudged));
+        done += 1;
+        observe(done);
+    });
+    let judgements: Vec<Judgement> = judged.into_iter().flatten().collect();
     Asked { not_asked: plan.tasks.len() - judgements.len(), judgements, ended_by }
 }
 
@@ -31,23 +40,8 @@ pub fn ask(plan: &Plan<'_>, bench: Bench<'_>, observe: &mut dyn FnMut(usize)) ->
 /// # Errors
 /// Those that will come again.
 fn judge(plan: &Plan<'_>, task: &Task, model: &dyn ChatModel) -> Result<Judgement, Error> {
-    let item = &plan.answers.items[task.item];
     let shown: Vec<&str> = task.shown.iter().map(|system| plan.answers.systems[*system].as_str()).collect();
-    let mut judgement = Judgement {
-        item: item.id.clone(),
-        group: item.group.clone(),
-        systems: shown.iter().map(|system| (*system).to_owned()).collect(),
-        verdict: Verdict::Failed(Failure {
-            kind: FailureKind::Request,
-            reason: String::new(),
-            raw: String::new(),
-        }),
-        rationale: None,
-        replies: 0,
-        tokens: 0,
-        cost: None,
-        kept: 0,
-    };
+    let mut judgement = Judgement::unmade(plan, task);
     let mut request = task.request.clone();
     let mut raw = String::new();
     loop {
@@ -55,11 +49,7 @@ fn judge(plan: &Plan<'_>, task: &Task, model: &dyn ChatModel) -> Result<Judgemen
             Ok(reply) => reply,
             Err(error) if error.is_lasting() => return Err(error),
             Err(error) => {
-                let kind = match error {
-                    Error::Gate(_) => FailureKind::NotSent,
-                    _ => FailureKind::Request,
-                };
-                judgement.verdict = Verdict::Failed(Failure { kind, reason: error.to_string(), raw });
+                judgement.verdict = Verdict::Failed(Failure::of(&error, raw));
                 forget(model, &[&task.request])?;
                 return Ok(judgement);
             }
@@ -92,7 +82,37 @@ fn forget(model: &dyn ChatModel, requests: &[&ChatRequest]) -> Result<(), Error>
     requests.iter().try_for_each(|request| model.forget(request))
 }
 
+impl Failure {
+    fn of(error: &Error, raw: String) -> Self {
+        let kind = match error {
+            Error::Gate(_) => FailureKind::NotSent,
+            _ => FailureKind::Request,
+        };
+        Failure { kind, reason: error.to_string(), raw }
+    }
+}
+
 impl Judgement {
+    /// Of a task before anything is known.
+    fn unmade(plan: &Plan<'_>, task: &Task) -> Self {
+        let item = &plan.answers.items[task.item];
+        Judgement {
+            item: item.id.clone(),
+            group: item.group.clone(),
+            systems: task.shown.iter().map(|system| plan.answers.systems[*system].clone()).collect(),
+            verdict: Verdict::Failed(Failure {
+                kind: FailureKind::Request,
+                reason: String::new(),
+                raw: String::new(),
+            }),
+            rationale: None,
+            replies: 0,
+            tokens: 0,
+            cost: None,
+            kept: 0,
+        }
+    }
+
     fn count(&mut self, reply: &Reply) {
         self.replies += 1;
         self.kept += usize::from(reply.cached);

@@ -12,6 +12,7 @@ use unpdf::parser::backend::{PageBox, PdfBackend, RawBackend, RawOutlineItem};
 use unpdf::parser::{LayoutAnalyzer, TextSpan};
 
 use crate::Area;
+use crate::document::pages_in_words;
 
 /// What a file holds.
 pub(super) struct Source {
@@ -99,7 +100,7 @@ pub(super) fn load(bytes: &[u8]) -> Result<Source, String> {
     let integrity = backend.integrity();
     if integrity.pages_incomplete() {
         warnings.push(format!(
-            "the file is damaged: {} pages were found, {} are declared",
+            "the file is damaged: {} of {} declared pages were found",
             integrity.found_page_count,
             integrity.declared_page_count.unwrap_or_default()
         ));
@@ -113,21 +114,21 @@ pub(super) fn load(bytes: &[u8]) -> Result<Source, String> {
         let spans = match analyzer.extract_page_spans(number) {
             Ok(spans) => spans.into_iter().filter_map(|s| span(s, &frame, &mut fonts)).collect(),
             Err(_) => {
-                unreadable.push(number.to_string());
+                unreadable.push(number);
                 Vec::new()
             }
         };
         if analyzer.undecodable_content_streams() > 0 || analyzer.suppressed_text_runs() > 0 {
-            undecoded.push(number.to_string());
+            undecoded.push(number);
         }
         let rulings = rulings::of_page(&backend, id, &frame);
         pages.push(Page { number, height: frame.height(), spans, rulings });
     }
     if !unreadable.is_empty() {
-        warnings.push(format!("unreadable content on page {}", unreadable.join(", ")));
+        warnings.push(format!("unreadable content on {}", pages_in_words(&unreadable)));
     }
     if !undecoded.is_empty() {
-        warnings.push(format!("text that could not be decoded on page {}", undecoded.join(", ")));
+        warnings.push(format!("text that could not be decoded on {}", pages_in_words(&undecoded)));
     }
     let mut outline = Vec::new();
     flatten(&backend.outline().unwrap_or_default(), 0, &mut outline);

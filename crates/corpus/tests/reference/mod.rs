@@ -1,8 +1,4 @@
-//! Shared by the tests of this crate.
-
-#![allow(dead_code, reason = "every test file takes what it needs")]
-
-pub(crate) mod pdf_writer;
+//! Where the reference data lie, for the tests of this crate and of `dataset`.
 
 use std::path::{Path, PathBuf};
 
