@@ -152,8 +152,14 @@ fn quantize(x: &[f32; SUB_BLOCK], codes: &mut [i8; SUB_BLOCK]) -> f32 {
             poison[l] += x[l] * 0.0;
         }
     }
-    let largest = lanes.into_iter().fold(0.0f32, |a, b| if b > a { b } else { a });
-    let poison: f32 = poison.into_iter().sum();
+    // In pairs: one lane after the other would wait for each.
+    for width in [8, 4, 2, 1] {
+        for l in 0..width {
+            lanes[l] = if lanes[l + width] > lanes[l] { lanes[l + width] } else { lanes[l] };
+            poison[l] += poison[l + width];
+        }
+    }
+    let (largest, poison) = (lanes[0], poison[0]);
     let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
     for (code, x) in codes.iter_mut().zip(x) {
         *code = (x * inverse + ROUND).to_bits() as i8;
