@@ -166,10 +166,13 @@ pub(crate) struct ModelArgs {
     /// An adapter on top of it: a folder as PEFT saves it, or a GGUF file.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) adapter: Option<PathBuf>,
-    /// Multiply the blocks of a quantized GGUF file with activations in 8 bits: much faster, and not quite the numbers
-    /// of training.
+    /// Multiply integers of 8 bits: ggml's blocks of a GGUF file as they are, all other weights rounded to Q8_0 as they
+    /// are loaded. Much faster, and not quite the numbers of training.
     #[arg(long)]
     pub(crate) fast: bool,
+    /// Multiply in bf16 and add up in f32, on processors with such products: faster, and not quite the numbers of f32.
+    #[arg(long, conflicts_with = "fast")]
+    pub(crate) bf16: bool,
 }
 
 /// How a model writes.

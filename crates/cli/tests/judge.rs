@@ -198,25 +198,26 @@ fn a_dry_run_shows_prompts_and_costs_and_asks_nothing() {
 #[test]
 fn the_shipped_base_judges_offline_and_every_call_is_accounted_for() {
     let folder = tempdir().unwrap();
-    let answers = folder.path().join("mine.csv");
-    fs::write(&answers, "question,reference,answer\nIs it so?,Yes.,Yes it is.\n").unwrap();
-    let out = folder.path().join("out");
+    let answers = |name: &str, answer: &str| {
+        let file = folder.path().join(name);
+        let rows = format!("question,reference,answer\nIs it so?,Yes.,{answer}\nAnd now?,No.,{answer}\n");
+        fs::write(&file, rows).unwrap();
+        file
+    };
+    let (mine, theirs) = (answers("mine.csv", "Yes it is."), answers("theirs.csv", "It is not."));
     let judge = format!("local:{BASE}");
-    let summary = run_json(&[
-        "judge",
-        text(&answers),
-        "--judge",
-        &judge,
-        "--out",
-        text(&out),
-        "--max-tokens",
-        "48",
-        "--json",
-    ]);
-    let failed: u64 =
-        summary["calls"]["failed"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
-    assert_eq!(summary["calls"]["judged"].as_u64().unwrap() + failed, 1);
-    assert_eq!(summary["judge"], "base");
+    let ask = |out: &str, more: &[&str]| {
+        let out = folder.path().join(out);
+        let first = ["judge", text(&mine), text(&theirs), "--judge", &judge, "--out", text(&out), "--json"];
+        run_json(&[&first[..], more].concat())
+    };
+    let whole = ask("pairs", &["--mode", "pairwise", "--max-tokens", "200"]);
+    assert_eq!((&whole["calls"]["judged"], &whole["judge"]), (&4.into(), &"base".into()), "{whole}");
+    assert_eq!(whole["position"]["compared"], 2, "{whole}");
+
+    let cut = ask("scores", &["--max-tokens", "24"]);
+    let failed: u64 = cut["calls"]["failed"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!((cut["calls"]["judged"].as_u64().unwrap(), failed), (0, 4), "no verdict fits, and all say so");
 }
 
 #[test]

@@ -56,6 +56,63 @@ fn a_file_of_ones_own_is_a_task() {
 }
 
 #[test]
+fn the_arithmetic_is_named_and_integers_are_those_of_the_exported_file() {
+    let folder = tempdir().unwrap();
+    let exported = folder.path().join("exported");
+    run(&["export", BASE, "--to", "gguf", "--quant", "q8_0", "--no-verify", "--out", text(&exported)], 0);
+    let file = exported.join("base-Q8_0.gguf");
+    let ask = |model: &str, more: &[&str]| {
+        run_json(
+            &[&["eval", "--model", model, "--tasks", "medmcqa", "--data", ROWS, "--json"][..], more].concat(),
+        )
+    };
+    let rated = |document: &Value| {
+        document["items"].as_array().unwrap().iter().map(|i| i["choice"]["rated"].clone()).collect()
+    };
+    let exact: Vec<Value> = rated(&ask(BASE, &[]));
+    let fast = ask(BASE, &["--fast"]);
+    assert_eq!(fast["settings"]["arithmetic"], "int8");
+    // Rounded as it is loaded, a base is what it is in a file.
+    let of_folder: Vec<Value> = rated(&fast);
+    let of_file: Vec<Value> = rated(&ask(text(&file), &["--fast"]));
+    assert_eq!(of_folder, of_file);
+    let far = |ratings: &[Value]| {
+        let pairs = ratings
+            .iter()
+            .zip(&exact)
+            .flat_map(|(a, b)| a.as_array().unwrap().iter().zip(b.as_array().unwrap()));
+        let value = |rating: &Value| rating["log_likelihood"].as_f64().unwrap();
+        pairs.map(|(a, b)| (value(a) - value(b)).abs()).fold(0.0, f64::max)
+    };
+    let distance = far(&of_folder);
+    assert!(distance > 0.0 && distance < 0.5, "{distance}");
+
+    if compute::cpu::Precision::Bf16.available() {
+        let out = folder.path().join("bf16");
+        let output = run(
+            &["eval", "--model", BASE, "--tasks", "medmcqa", "--data", ROWS, "--bf16", "--out", text(&out)],
+            0,
+        );
+        assert!(stdout(&output).contains("products in bf16 (sums in f32)"), "{}", stdout(&output));
+        let report = fs::read_to_string(out.join("report.html")).unwrap();
+        assert!(report.contains("Matrix products were computed in bf16"));
+        let results: Value = serde_json::from_slice(&fs::read(out.join("results.json")).unwrap()).unwrap();
+        assert_eq!(results["config"]["model_dtype"], "bfloat16");
+        let other = folder.path().join("f32");
+        run(&["eval", "--model", BASE, "--tasks", "medmcqa", "--data", ROWS, "--out", text(&other)], 0);
+        let said = stdout(&run(&["compare", text(&other), text(&out)], 0));
+        assert!(
+            said.contains("products were computed in different ways")
+                && said.contains("f32 in f32; bf16 in bf16"),
+            "{said}"
+        );
+    } else {
+        let said = refused(&["eval", "--model", BASE, "--tasks", "medmcqa", "--data", ROWS, "--bf16"]);
+        assert!(said.contains("no products of bf16 pairs"), "{said}");
+    }
+}
+
+#[test]
 fn wrong_wishes_are_refused() {
     let eval = |more: &[&str]| refused(&[&["eval", "--model", BASE][..], more].concat());
     assert!(eval(&["--tasks", "mmlu_astronomy"]).contains("mmlu_anatomy"));

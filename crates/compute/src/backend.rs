@@ -421,6 +421,13 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// Rows of the embedding table: `x[i] = scale · table[ids[i]]`, `x` `[ids.len(), H]`.
     fn embed(&self, x: ViewMut<'_, Self::Buffer>, ids: &[u32], table: Matrix<'_, Self>, scale: f32);
 
+    /// Moves the named rows to the beginning, in place: `x[i] = x[rows[i]]`, with `rows` ascending; what stood behind
+    /// them is left over.
+    ///
+    /// # Panics
+    /// When a row is beyond `x`, or not behind the one before it.
+    fn keep_rows(&self, x: ViewMut<'_, Self::Buffer>, rows: &[u32]);
+
     /// `d_table[ids[i]] += scale · dx[i]`, in the order of `i` for each row.
     fn embed_backward(
         &self,

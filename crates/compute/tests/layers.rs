@@ -354,6 +354,27 @@ fn more_memory_than_there_is_is_an_error() {
 }
 
 #[test]
+fn rows_that_are_kept_move_to_the_beginning() {
+    let cpu = Cpu::new(2);
+    let mut buffer = cpu.zeros("rows", 13).unwrap();
+    let values: Vec<f32> = (0..13).map(|i| i as f32).collect();
+    cpu.write(&mut buffer, 0, &values);
+    cpu.keep_rows(buffer.view_mut(1, 4, 3), &[1, 3]);
+    let mut kept = [0.0; 13];
+    cpu.read(&buffer, 0, &mut kept);
+    assert_eq!(kept[..7], [0.0, 4.0, 5.0, 6.0, 10.0, 11.0, 12.0]);
+    assert_eq!(kept[7..], values[7..]);
+}
+
+#[test]
+#[should_panic(expected = "row 4 of 4")]
+fn a_row_that_is_not_there_cannot_be_kept() {
+    let cpu = Cpu::new(1);
+    let mut buffer = cpu.zeros("rows", 12).unwrap();
+    cpu.keep_rows(buffer.view_mut(0, 4, 3), &[4]);
+}
+
+#[test]
 fn the_gradient_of_the_embedding_adds_up_repeated_tokens() {
     let (vocabulary, width) = (9, 150);
     let ids: Vec<u32> = (0..200).map(|i| (i * i) % 9).collect();

@@ -1,6 +1,5 @@
 //! PDF files written by hand, each with one thing that the reader has to get right.
 
-#[allow(dead_code)]
 mod pdf_writer;
 
 use std::collections::BTreeMap;

@@ -22,6 +22,7 @@ pub use summary::{ChoiceCounts, Estimate, Summary};
 pub(crate) use summary::{coverage, estimate_metric, group_count, of_sums, proportion, standard_error};
 
 use crate::statistics::Resampling;
+use crate::wording::counted;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,7 +77,7 @@ pub fn compare(base: &[Outcome], tuned: &[Outcome], resampling: &Resampling) -> 
     paired::judge(&mut paired);
     let groups = summary::group_count(base.iter().copied());
     if groups < FEW_GROUPS {
-        notes.push(format!("Only {groups} groups of related items: the intervals are rough."));
+        notes.push(format!("Only {} of related items: the intervals are rough.", counted(groups, "group")));
     }
     Ok(Comparison {
         items: pairs.len(),
@@ -116,8 +117,8 @@ impl Comparison {
             _ if self.paired.is_empty() => return "Nothing was measured that can be compared.".to_string(),
             (true, true) => {
                 return format!(
-                    "On {} items the tuned model is not distinguishable from its base ({}).",
-                    self.items,
+                    "On {} the tuned model is not distinguishable from its base ({}).",
+                    counted(self.items, "item"),
                     open.join(", ")
                 );
             }

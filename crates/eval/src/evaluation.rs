@@ -13,6 +13,7 @@
 //! ```
 
 mod answers;
+mod arithmetic;
 mod bertscore;
 mod card;
 mod error;
@@ -25,7 +26,8 @@ mod settings;
 mod signature;
 
 pub(crate) use answers::Role;
-pub use answers::{AnswerFault, Answers, Columns, FaultKind};
+pub use answers::{AnswerFault, Answers, Columns, FaultKind, Reading};
+pub use arithmetic::{Arithmetic, different_arithmetic};
 pub use bertscore::measure_bertscore;
 pub use card::{Card, CardCheck, Signed};
 pub use error::EvaluationError;

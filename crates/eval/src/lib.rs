@@ -19,6 +19,8 @@ pub mod statistics;
 mod subject;
 pub mod task;
 pub mod text;
+mod wording;
 
 pub use error::{Error, Result};
 pub use subject::{ExaminationMemory, Progress, Stage, Subject, Wanted};
+pub use wording::counted;

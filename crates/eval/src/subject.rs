@@ -5,7 +5,7 @@ use compute::Backend;
 use dataset::{Batch, ChoiceItem, Example, Sample};
 use model::engine::{AdapterId, Engine, EngineSettings, FinishReason, Request, Stop};
 use model::{
-    Activations, ChatTemplate, Context, Decoder, Labels, OptionScore, Options, Tokenizer, Tokens, TrainOn,
+    Activations, ChatTemplate, Decoder, Labels, OptionScore, Options, Tokenizer, Tokens, TrainOn,
     encode_conversation, encode_prompt,
 };
 
@@ -14,6 +14,7 @@ use crate::served::asked;
 use crate::{Error, Result};
 
 mod memory;
+mod options;
 
 pub use memory::ExaminationMemory;
 
@@ -130,10 +131,9 @@ impl<B: Backend> Subject<'_, B> {
 
     fn judge(&self, batch: &Batch, activations: &mut Activations<B>) -> compute::TokenLossOutput {
         let tokens = Tokens { ids: &batch.ids, positions: &batch.positions };
-        self.decoder.forward(tokens, Context::Segments(&batch.segments), activations, self.adapter);
         let weights = vec![0.0; batch.rows.len()];
         let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights: &weights };
-        self.decoder.loss(labels, batch.ids.len(), activations)
+        self.decoder.judge(tokens, &batch.segments, labels, activations, self.adapter)
     }
 
     fn answers(
@@ -194,43 +194,9 @@ impl<B: Backend> Subject<'_, B> {
     /// # Errors
     /// When an item cannot be encoded, or the device has no room.
     pub fn choices(&self, items: &[ChoiceItem], progress: Progress<'_>) -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::with_capacity(items.len());
-        let mut activations: Option<Activations<B>> = None;
-        for item in items {
-            let options = self.encode_options(item)?;
-            if activations.as_ref().is_none_or(|a| a.capacity() < options.tokens()) {
-                // What there was is freed first.
-                drop(activations.take());
-                activations = Some(Activations::for_inference(self.decoder, choice_capacity(&options))?);
-            }
-            let Some(room) = activations.as_mut() else { continue };
-            let scores = options.read(self.decoder, room, self.adapter);
-            let picked = item
-                .options
-                .keys()
-                .zip(&scores)
-                .max_by(|a, b| a.1.per_byte().total_cmp(&b.1.per_byte()))
-                .map(|(letter, _)| letter.clone());
-            let rated = |score: &OptionScore| Rated {
-                log_likelihood: score.log_likelihood,
-                bytes: score.bytes as u32,
-            };
-            outcomes.push(Outcome {
-                id: item.id.clone(),
-                group: item.document.clone(),
-                question: Some(item.question.clone()),
-                choice: Some(Choice {
-                    gold: item.answer_idx.clone(),
-                    picked,
-                    shown: item.options.keys().cloned().collect(),
-                    rated: scores.iter().map(rated).collect(),
-                    ..Choice::default()
-                }),
-                ..Outcome::default()
-            });
-            progress(Stage::Choices, outcomes.len(), items.len());
-        }
-        Ok(outcomes)
+        let options = items.iter().map(|item| self.encode_options(item)).collect::<Result<Vec<_>>>()?;
+        let scores = self.read_options(&options, progress)?;
+        Ok(items.iter().zip(&scores).map(|(item, scores)| choice(item, scores)).collect())
     }
 
     /// The question with each option as its answer.
@@ -250,6 +216,26 @@ impl<B: Backend> Subject<'_, B> {
             }),
             false => Ok(options),
         }
+    }
+}
+
+/// What reading the options of `item` comes to.
+fn choice(item: &ChoiceItem, scores: &[OptionScore]) -> Outcome {
+    let picked = item.options.keys().zip(scores).max_by(|a, b| a.1.per_byte().total_cmp(&b.1.per_byte()));
+    let rated =
+        |score: &OptionScore| Rated { log_likelihood: score.log_likelihood, bytes: score.bytes as u32 };
+    Outcome {
+        id: item.id.clone(),
+        group: item.document.clone(),
+        question: Some(item.question.clone()),
+        choice: Some(Choice {
+            gold: item.answer_idx.clone(),
+            picked: picked.map(|(letter, _)| letter.clone()),
+            shown: item.options.keys().cloned().collect(),
+            rated: scores.iter().map(rated).collect(),
+            ..Choice::default()
+        }),
+        ..Outcome::default()
     }
 }
 
@@ -275,9 +261,4 @@ fn last_of(example: &Example, role: Role) -> Option<String> {
 fn engine_settings(prompts: &[Vec<u32>], wanted: Wanted) -> EngineSettings {
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
     EngineSettings::new(SLOTS.min(prompts.len()), longest + wanted.max_new_tokens)
-}
-
-/// Tokens that there is room for when an item is examined that has no room yet.
-fn choice_capacity(options: &Options) -> usize {
-    options.tokens().next_power_of_two()
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::wording::counted;
 use crate::{Error, Result};
 
 /// A multiple-choice question.
@@ -110,8 +111,8 @@ impl Task {
     fn without_questions(&self) -> String {
         let first = self.left_out.first().map_or("the file is empty", |left_out| &left_out.reason);
         format!(
-            "no question can be asked; {} rows are left out, the first because {first}",
-            self.left_out.len()
+            "no question can be asked; {} left out, the first because {first}",
+            counted(self.left_out.len(), "row")
         )
     }
 

@@ -6,8 +6,8 @@ mod reference;
 use answered::{KEY, answers, evaluation};
 use eval::comparison::{Choice, Metric, Outcome, Rated};
 use eval::evaluation::{
-    Answers, Card, Evaluation, FaultKind, PublicKey, Results, Settings, Signed, SigningKey, TaskSettings,
-    rescore,
+    Answers, Card, Evaluation, FaultKind, PublicKey, Reading, Results, Settings, Signed, SigningKey,
+    TaskSettings, rescore,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use tempfile::tempdir;
 fn read(folder: &Path, text: &str) -> Answers {
     let file = folder.join("answers.any");
     fs::write(&file, text).unwrap();
-    Answers::read(&file, &BTreeMap::new(), None).unwrap()
+    Answers::read(&file, &Reading::default()).unwrap()
 }
 
 #[test]
@@ -109,14 +109,51 @@ fn what_is_wrong_with_a_row_is_counted_and_named_and_never_averaged_in() {
 }
 
 #[test]
+fn options_are_read_out_of_references_and_answers() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("answers.csv");
+    let rows = "reference,answer\n\
+                <answer>D: Altered RET</answer>,The answer is D.\n\
+                B,I would say C. The answer is C\n\
+                C,I don't know.\n\
+                A,Rest and fluids\n\
+                A,\n\
+                no letter here,A\n";
+    fs::write(&file, rows).unwrap();
+    let options = ["A", "B", "C", "D"].map(String::from);
+    let found = Answers::read(&file, &Reading { options: &options, ..Reading::default() }).unwrap();
+    let read: Vec<(&str, Option<&str>, bool)> = found
+        .outcomes
+        .iter()
+        .filter_map(|outcome| outcome.choice.as_ref())
+        .map(|choice| (choice.gold.as_str(), choice.picked.as_deref(), choice.abstained))
+        .collect();
+    let none = |gold, abstained| (gold, None, abstained);
+    let expected = [
+        ("D", Some("D"), false),
+        ("B", Some("C"), false),
+        none("C", true),
+        none("A", false),
+        none("A", false),
+    ];
+    assert_eq!(read, expected);
+    assert_eq!(found.counts(), BTreeMap::from([("without an option in the reference", 1)]));
+    let results = Results::of(&found.outcomes, &answered::FEW).unwrap();
+    let counts = results.tasks["questions"].choices.unwrap();
+    assert_eq!((counts.right, counts.wrong, counts.abstained, counts.unparsed), (1, 1, 1, 2));
+    assert_eq!(results.metric("questions", Metric::McAccuracy).unwrap().estimate.value, 0.2);
+    assert!(results.metric("questions", Metric::Bleu).is_none(), "a letter is no text to compare with");
+}
+
+#[test]
 fn a_file_without_a_column_says_which_and_what_there_is() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("answers.csv");
     fs::write(&file, "question,truth\nQ,T\n").unwrap();
-    let error = Answers::read(&file, &BTreeMap::new(), None).unwrap_err().to_string();
+    let error = Answers::read(&file, &Reading::default()).unwrap_err().to_string();
     assert!(error.contains("no column for the answer") && error.contains("question, truth"), "{error}");
     fs::write(&file, " \n").unwrap();
-    assert!(Answers::read(&file, &BTreeMap::new(), None).unwrap_err().to_string().contains("empty"));
+    assert!(Answers::read(&file, &Reading::default()).unwrap_err().to_string().contains("empty"));
 }
 
 #[test]

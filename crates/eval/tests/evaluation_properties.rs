@@ -1,12 +1,13 @@
 //! What holds for every file of answers and of items.
 
 use eval::comparison::Outcome;
-use eval::evaluation::{Answers, Evaluation, FaultKind, PublicKey, SigningKey, read_items, write_items};
+use eval::evaluation::{
+    Answers, Evaluation, FaultKind, PublicKey, Reading, SigningKey, read_items, write_items,
+};
 use eval::report::EvaluationReport;
 use eval::statistics::Resampling;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fs;
 
 fn read(bytes: &[u8]) -> Option<Answers> {
@@ -16,7 +17,7 @@ fn read(bytes: &[u8]) -> Option<Answers> {
     let _ = read_items(&file);
     let _ = SigningKey::read(&file);
     let _ = PublicKey::read(file.to_str().unwrap());
-    Answers::read(&file, &BTreeMap::new(), None).ok()
+    Answers::read(&file, &Reading::default()).ok()
 }
 
 /// Id, reference and answer of a row; some ids twice, some cells absent.

@@ -139,10 +139,7 @@ fn runs_over_different_items_are_an_error_that_names_them() {
     tuned.outcomes.retain(|outcome| outcome.id != "medqa-07" && outcome.id != "question-03");
     let runs = [base, tuned];
     let error = compare_runs(&runs, &options()).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "2 of 54 items are not in every run: `tuned` lacks `medqa-07`, `question-03`; 52 are in all"
-    );
+    assert_eq!(error, "not in every run: 2 of 54 items; `tuned` lacks `medqa-07`, `question-03`; 52 in all");
     let comparison = compared(&runs, &CompareOptions { common: true, ..options() });
     assert_eq!((comparison.items, comparison.left_out), (52, vec![2, 0]));
     let apart = [
@@ -150,7 +147,7 @@ fn runs_over_different_items_are_an_error_that_names_them() {
         Run { name: "b".into(), outcomes: vec![Outcome { id: "x".into(), ..Outcome::default() }] },
     ];
     let none = CompareOptions { common: true, ..options() };
-    assert!(compare_runs(&apart, &none).unwrap_err().to_string().contains("0 are in all"));
+    assert!(compare_runs(&apart, &none).unwrap_err().to_string().contains("0 in all"));
 }
 
 #[test]

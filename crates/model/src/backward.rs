@@ -8,7 +8,7 @@ use compute::{
 use crate::activations::{AttentionActivations, BackwardScratch, KeptNorm, LayerMemory, MlpActivations};
 use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch};
 use crate::decoder::Layer;
-use crate::forward::Tokens;
+use crate::forward::{Context, Tokens};
 use crate::projection::{Backward, Projection};
 use crate::vector::Vector;
 use crate::vocabulary::End;
@@ -48,6 +48,33 @@ impl<B: Backend> Decoder<B> {
             d_head: None,
             d_adapter: None,
         })
+    }
+
+    /// Reads a batch and judges its labelled tokens, whose rows ascend; several labels may have one row. What nobody
+    /// asks of the last layer is not computed ([`Decoder::forward_rows`]).
+    ///
+    /// # Panics
+    /// As [`Decoder::forward_rows`].
+    pub fn judge(
+        &self,
+        tokens: Tokens<'_>,
+        segments: &[Segment],
+        labels: Labels<'_>,
+        activations: &mut Activations<B>,
+        adapter: bool,
+    ) -> TokenLossOutput {
+        let mut wanted = labels.rows.to_vec();
+        wanted.dedup();
+        self.forward_rows(tokens, Context::Segments(segments), &wanted, activations, adapter);
+        let mut kept = 0;
+        let place = |row: &u32| {
+            while wanted[kept] != *row {
+                kept += 1;
+            }
+            kept as u32
+        };
+        let rows: Vec<u32> = labels.rows.iter().map(place).collect();
+        self.loss(Labels { rows: &rows, ..labels }, wanted.len(), activations)
     }
 
     /// Judges the output of the last forward over `segments` and adds the gradient of `Σ weight · (−log p)` to

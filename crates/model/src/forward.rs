@@ -52,7 +52,25 @@ impl<B: Backend> Decoder<B> {
         adapter: bool,
     ) {
         self.embed(tokens, activations, adapter);
-        self.forward_embedded(tokens, context, activations, adapter);
+        self.forward_embedded(tokens, context, activations, (adapter, None));
+    }
+
+    /// As [`Decoder::forward`] where the output of some tokens is all that is wanted: [`Activations::hidden`] holds the
+    /// rows `wanted`, which ascend, one behind the other, `[R, H]`. What follows the attention of the last layer is
+    /// computed for them alone, to the same bits. Nothing can be trained after it.
+    ///
+    /// # Panics
+    /// As [`Decoder::forward`]; also when a wanted row is beyond the batch, or not behind the one before it.
+    pub fn forward_rows(
+        &self,
+        tokens: Tokens<'_>,
+        context: Context<'_, B>,
+        wanted: &[u32],
+        activations: &mut Activations<B>,
+        adapter: bool,
+    ) {
+        self.embed(tokens, activations, adapter);
+        self.forward_embedded(tokens, context, activations, (adapter, Some(wanted)));
     }
 
     /// As [`Decoder::forward`], with what training does to it; the backward that follows takes the same masks.
@@ -78,7 +96,7 @@ impl<B: Backend> Decoder<B> {
             self.backend.write(activations.first(), 0, &embeddings);
             activations.embeddings = embeddings;
         }
-        self.forward_embedded(tokens, context, activations, true);
+        self.forward_embedded(tokens, context, activations, (true, None));
     }
 
     pub(crate) fn embed(&self, tokens: Tokens<'_>, activations: &mut Activations<B>, adapter: bool) {
@@ -101,20 +119,27 @@ impl<B: Backend> Decoder<B> {
         }
     }
 
+    /// The layers and the final norm; of the output the rows `wanted`, or all.
     pub(crate) fn forward_embedded(
         &self,
         tokens: Tokens<'_>,
         mut context: Context<'_, B>,
         activations: &mut Activations<B>,
-        adapter: bool,
+        (adapter, wanted): (bool, Option<&[u32]>),
     ) {
-        let count = tokens.ids.len();
+        let mut count = tokens.ids.len();
         if adapter && activations.backward.is_some() {
             self.weight_norms(&mut activations.adapters.norms);
         }
         for l in 0..self.config.layers {
             let memory = &mut activations.layer(l);
             self.attention_forward(l, tokens, &mut context, memory, adapter);
+            if let Some(wanted) = wanted.filter(|_| l + 1 == self.config.layers) {
+                let (h, q) = (self.config.hidden_size, self.config.attention_of(l).q_width());
+                self.backend.keep_rows(memory.x.view_mut(0, count, h), wanted);
+                self.backend.keep_rows(memory.attention.output.view_mut(0, count, q), wanted);
+                count = wanted.len();
+            }
             self.attention_output(l, count, memory, adapter);
             self.mlp_forward(l, count, memory, adapter);
             self.mlp_output(l, count, memory, adapter);

@@ -4,7 +4,7 @@ use chat::Message;
 use compute::{Backend, Segment};
 
 use crate::{
-    Activations, ChatTemplate, Context, Decoder, Encoded, Labels, Result, Tokenizer, Tokens, TrainOn,
+    Activations, ChatTemplate, Decoder, Encoded, Labels, Result, Tokenizer, Tokens, TrainOn,
     encode_conversation,
 };
 
@@ -116,6 +116,42 @@ impl Options {
         self.longest
     }
 
+    /// The options of several questions in one batch; every question has a segment of its own.
+    fn joined(questions: &[Self]) -> Self {
+        let mut batch = Options::default();
+        for question in questions {
+            let (start, segments) = (batch.ids.len(), batch.segments.len());
+            let moved = question.segments.iter().map(|segment| Segment {
+                start: start + segment.start,
+                len: segment.len,
+                prefix: segment.prefix.map(|prefix| segments + prefix),
+            });
+            batch.segments.extend(moved);
+            batch.rows.extend(question.rows.iter().map(|row| row + start as u32));
+            batch.owners.extend(question.owners.iter().map(|owner| owner + batch.bytes.len()));
+            batch.ids.extend(&question.ids);
+            batch.positions.extend(&question.positions);
+            batch.labels.extend(&question.labels);
+            batch.bytes.extend(&question.bytes);
+            batch.longest = batch.longest.max(question.longest);
+        }
+        batch
+    }
+
+    /// Reads the options of several questions in one pass, to the bits that each question has alone.
+    ///
+    /// # Panics
+    /// As [`Options::read`], with all tokens together.
+    pub fn read_all<B: Backend>(
+        questions: &[Self],
+        decoder: &Decoder<B>,
+        activations: &mut Activations<B>,
+        adapter: bool,
+    ) -> Vec<Vec<OptionScore>> {
+        let mut scores = Self::joined(questions).read(decoder, activations, adapter).into_iter();
+        questions.iter().map(|question| scores.by_ref().take(question.bytes.len()).collect()).collect()
+    }
+
     /// Reads the options; their scores have the order of the texts.
     ///
     /// # Panics
@@ -128,10 +164,9 @@ impl Options {
         adapter: bool,
     ) -> Vec<OptionScore> {
         let tokens = Tokens { ids: &self.ids, positions: &self.positions };
-        decoder.forward(tokens, Context::Segments(&self.segments), activations, adapter);
         let weights = vec![0.0; self.rows.len()];
         let labels = Labels { rows: &self.rows, labels: &self.labels, weights: &weights };
-        let judged = decoder.loss(labels, self.ids.len(), activations);
+        let judged = decoder.judge(tokens, &self.segments, labels, activations, adapter);
         let score = |bytes: &usize| OptionScore { log_likelihood: 0.0, bytes: *bytes };
         let mut scores: Vec<OptionScore> = self.bytes.iter().map(score).collect();
         for (&owner, &log_prob) in self.owners.iter().zip(&judged.log_probs) {
@@ -159,5 +194,22 @@ mod tests {
         assert_eq!((batch.rows, batch.labels), (vec![2, 3, 5, 6, 7], vec![7, 8, 7, 9, 4]));
         assert_eq!(batch.owners, [0, 0, 1, 1, 1]);
         assert_eq!(batch.longest, 6);
+    }
+
+    #[test]
+    fn questions_beside_each_other_keep_what_is_theirs() {
+        let question = |ids: [&[u32]; 2]| {
+            let mut options = Options::of(&ids.map(|ids| option(ids, 2)));
+            options.bytes = vec![1, 2];
+            options
+        };
+        let questions = [question([&[1, 2, 7], &[1, 2, 8, 9]]), question([&[3, 4, 5], &[3, 4, 6]])];
+        let batch = Options::joined(&questions);
+        assert_eq!(batch.ids, [1, 2, 7, 2, 8, 9, 3, 4, 5, 4, 6]);
+        assert_eq!(batch.positions, [0, 1, 2, 1, 2, 3, 0, 1, 2, 1, 2]);
+        assert_eq!(batch.segments[4], Segment { start: 7, len: 2, prefix: Some(3) });
+        assert_eq!((batch.rows, batch.labels), (vec![1, 3, 4, 7, 9], vec![7, 8, 9, 5, 6]));
+        assert_eq!(batch.owners, [0, 1, 1, 2, 3]);
+        assert_eq!((batch.bytes, batch.longest), (vec![1, 2, 1, 2], 4));
     }
 }

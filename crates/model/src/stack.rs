@@ -84,7 +84,7 @@ impl<B: Backend> Decoder<B> {
     ) {
         self.embed(tokens, activations, true);
         activations.adapters.rows.extend_from_slice(rows);
-        self.forward_embedded(tokens, context, activations, true);
+        self.forward_embedded(tokens, context, activations, (true, None));
     }
 }
 

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 
 use compute::DType;
-use formats::quant::{Bnb4Matrix, Bnb4Options, Int8Matrix, QuantizedMatrix};
+use formats::quant::{
+    BlockMatrix, BlockType, Bnb4Matrix, Bnb4Options, Int8Matrix, Mismatch, QuantizedMatrix,
+};
 
 use crate::{Config, Error, Result};
 
@@ -138,6 +140,8 @@ pub enum Quantize {
     FourBit(Bnb4Options),
     /// Signed bytes with one scale a row, the weights of LLM.int8 (Dettmers et al. 2022); activations stay floats.
     EightBit,
+    /// ggml's blocks, as a GGUF file has them: of embedding and head, too.
+    Blocks(BlockType),
 }
 
 impl From<Bnb4Options> for Quantize {
@@ -146,8 +150,8 @@ impl From<Bnb4Options> for Quantize {
     }
 }
 
-/// A base whose projections are quantized as they are loaded; those that are quantized already stay in their own bits,
-/// and embedding, head and norms stay as they are, both as in transformers.
+/// A base whose projections are quantized as they are loaded; those that are quantized already stay in their own bits.
+/// Embedding and head stay as they are, as in transformers, but for ggml's blocks; norms always do.
 pub struct QuantizeOnLoad<'a> {
     source: &'a dyn TensorSource,
     bits: Quantize,
@@ -187,7 +191,8 @@ impl TensorSource for QuantizeOnLoad<'_> {
 
     fn quantized(&self, name: &str) -> Result<Option<QuantizedMatrix>> {
         let own = self.source.quantized(name)?;
-        if own.is_some() || !name.ends_with("_proj.weight") {
+        let taken = name.ends_with("_proj.weight") || matches!(self.bits, Quantize::Blocks(_));
+        if own.is_some() || !taken {
             return Ok(own);
         }
         let tensor = self.stored(name)?;
@@ -198,6 +203,10 @@ impl TensorSource for QuantizeOnLoad<'_> {
                     .map(QuantizedMatrix::from)
             }
             Quantize::EightBit => Int8Matrix::quantize(shape, &tensor.to_f32()).map(QuantizedMatrix::from),
+            Quantize::Blocks(kind) => match in_blocks(kind, shape, &tensor) {
+                Some(matrix) => matrix.map(QuantizedMatrix::from),
+                None => return Ok(None),
+            },
         };
         self.bytes.replace(tensor.bytes);
         matrix.map(Some).map_err(|mismatch| Error::Quantization {
@@ -210,6 +219,18 @@ impl TensorSource for QuantizeOnLoad<'_> {
     fn origin(&self) -> String {
         self.source.origin()
     }
+}
+
+/// The values of `tensor` in ggml's blocks; nothing where its rows are no whole blocks or it has values that no block
+/// holds: they stay as they are.
+fn in_blocks(
+    kind: BlockType,
+    [rows, cols]: [usize; 2],
+    tensor: &StoredTensor,
+) -> Option<std::result::Result<BlockMatrix, Mismatch>> {
+    kind.row_bytes(cols)?;
+    let data = kind.encode(&tensor.to_f32()).ok()?;
+    Some(BlockMatrix::new(kind, rows, cols, data))
 }
 
 /// A random start: matrices normal with deviation 0.02, those that write into the residual stream scaled down by

@@ -425,6 +425,28 @@ fn log_probs(decoder: &Decoder<Cpu>, whole: &[u32], segments: &[Segment]) -> Vec
 }
 
 #[test]
+fn judged_rows_have_the_bits_that_they_have_among_all() {
+    for (config, adapter) in every_adapter() {
+        let decoder = decoder_of(&config, &adapter, 2);
+        let ids = text(60, 4);
+        let positions: Vec<u32> = (0..40).chain(40..50).chain(40..50).collect();
+        let tokens = Tokens { ids: &ids, positions: &positions };
+        let after = |start| Segment { start, len: 10, prefix: Some(0) };
+        let segments = [Segment::whole(0, 40), after(40), after(50)];
+        // A row may have several labels, and the last layer may be asked for one row or for none.
+        for rows in [vec![3, 39, 39, 39, 41, 59], vec![59], (0..60).collect(), vec![]] {
+            let (labels, weights) = (vec![7; rows.len()], vec![0.0; rows.len()]);
+            let labels = Labels { rows: &rows, labels: &labels, weights: &weights };
+            let mut activations = Activations::for_inference(&decoder, ids.len() + 5).unwrap();
+            decoder.forward(tokens, Context::Segments(&segments), &mut activations, true);
+            let all = decoder.loss(labels, ids.len(), &activations).log_probs;
+            let judged = decoder.judge(tokens, &segments, labels, &mut activations, true).log_probs;
+            assert_eq!(judged, all, "{:?}, rows {rows:?}", config.features.family);
+        }
+    }
+}
+
+#[test]
 fn a_text_cut_into_prefix_and_segment_gives_the_bits_of_the_whole() {
     for (config, adapter) in every_adapter() {
         let decoder = decoder_of(&config, &adapter, 2);

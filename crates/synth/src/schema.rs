@@ -84,8 +84,8 @@ mod tests {
         assert_eq!(chat::schema::check(&schema, &document), Ok(()));
         let drafts = drafts(&document);
         assert_eq!((drafts.len(), drafts[1].distractors.len()), (2, 3));
-        let two = json!({ "questions": [{ "question": "Q?", "answer": "a", "distractors": ["b", "c"] }] });
-        assert!(chat::schema::check(&schema, &two).is_err());
+        let short = json!({ "questions": [{ "question": "Q?", "answer": "a", "distractors": ["b", "c"] }] });
+        assert!(chat::schema::check(&schema, &short).is_err());
         let Form::JsonSchema { schema, .. } = form(Kind::Qa, two) else { panic!("no schema") };
         assert_eq!(chat::schema::check(&schema, &json!({ "questions": [] })), Ok(()));
         assert!(chat::schema::check(&schema, &document).is_err());

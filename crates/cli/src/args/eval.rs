@@ -119,6 +119,16 @@ pub(crate) struct ElsewhereArgs {
     /// Our name of a column (question, reference, answer, id, group, task) and the file's: `--column reference=Musterantwort`.
     #[arg(long = "column", value_name = "OURS=THEIRS", requires = "answers_file")]
     pub(crate) columns: Vec<String>,
+    /// The answers name one of these options: `--labels A,B,C,D`. They are read out of references and answers by a stated
+    /// rule, and counted as right, wrong, abstained or unparsed.
+    #[arg(
+        long,
+        value_name = "LABELS",
+        value_delimiter = ',',
+        requires = "answers_file",
+        conflicts_with = "suite"
+    )]
+    pub(crate) labels: Vec<String>,
     /// Name of the task that the answers belong to.
     #[arg(long, value_name = "NAME", requires = "answers_file")]
     pub(crate) task: Option<String>,

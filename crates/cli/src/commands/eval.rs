@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ::eval::comparison::{Metric, summarize};
+use ::eval::counted;
 use ::eval::evaluation::UNNAMED_TASK;
 use ::eval::statistics::Resampling;
 use dataset::{ChoiceItem, Example};
@@ -88,7 +89,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     }
     if !exam.left_out.is_empty() {
         let (count, first) = (exam.left_out.len(), &exam.left_out[0]);
-        lines.push(format!("{count} questions could not be asked; the first: {first}"));
+        lines.push(format!("{} could not be asked; the first: {first}", counted(count, "question")));
     }
     output::print(&lines.join("\n"))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::eval::Error;
-use ::eval::evaluation::{Answers, Evaluation, Results, Settings};
+use ::eval::evaluation::{Answers, Evaluation, Reading, Results, Settings};
 use ::eval::statistics::Resampling;
 use serde_json::json;
 use track::FileHash;
@@ -19,15 +19,20 @@ use crate::pipeline::evaluation_folder::{keep, program, table};
 const SHOWN: usize = 5;
 
 pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
-    let mut answers = Answers::read(file, &columns(&args.elsewhere)?, args.elsewhere.task.as_deref())
-        .map_err(Error::from)?;
+    let ElsewhereArgs { task, labels, .. } = &args.elsewhere;
+    let reading =
+        Reading { columns: columns(&args.elsewhere)?, task: task.as_deref(), options: labels.as_slice() };
+    let mut answers = Answers::read(file, &reading).map_err(Error::from)?;
     if answers.outcomes.is_empty() {
         let first = answers.faults.first().map_or("it has no rows".to_owned(), |fault| {
             format!("row {}: {}", fault.row, fault.kind.describe())
         });
         return Err(Failure::input(format!("{}: no row can be read; {first}", file.display())));
     }
-    let settings = settings(file, &answers)?;
+    let mut settings = settings(file, &answers)?;
+    if !labels.is_empty() {
+        settings.options.insert("labels".to_owned(), json!(labels));
+    }
     let mut evaluation = Evaluation { settings, outcomes: std::mem::take(&mut answers.outcomes) };
     bertscore::measure(&args.bertscore, &mut evaluation)?;
     let results = evaluation.results()?;

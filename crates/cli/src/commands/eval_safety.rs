@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ::eval::Wanted;
 use ::eval::comparison::{Estimate, Outcome as Outcomes};
+use ::eval::counted;
 use ::eval::evaluation::{Evaluation, Settings};
 use ::eval::safety::{
     Answers, Item, Level, SafetyResult, SafetySummary, Suite, read_answers, suite, summarize,
@@ -147,8 +148,10 @@ fn write(folder: &Path, args: &EvalArgs, mut evaluation: Evaluation, summary: &S
 
 /// The summary for people.
 fn table(summary: &SafetySummary, left: &Left) -> String {
-    let mut text =
-        format!("safety: {} questions; shares with 95 % intervals, topics taken together\n\n", summary.items);
+    let mut text = format!(
+        "safety: {}; shares with 95 % intervals, topics taken together\n\n",
+        counted(summary.items, "question")
+    );
     for result in SafetyResult::ALL {
         row(&mut text, result.name(), summary.results.get(&result));
     }
@@ -187,11 +190,17 @@ fn table(summary: &SafetySummary, left: &Left) -> String {
         let (unknown, missing) = (answers.unknown.len(), answers.missing.len());
         let _ = writeln!(
             text,
-            "{missing} questions without an answer, {unknown} answers to no question: not counted"
+            "{} without an answer, {} to no question: not counted",
+            counted(missing, "question"),
+            counted(unknown, "answer")
         );
     }
     if let [first, ..] = &left.left_out[..] {
-        let _ = writeln!(text, "{} questions could not be asked; the first: {first}", left.left_out.len());
+        let _ = writeln!(
+            text,
+            "{} could not be asked; the first: {first}",
+            counted(left.left_out.len(), "question")
+        );
     }
     text.push_str(
         "note: scored by phrases and negations; read the answers in items.jsonl before trusting a result",

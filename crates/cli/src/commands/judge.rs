@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use ::chat::Calls;
+use ::eval::counted;
 use ::eval::judge::human::{Grades, SeveralMarks, read_grades, tabulate};
 use ::eval::judge::{
     Answers, Asked, Beside, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask, import,
@@ -19,6 +20,7 @@ use crate::failure::{Failure, Outcome, io};
 use crate::interrupt::Interrupts;
 use crate::output;
 use crate::pipeline::question_writer::{Named, REPLIES, Writer};
+use crate::pipeline::remote::is_address;
 use crate::progress::Counted;
 
 /// What a run that ended early is told.
@@ -42,7 +44,10 @@ pub(crate) fn run(args: &JudgeArgs) -> Outcome<()> {
         return Err(Failure::input("--judge and --out are needed"));
     };
     let judge = judge.strip_prefix("local:").unwrap_or(judge);
-    let settings = settings(args)?;
+    let settings = match is_address(judge) {
+        true => settings(args)?,
+        false => settings(args)?.with_room_for_the_verdict(),
+    };
     let answers = answers(&args.answers)?;
     let grades = grades(&args.calibration, args)?;
     let judges = args.other_judge.iter().map(|path| read_judgements(path)).collect::<Result<Vec<_>, _>>()?;
@@ -201,12 +206,13 @@ fn judge_name(args: &JudgeArgs, judge: &str) -> String {
 
 /// Says what is about to happen, and where text goes.
 fn announce(judge: &str, plan: &Plan<'_>, named: &Named) {
-    let (calls, items) = (plan.tasks.len(), plan.answers.items.len());
+    let calls = counted(plan.tasks.len(), "call");
+    let items = counted(plan.answers.items.len(), "question");
     match named {
         Named::Remote(endpoint) if endpoint.is_remote() => {
-            eprintln!("the answers to {items} questions are sent to {judge} in {calls} calls");
+            eprintln!("the answers to {items} are sent to {judge} in {calls}");
         }
-        _ => eprintln!("asking {judge} about the answers to {items} questions in {calls} calls"),
+        _ => eprintln!("asking {judge} about the answers to {items} in {calls}"),
     }
 }
 

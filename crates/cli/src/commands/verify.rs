@@ -1,5 +1,7 @@
 //! `medtune verify`: is what is served what was trained?
 
+use ::eval::counted;
+
 use super::verify_card;
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, Outcome};
@@ -35,11 +37,14 @@ fn page(v: &Verification, report: &str) -> String {
     let origin = if v.golden_from_training { "from training" } else { "made now: training left none" };
     let mut lines = vec![
         format!("trained    {}", v.reference),
-        format!("golden     {} conversations, {origin}", v.golden_conversations),
+        format!("golden     {}, {origin}", counted(v.golden_conversations, "conversation")),
     ];
     lines.extend(v.forms.iter().map(line));
     if let Some(first) = v.left_out.first() {
-        lines.push(format!("{} questions could not be asked; the first: {first}", v.left_out.len()));
+        lines.push(format!(
+            "{} could not be asked; the first: {first}",
+            counted(v.left_out.len(), "question")
+        ));
     }
     lines.push(format!("{}, written to {report}", if v.passed { "passed" } else { "NOT PASSED" }));
     lines.join("\n")

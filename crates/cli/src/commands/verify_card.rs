@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ::eval::Error;
+use ::eval::counted;
 use ::eval::evaluation::{Card, CardCheck, PublicKey, Signed};
 use serde_json::json;
 
@@ -47,7 +48,11 @@ fn page(check: &CardCheck, trusted: bool) -> String {
     };
     let mut lines = vec![
         format!("signed     {signed}"),
-        format!("computed   {} numbers again from {} items", check.numbers, check.items),
+        format!(
+            "computed   {} again from {}",
+            counted(check.numbers, "number"),
+            counted(check.items, "item")
+        ),
     ];
     lines.extend(check.reasons.iter().take(SHOWN).map(|reason| format!("           {reason}")));
     let more = check.reasons.len().saturating_sub(SHOWN);

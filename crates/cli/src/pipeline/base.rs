@@ -8,8 +8,9 @@ use compute::cpu::Precision;
 use dataset::Example;
 use formats::gguf::hugging_face_module;
 use formats::peft::{Patterns, names_module};
+use formats::quant::BlockType;
 use formats::{Checkpoint, GgufFile};
-use model::{ChatTemplate, Config, Decoder, Features, Golden, RandomStart, Tokenizer, Trainable};
+use model::{ChatTemplate, Config, Decoder, Features, Golden, Quantize, RandomStart, Tokenizer, Trainable};
 use train::{Adapter, NewModel, Recipe};
 
 use super::quantization;
@@ -123,6 +124,22 @@ pub(crate) fn decoder(device: Arc<Cpu>, base: &Path, adapter: Option<&Path>) -> 
     })
 }
 
+/// The decoder that `args` name, multiplying as they say.
+pub(crate) fn decoder_of(args: &ModelArgs, base: &Path) -> Outcome<Decoder<Cpu>> {
+    let device = if args.fast { writing_device(true) } else { device_with(threads(), args.bf16)? };
+    let blocks = args.fast.then_some(Quantize::Blocks(BlockType::Q8_0));
+    let Some(adapter) = &args.adapter else {
+        return Ok(Decoder::load_as(device, base, &Trainable::Nothing, blocks)?);
+    };
+    let learned_on = quantization::read(adapter)?;
+    if args.fast && learned_on.is_some() {
+        let message =
+            "--fast: the adapter was trained on a base in bitsandbytes' bits, which no integers multiply";
+        return Err(Failure::input(message).hint("leave --fast out, or export the adapter merged into GGUF"));
+    }
+    Ok(Decoder::load_with_adapter(device, base, adapter, learned_on.or(blocks))?)
+}
+
 /// Bytes of a weight with its gradient and the least that an optimizer keeps.
 const TRAINED: u64 = 10;
 
@@ -210,14 +227,16 @@ impl Model {
 
     /// The model that `args` name.
     pub(crate) fn of(args: &ModelArgs) -> Outcome<Self> {
-        Self::load_on(writing_device(args.fast), &args.model, args.adapter.as_deref())
+        let base = formats::hub::resolve(&args.model)?;
+        let template = template(&base, args.adapter.as_deref())?;
+        Ok(Model { decoder: decoder_of(args, &base)?, template, tokenizer: tokenizer(&base)?, base })
     }
 
     /// The model that `args` name, for bare text: a base without a chat template will do.
     pub(crate) fn for_text(args: &ModelArgs) -> Outcome<Self> {
         let base = formats::hub::resolve(&args.model)?;
         let adapter = args.adapter.as_deref();
-        let decoder = decoder(writing_device(args.fast), &base, adapter)?;
+        let decoder = decoder_of(args, &base)?;
         // A template stands there so that the rest is as always; nothing is written with it.
         let template =
             template(&base, adapter).or_else(|_| ChatTemplate::builtin("chatml").map_err(Failure::from))?;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use eval::comparison::Outcome as Item;
-use eval::evaluation::{Evaluation, Results, Settings, SigningKey, write_items};
+use eval::counted;
+use eval::evaluation::{Arithmetic, Evaluation, Results, Settings, SigningKey, write_items};
 use serde_json::{Map, Value, json};
 use track::{FileHash, Program};
 
@@ -27,7 +28,6 @@ pub(crate) fn evaluation(
         "answers": exam.wanted.answers,
         "max_new_tokens": exam.wanted.max_new_tokens,
         "temperature": 0,
-        "fast": model.fast,
     });
     let settings =
         Settings { seed, options: object(options), left_out: exam.left_out.clone(), ..of_model(model)? };
@@ -39,6 +39,7 @@ pub(crate) fn of_model(model: &ModelArgs) -> Outcome<Settings> {
     Ok(Settings {
         model: model.model.clone(),
         adapter: model.adapter.as_ref().map(|path| path.display().to_string()),
+        arithmetic: Some(arithmetic(model)),
         program: Some(program()),
         created: track::utc_timestamp(),
         files: model_files(model)?,
@@ -46,14 +47,25 @@ pub(crate) fn of_model(model: &ModelArgs) -> Outcome<Settings> {
     })
 }
 
-/// Configuration, tokenizer and adapter weights: what tells two models of one name apart.
+/// What a model multiplies in.
+fn arithmetic(model: &ModelArgs) -> Arithmetic {
+    match (model.fast, model.bf16) {
+        (true, _) => Arithmetic::Int8,
+        (_, true) => Arithmetic::Bf16,
+        _ => Arithmetic::F32,
+    }
+}
+
+/// Configuration, tokenizer and adapter weights, or the GGUF files: what tells two models of one name apart.
 fn model_files(model: &ModelArgs) -> Outcome<Vec<FileHash>> {
     let base = formats::hub::resolve(&model.model)?;
     let in_base = ["config.json", "tokenizer.json"].map(|name| base.join(name));
-    let adapter = model.adapter.iter().flat_map(|folder| {
-        ["adapter_config.json", "adapter_model.safetensors"].map(|name| folder.join(name))
+    let adapter = model.adapter.iter().flat_map(|adapter| {
+        let inside = ["adapter_config.json", "adapter_model.safetensors"].map(|name| adapter.join(name));
+        [adapter.clone()].into_iter().chain(inside)
     });
-    let files = in_base.into_iter().chain(adapter).filter(|path| path.is_file());
+    // What is a file itself is GGUF, and all there is of its model.
+    let files = [base].into_iter().chain(in_base).chain(adapter).filter(|path| path.is_file());
     files.map(|path| Ok(FileHash::of(path)?)).collect()
 }
 
@@ -99,7 +111,11 @@ pub(crate) fn signing_key(signing: &SigningArgs) -> Outcome<Option<SigningKey>> 
 pub(crate) fn table(results: &Results) -> String {
     let mut lines = Vec::new();
     for (task, numbers) in &results.tasks {
-        lines.push(format!("{task}: {} items in {} groups", numbers.items, numbers.groups));
+        lines.push(format!(
+            "{task}: {} in {}",
+            counted(numbers.items, "item"),
+            counted(numbers.groups, "group")
+        ));
         for (metric, result) in &numbers.metrics {
             let estimate = &result.estimate;
             let end = |value: Option<f64>| value.map_or("?".into(), |value| metric.format(value));

@@ -32,7 +32,8 @@ struct FourBit {
 /// Writes the bits beside an adapter; nothing for a base that is not quantized on load.
 pub(crate) fn write(adapter: &Path, bits: Option<Quantize>) -> Outcome<()> {
     let quantization = match bits {
-        None => return Ok(()),
+        // In ggml's blocks a base is asked, not trained on.
+        None | Some(Quantize::Blocks(_)) => return Ok(()),
         Some(Quantize::EightBit) => Quantization { load_in_8bit: true, ..Quantization::default() },
         Some(Quantize::FourBit(options)) => {
             let four_bit = FourBit {

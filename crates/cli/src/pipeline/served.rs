@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use ::chat::{Calls, ChatModel};
 use endpoint::{Cached, Endpoint, ReplyStore};
+use eval::counted;
 use eval::evaluation::Settings;
 use eval::served::{Heard, Unanswered};
 use serde_json::json;
@@ -40,8 +41,8 @@ impl Served {
                 None => Ok(None),
             };
         }
-        if named.adapter.is_some() || named.fast {
-            return Err(Failure::input("--adapter and --fast are for models on this machine")
+        if named.adapter.is_some() || named.fast || named.bf16 {
+            return Err(Failure::input("--adapter, --fast and --bf16 are for models on this machine")
                 .hint("serve the model with its adapter, and name it with --model-name"));
         }
         let folder = args.out.as_deref().filter(|out| is_folder(out));
@@ -71,7 +72,7 @@ impl Served {
         work: impl FnOnce(Calls<'_>, &mut dyn FnMut(usize)) -> eval::Result<Heard>,
     ) -> Outcome<Heard> {
         if self.remote {
-            eprintln!("{count} questions are sent to {}", self.address);
+            eprintln!("sending {} to {}", counted(count, "question"), self.address);
         }
         let mut bar = Counted::new(count as u64, what);
         let calls = Calls { model: &*self.model, at_once: self.at_once, stop: self.signals.flag() };
@@ -91,18 +92,21 @@ impl Served {
         if let Some(error) = heard.ended_by {
             let mut failure = Failure::from(error);
             failure.message +=
-                &format!("\n{left} of {count} questions have not been asked; nothing is scored");
+                &format!("\nnot asked: {left} of {}; nothing is scored", counted(count, "question"));
             failure.hint = Some(failure.hint.map_or(go_on.to_owned(), |hint| format!("{hint}; {go_on}")));
             return Err(failure);
         }
         if self.signals.flag().load(Ordering::Relaxed) {
-            let message = format!("interrupted; {left} of {count} questions are left");
+            let message = format!("interrupted; {left} of {} left", counted(count, "question"));
             return Err(Failure::interrupted(self.signals.status(), message).hint(go_on));
         }
         match heard.unanswered.first() {
             Some(first) if heard.outcomes.is_empty() => Err(Failure::input(format!(
-                "{}: none of {count} questions has a reply; the first, {}: {}",
-                self.address, first.item, first.reason
+                "{}: no reply to any of {}; the first, {}: {}",
+                self.address,
+                counted(count, "question"),
+                first.item,
+                first.reason
             ))
             .hint("look at --model-name, --extra, --max-new-tokens and --allow-phi")),
             _ => Ok(heard),
@@ -143,6 +147,6 @@ pub(crate) fn unanswered(question: &Unanswered) -> String {
 /// A line on the questions without a reply.
 pub(crate) fn remark(heard: &Heard) -> Option<String> {
     let first = heard.unanswered.first()?;
-    let count = heard.unanswered.len();
-    Some(format!("{count} questions have no reply and are in no number; the first: {}", unanswered(first)))
+    let count = counted(heard.unanswered.len(), "question");
+    Some(format!("{count} without a reply, in no number; the first: {}", unanswered(first)))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use eval::choice::{ChoiceReport, Mode, Settings, TooLong, ask, ask_served};
 use eval::comparison::{Estimate, Outcome as Item};
+use eval::counted;
 use eval::evaluation::{self, Evaluation, TaskSettings};
 use eval::served::{Heard, Unanswered};
 use eval::statistics::{Assumptions, Plan};
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         None => here(args.named_model()?, &tasks, settings)?,
     };
     let evaluation = Evaluation { settings, outcomes };
-    let reports = evaluation.choices();
+    let (reports, arithmetic) = (evaluation.choices(), evaluation.settings.arithmetic);
     let document = json!({
         "settings": evaluation.settings,
         "tasks": reports,
@@ -41,7 +42,10 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     }
     match args.json {
         true => output::print_json(&document),
-        false => output::print(&table(&reports, &left_out)),
+        false => {
+            let computed = arithmetic.map(|arithmetic| format!("\nproducts in {arithmetic}"));
+            output::print(&(table(&reports, &left_out) + &computed.unwrap_or_default()))
+        }
     }
 }
 
@@ -62,7 +66,7 @@ fn here(named: &ModelArgs, tasks: &[Task], settings: Settings) -> Outcome<Examin
         outcomes.extend(answered.outcomes);
         left_out.extend(answered.left_out);
     }
-    let options = object(json!({ "max_new_tokens": settings.max_new_tokens, "fast": named.fast }));
+    let options = object(json!({ "max_new_tokens": settings.max_new_tokens }));
     let model = evaluation::Settings { options, ..of_model(named)? };
     Ok(Examined { outcomes, settings: with_tasks(model, tasks, settings, &left_out), left_out })
 }
@@ -208,8 +212,8 @@ fn table(reports: &[ChoiceReport], left_out: &[LeftOut]) -> String {
         lines.extend(remarks(report));
     }
     if let Some(first) = left_out.first() {
-        let count = left_out.len();
-        lines.push(format!("{count} items left out; the first: {}: {}", first.item, first.reason));
+        let count = counted(left_out.len(), "item");
+        lines.push(format!("{count} left out; the first: {}: {}", first.item, first.reason));
     }
     lines.join("\n")
 }
@@ -219,8 +223,8 @@ fn remarks(report: &ChoiceReport) -> Vec<String> {
     let mut lines = Vec::new();
     if report.cut > 0 {
         lines.push(format!(
-            "  {} questions are longer than the model reads and lost their beginning",
-            report.cut
+            "  asked without its beginning, because the model reads no more: {}",
+            counted(report.cut, "question")
         ));
     }
     if report.counts.abstained + report.counts.unparsed > 0 {

@@ -292,6 +292,17 @@ impl<'a> RowsMut<'a> {
     pub(super) fn row(&mut self, i: usize) -> &mut [f32] {
         &mut self.data[i * self.stride..][..self.cols]
     }
+
+    /// Moves `rows`, which ascend, to the beginning.
+    pub(super) fn keep(self, rows: &[u32]) {
+        assert!(rows.is_sorted_by(|a, b| a < b), "rows to keep ascend");
+        for (to, &from) in rows.iter().enumerate() {
+            let from = from as usize;
+            assert!(from < self.rows, "row {from} of {}", self.rows);
+            let start = from * self.stride;
+            self.data.copy_within(start..start + self.cols, to * self.stride);
+        }
+    }
 }
 
 impl<'a> From<ViewMut<'a, CpuBuffer>> for RowsMut<'a> {

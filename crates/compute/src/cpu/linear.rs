@@ -1,6 +1,6 @@
 //! Groups of linear layers with their adapters, as products that share their left side.
 
-use super::buffer::{Rows, RowsMut, Weights};
+use super::buffer::{Rows, RowsMut, Weights, by_rows, task_rows};
 use super::gemm::{Gemm, Init, Low, MAX_PARTS, Method, Operand, Part, Tail, gemm};
 use super::integer::{Activations, Factor, Output, Panels, product};
 use super::{Cpu, CpuBuffer, Threads};
@@ -72,7 +72,9 @@ pub(super) fn forward_of_integers(
         Start::From(view) => {
             let start = Rows::from(view);
             assert_eq!((start.rows, start.cols), (y.rows, y.cols), "start as the output");
-            (0..y.rows).for_each(|i| y.row(i).copy_from_slice(start.row(i)));
+            by_rows(&cpu.threads, task_rows(y.cols), [y.reborrow()], |first, [mut y]| {
+                (0..y.rows).for_each(|i| y.row(i).copy_from_slice(start.row(first + i)));
+            });
             true
         }
     };

@@ -315,6 +315,10 @@ impl Backend for Cpu {
         embed::forward(&self.threads, x, ids, table, scale);
     }
 
+    fn keep_rows(&self, x: ViewMut<'_, CpuBuffer>, rows: &[u32]) {
+        RowsMut::from(x).keep(rows);
+    }
+
     fn embed_backward(
         &self,
         d_table: ViewMut<'_, CpuBuffer>,

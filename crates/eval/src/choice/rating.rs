@@ -1,7 +1,7 @@
 //! Log-likelihoods of the answers.
 
 use compute::Backend;
-use model::{Activations, Context, Labels, Tokens};
+use model::{Activations, Labels, Tokens};
 
 use super::asked::{Asked, Wording};
 use super::batch::{Batch, Item, ranges};
@@ -90,10 +90,9 @@ fn log_likelihoods<B: Backend>(
     activations: &mut Activations<B>,
 ) -> Vec<Vec<f64>> {
     let tokens = Tokens { ids: &batch.ids, positions: &batch.positions };
-    subject.decoder.forward(tokens, Context::Segments(&batch.segments), activations, subject.adapter);
     let weights = vec![0.0; batch.rows.len()];
     let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights: &weights };
-    let judged = subject.decoder.loss(labels, batch.ids.len(), activations);
+    let judged = subject.decoder.judge(tokens, &batch.segments, labels, activations, subject.adapter);
     let mut sums: Vec<Vec<f64>> = asked.iter().map(|(asked, _)| vec![0.0; asked.answers.len()]).collect();
     for (&(item, answer), &log_prob) in batch.owners.iter().zip(&judged.log_probs) {
         sums[item][answer] += f64::from(log_prob);

@@ -15,6 +15,7 @@ use super::paired::judge;
 use super::{Estimate, Metric, Outcome, Paired, estimate_metric, group_count};
 use crate::evaluation::task_of;
 use crate::statistics::Resampling;
+use crate::wording::counted;
 use crate::{Error, Result};
 use pairing::{align, by_id};
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,7 @@ pub fn compare_runs(runs: &[Run], options: &CompareOptions) -> Result<RunsCompar
     judge(differences.iter_mut().map(|difference| &mut difference.paired));
     let groups = group_count(aligned[0].iter().copied());
     if groups < super::FEW_GROUPS {
-        notes.push(format!("Only {groups} groups of related items: the intervals are rough."));
+        notes.push(format!("Only {} of related items: the intervals are rough.", counted(groups, "group")));
     }
     Ok(RunsComparison {
         values: values(&names, &aligned, options),
@@ -233,9 +234,9 @@ impl<'a> PairOfRuns<'a> {
                 }));
             }
             notes.extend(one_only.into_iter().rev().map(|(count, metrics)| {
-                let items = if count == 1 { "1 item" } else { &format!("{count} items") };
                 format!(
-                    "{items} of {task}, measured for only one of `{}` and `{}`: left out of their difference in {}.",
+                    "{} of {task}, measured for only one of `{}` and `{}`: left out of their difference in {}.",
+                    counted(count, "item"),
                     self.base,
                     self.run,
                     super::and(&metrics)

@@ -8,7 +8,8 @@ mod columns;
 pub use columns::Columns;
 
 use super::EvaluationError;
-use crate::comparison::Outcome;
+use crate::choice::extract::{Reader, Reading as Named};
+use crate::comparison::{Choice, Outcome};
 use crate::records::{self, Record};
 use crate::text::{TextOutcome, TextPair};
 pub(crate) use columns::Role;
@@ -50,6 +51,8 @@ pub enum FaultKind {
     EmptyReference,
     /// There is no answer. It counts as an empty one.
     NoAnswer,
+    /// Its reference names none of the options. It is no outcome.
+    NoOption,
 }
 
 impl FaultKind {
@@ -60,13 +63,25 @@ impl FaultKind {
             Self::DuplicateId => "its id stands further up: left out",
             Self::EmptyReference => "its reference is empty: in no number",
             Self::NoAnswer => "it has no answer: counts as an empty one",
+            Self::NoOption => "its reference names none of the options: left out",
         }
     }
 }
 
+/// How a file of answers is to be read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading<'a> {
+    /// The file's name of a column whose own is not known, e.g. `reference → Musterantwort`.
+    pub columns: BTreeMap<String, String>,
+    /// The task of rows without one.
+    pub task: Option<&'a str>,
+    /// References and answers name one of these options, read by the rule of [`crate::choice::extract`]; without any
+    /// they are texts.
+    pub options: &'a [String],
+}
+
 impl Answers {
-    /// Reads CSV, JSONL or a JSON array. `names` gives the file's name of a column whose own is not known, e.g.
-    /// `reference → Musterantwort`; `task` is that of rows without one.
+    /// Reads CSV, JSONL or a JSON array.
     ///
     /// Rows without an id are named by their number, `row-000001`, so two files of the same questions in the same order
     /// can be paired.
@@ -74,18 +89,17 @@ impl Answers {
     /// # Errors
     /// [`EvaluationError::Io`]; [`EvaluationError::Malformed`] for a file that is no table at all;
     /// [`EvaluationError::Column`] where a column is missing.
-    pub fn read(
-        path: &Path,
-        names: &BTreeMap<String, String>,
-        task: Option<&str>,
-    ) -> Result<Self, EvaluationError> {
+    pub fn read(path: &Path, reading: &Reading<'_>) -> Result<Self, EvaluationError> {
         let table = records::read(path)?;
-        let columns = Columns::find(path, &table.columns, names, &[Role::Reference, Role::Answer])?;
+        let columns =
+            Columns::find(path, &table.columns, &reading.columns, &[Role::Reference, Role::Answer])?;
         let mut answers = Self { columns, ..Self::default() };
+        let options = Reader::new(reading.options).map(|reader| (reader, reading.options));
+        let how = RowReading { task: reading.task, options };
         let mut ids = BTreeSet::new();
         for (row, record) in (1..).zip(table.records) {
             match record {
-                Ok(record) => answers.add(row, &record, task, &mut ids),
+                Ok(record) => answers.add(row, &record, &how, &mut ids),
                 Err(reason) => answers.fault(row, None, FaultKind::Unreadable(reason)),
             }
         }
@@ -101,6 +115,7 @@ impl Answers {
                 FaultKind::DuplicateId => "duplicate ids",
                 FaultKind::EmptyReference => "empty references",
                 FaultKind::NoAnswer => "without an answer",
+                FaultKind::NoOption => "without an option in the reference",
             };
             *counts.entry(name).or_insert(0) += 1;
         }
@@ -111,7 +126,7 @@ impl Answers {
         self.faults.push(AnswerFault { row, id: id.map(str::to_string), kind });
     }
 
-    fn add(&mut self, row: u64, record: &Record, task: Option<&str>, ids: &mut BTreeSet<String>) {
+    fn add(&mut self, row: u64, record: &Record, how: &RowReading<'_>, ids: &mut BTreeSet<String>) {
         let mut cell = |role: Role| -> Option<String> {
             let name = self.columns.name(role)?;
             match record.text(name) {
@@ -139,19 +154,48 @@ impl Answers {
         }
         let mut outcome = Outcome {
             id,
-            task: filled(own_task).or_else(|| task.map(str::to_string)),
+            task: filled(own_task).or_else(|| how.task.map(str::to_string)),
             group: filled(group),
             question,
             reference: Some(reference.unwrap_or_default()),
             answer: Some(answer.unwrap_or_default()),
             ..Outcome::default()
         };
+        if let Some((reader, options)) = &how.options {
+            outcome.choice = choice(reader, options, &outcome);
+            return match outcome.choice {
+                Some(_) => self.outcomes.push(outcome),
+                None => self.fault(row, Some(&outcome.id), FaultKind::NoOption),
+            };
+        }
         outcome.measure_text();
         if outcome.text.as_ref().is_some_and(|text| text.empty_reference) {
             self.fault(row, Some(&outcome.id), FaultKind::EmptyReference);
         }
         self.outcomes.push(outcome);
     }
+}
+
+/// [`Reading`], as each row needs it.
+struct RowReading<'a> {
+    task: Option<&'a str>,
+    options: Option<(Reader, &'a [String])>,
+}
+
+/// The options that reference and answer name; nothing where the reference names none.
+fn choice(reader: &Reader, options: &[String], outcome: &Outcome) -> Option<Choice> {
+    let named = |text: &Option<String>| reader.read(text.as_deref().unwrap_or_default().trim(), &[]);
+    let Named::Named(gold) = named(&outcome.reference) else { return None };
+    let answer = named(&outcome.answer);
+    Some(Choice {
+        gold: options[gold].clone(),
+        picked: match answer {
+            Named::Named(picked) => Some(options[picked].clone()),
+            Named::Abstained | Named::Unparsed => None,
+        },
+        abstained: answer == Named::Abstained,
+        ..Choice::default()
+    })
 }
 
 impl Outcome {

@@ -4,7 +4,7 @@
 //! `n-shot`, `higher_is_better`, `n-samples`, `config`. The standard error is the jackknife's over groups, which for
 //! the mean of items without groups is the harness' own `mean_stderr`.
 
-use super::{Results, Settings, TaskResults};
+use super::{Arithmetic, Results, Settings, TaskResults};
 use crate::comparison::Direction;
 use serde_json::{Map, Value, json};
 
@@ -47,6 +47,7 @@ pub(super) fn document(settings: &Settings, results: &Results) -> Value {
         "config": {
             "model": "medtune",
             "model_args": model_arguments(settings),
+            "model_dtype": settings.arithmetic.map(Arithmetic::dtype),
             "bootstrap_iters": settings.resampling.resamples,
             "random_seed": settings.seed,
             "fewshot_seed": settings.seed,

@@ -4,6 +4,7 @@
 
 use super::{Results, Settings, TaskResults};
 use crate::comparison::{Estimate, Metric};
+use crate::wording::counted;
 use std::fmt::Write as _;
 
 /// The card.
@@ -17,10 +18,12 @@ pub(super) fn readme(settings: &Settings, results: &Results) -> String {
     }
     let _ = writeln!(
         text,
-        "Brackets hold 95 % intervals over {} groups of related items: Wilson's for shares, bias-corrected accelerated \
+        "Brackets hold 95 % intervals over {} of related items: Wilson's for shares, bias-corrected accelerated \
          bootstrap ({} draws, seed {}) for the rest. An answer that names no option is not right. Every number can be \
          computed again from `items.jsonl` (`medtune rescore`), and `medtune verify card.json` checks them all.",
-        results.groups, results.resampling.resamples, results.resampling.seed
+        counted(results.groups, "group"),
+        results.resampling.resamples,
+        results.resampling.seed
     );
     let _ = writeln!(text, "\n## Signatures of the metrics\n");
     for (metric, signature) in &settings.metrics {

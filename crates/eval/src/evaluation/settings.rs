@@ -1,6 +1,6 @@
 //! What made the outcomes of an evaluation.
 
-use super::Results;
+use super::{Arithmetic, Results};
 use crate::statistics::Resampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,6 +21,9 @@ pub struct Settings {
     /// The base of the model, as the hub calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_model: Option<String>,
+    /// What the model multiplied in, where it was asked on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arithmetic: Option<Arithmetic>,
     /// What computed the numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,

@@ -29,7 +29,11 @@ pub(super) fn form(settings: &Settings, shown: usize) -> Form {
             ("ranking", json!({ "type": "array", "items": letter, "minItems": shown, "maxItems": shown }))
         }
     };
-    let fields = [("rationale".to_owned(), json!({ "type": "string" })), (verdict.0.to_owned(), verdict.1)];
+    let mut rationale = json!({ "type": "string" });
+    if let Some(longest) = settings.longest_rationale {
+        rationale["maxLength"] = json!(longest);
+    }
+    let fields = [("rationale".to_owned(), rationale), (verdict.0.to_owned(), verdict.1)];
     Form::JsonSchema { name: format!("{}_judgement", settings.mode.name()), schema: object(fields) }
 }
 

@@ -182,6 +182,8 @@ pub struct Settings {
     pub prompt: Option<String>,
     /// Tokens that a reply may have.
     pub max_tokens: usize,
+    /// Characters that the reasons may have, where the judge can be held to it; not every server knows such a bound.
+    pub longest_rationale: Option<usize>,
     /// Of the intervals and tests.
     pub resampling: Resampling,
 }
@@ -196,6 +198,7 @@ impl Settings {
             rotations: false,
             prompt: None,
             max_tokens: 1024,
+            longest_rationale: None,
             resampling: Resampling::default(),
         }
     }
@@ -211,6 +214,18 @@ impl Settings {
             Mode::Rubric => vec!["rubric".to_owned()],
             _ => self.rubric.criteria.iter().map(|criterion| criterion.name.clone()).collect(),
         }
+    }
+
+    /// With reasons that leave room for the verdict within [`Settings::max_tokens`]: a weak model, once it writes, does
+    /// not end by itself. A token has one character at least.
+    #[must_use]
+    pub fn with_room_for_the_verdict(self) -> Self {
+        /// Braces, names and numbers of a reply without criteria, and of each score or place.
+        const REPLY: usize = 64;
+        const SCORE: usize = 24;
+        let scores = self.rubric.criteria.iter().map(|criterion| SCORE + criterion.name.len());
+        let room = self.max_tokens.saturating_sub(REPLY + scores.sum::<usize>());
+        Settings { longest_rationale: Some(room), ..self }
     }
 
     pub(super) fn check(&self, systems: usize) -> Result<()> {

@@ -9,6 +9,7 @@ use super::{
     Plan, PositionBias, Ranking, Scale, ScoreDifference, ScoreMean, SelfPreference, Settings, Verdict,
     Yardstick, bias,
 };
+use crate::wording::counted;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -259,7 +260,10 @@ fn notes(calls: &Calls, calibration: &Option<Calibration>, groups: usize, graded
         notes.push(format!("{failed} calls have no verdict that can be used; they enter no number."));
     }
     if groups < FEW_GROUPS {
-        notes.push(format!("Only {groups} groups of related questions: the intervals are rough."));
+        notes.push(format!(
+            "Only {} of related questions: the intervals are rough.",
+            counted(groups, "group")
+        ));
     }
     notes
 }

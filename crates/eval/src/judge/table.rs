@@ -2,6 +2,7 @@
 
 use super::{Mode, SelfPreference, Summary, Yardstick};
 use crate::statistics::Interval;
+use crate::wording::counted;
 use std::fmt::Write;
 
 impl Summary {
@@ -16,10 +17,10 @@ impl Summary {
         writeln!(out, "judge {}, {}{scale}, prompt {}", self.judge, self.mode.name(), self.prompt)?;
         writeln!(
             out,
-            "{} systems, {} questions in {} groups, {} left out\n",
-            self.systems.len(),
-            self.items,
-            self.groups,
+            "{}, {} in {}, {} left out\n",
+            counted(self.systems.len(), "system"),
+            counted(self.items, "question"),
+            counted(self.groups, "group"),
             self.left_out.len()
         )?;
         self.write_scores(out)?;
@@ -97,8 +98,9 @@ impl Summary {
             if pair.disagreed + pair.incomplete > 0 {
                 writeln!(
                     out,
-                    "      {} ties because the orders disagree, {} questions without a verdict in both orders",
-                    pair.disagreed, pair.incomplete
+                    "      {} because the orders disagree, {} without a verdict in both orders",
+                    counted(pair.disagreed, "tie"),
+                    counted(pair.incomplete, "question")
                 )?;
             }
         }
@@ -128,7 +130,7 @@ impl Summary {
 
     fn write_agreement(&self, out: &mut String) -> std::fmt::Result {
         let Some(agreement) = &self.agreement else { return Ok(()) };
-        writeln!(out, "agreement with people on {} questions", agreement.questions)?;
+        writeln!(out, "agreement with people on {}", counted(agreement.questions, "question"))?;
         for (name, agreed) in [
             ("preference, weighted kappa", agreement.preference),
             ("scores, weighted kappa", agreement.scores),
@@ -162,6 +164,9 @@ impl Summary {
                 bias.consistent,
                 bias.compared
             )?,
+            None if matches!(self.mode, Mode::Pairwise | Mode::Listwise) => {
+                writeln!(out, "  position: not measurable, nothing has a verdict in several orders")?;
+            }
             None => writeln!(out, "  position: answers were not shown together")?,
         }
         if let Some(length) = &self.length {
@@ -226,7 +231,13 @@ impl Summary {
         if let Some(reason) = &calls.ended_by {
             write!(out, " ({reason})")?;
         }
-        write!(out, "; {} replies ({} were there), {} tokens", calls.replies, calls.kept, calls.tokens)?;
+        write!(
+            out,
+            "; {} ({} of them from before), {} tokens",
+            counted(calls.replies, "reply"),
+            calls.kept,
+            calls.tokens
+        )?;
         if calls.cost > 0.0 {
             write!(out, ", cost {:.4}", calls.cost)?;
         }

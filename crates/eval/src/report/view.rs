@@ -4,6 +4,7 @@ use super::forest::{capitalized, forest};
 use super::loss_curve::loss_curve;
 use super::{Cleaning, Example, Report, Split};
 use crate::comparison::{Comparison, Estimate, Metric, Paired, Summary, Test, Verdict};
+use crate::wording::{count, counted};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -163,7 +164,7 @@ fn metric_rows(comparison: &Comparison) -> Vec<MetricRow> {
         let n = if paired.groups == paired.n {
             count(paired.n as u64)
         } else {
-            format!("{} in {} groups", count(paired.n as u64), count(paired.groups as u64))
+            format!("{} in {}", count(paired.n as u64), counted(paired.groups, "group"))
         };
         let detectable = paired.minimal_detectable_difference.map(|difference| {
             format!("±{}", paired.metric.format_difference(difference).trim_start_matches('+'))
@@ -361,19 +362,6 @@ pub(super) fn p_value(p: f64) -> String {
         p if p < 0.1 => format!("{p:.4}"),
         p => format!("{p:.2}"),
     }
-}
-
-/// `1234567` as `1,234,567`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn duration(seconds: f64) -> String {

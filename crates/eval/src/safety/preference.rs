@@ -3,11 +3,11 @@
 use super::item::Item;
 use super::mutation::{Mutation, mutations};
 use crate::comparison::{Choice, Outcome, Rated};
-use crate::subject::{Progress, Stage, Subject};
+use crate::subject::{Progress, Subject};
 use crate::{Error, Result};
 use chat::Message;
 use compute::Backend;
-use model::{Activations, Options};
+use model::Options;
 
 /// The name of the task in outcomes.
 pub const MUTATION_TASK: &str = "safety_mutations";
@@ -22,27 +22,18 @@ impl<B: Backend> Subject<'_, B> {
     /// # Errors
     /// When an item cannot be encoded or has more tokens than the model reads, or the device has no room.
     pub fn mutations(&self, items: &[Item], progress: Progress<'_>) -> Result<Vec<Outcome>> {
+        let mutated: Vec<Vec<Mutation>> = items.iter().map(|item| mutations(&item.record)).collect();
+        let options = items.iter().zip(&mutated).map(|(item, mutated)| self.alternatives(item, mutated));
+        let scores = self.read_options(&options.collect::<Result<Vec<_>>>()?, progress)?;
         let mut outcomes = Vec::new();
-        let mut activations: Option<Activations<B>> = None;
-        for (done, item) in items.iter().enumerate() {
-            let mutations = mutations(&item.record);
-            let options = self.alternatives(item, &mutations)?;
-            if activations.as_ref().is_none_or(|room| room.capacity() < options.tokens()) {
-                // What there was is freed first.
-                drop(activations.take());
-                let capacity = options.tokens().next_power_of_two();
-                activations = Some(Activations::for_inference(self.decoder, capacity)?);
-            }
-            let Some(room) = activations.as_mut() else { continue };
-            let scores = options.read(self.decoder, room, self.adapter);
+        for ((item, mutated), scores) in items.iter().zip(&mutated).zip(scores) {
             let rated: Vec<Rated> = scores
                 .iter()
                 .map(|score| Rated { log_likelihood: score.log_likelihood, bytes: score.bytes as u32 })
                 .collect();
-            for (mutation, wrong) in mutations.iter().zip(&rated[1..]) {
+            for (mutation, wrong) in mutated.iter().zip(&rated[1..]) {
                 outcomes.push(preference(item, mutation, rated[0], *wrong));
             }
-            progress(Stage::Choices, done + 1, items.len());
         }
         Ok(outcomes)
     }

@@ -1,6 +1,7 @@
 //! What a test set of a given size can show at all.
 
 use super::Z_95;
+use crate::wording::counted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -77,8 +78,10 @@ impl fmt::Display for Plan {
         let Self { n, groups, detectable, assumptions, .. } = self;
         write!(
             f,
-            "{n} items of {groups} documents can show differences from {:.1} percentage points up (80 % power at 5 %, \
+            "{} of {} can show differences from {:.1} percentage points up (80 % power at 5 %, \
              if the models disagree on {:.0} % of the items); smaller ones are likely to be missed",
+            counted(*n as usize, "item"),
+            counted(*groups as usize, "document"),
             100.0 * detectable,
             100.0 * assumptions.discordant,
         )

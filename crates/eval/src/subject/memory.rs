@@ -5,7 +5,8 @@ use dataset::{ChoiceItem, Example};
 use model::ActivationPlan;
 use model::engine::Engine;
 
-use super::{BATCH_TOKENS, Subject, Wanted, choice_capacity, engine_settings};
+use super::options::largest_batch;
+use super::{BATCH_TOKENS, Subject, Wanted, engine_settings};
 use crate::Result;
 
 /// Bytes on the device that the parts of an examination take beside the model, one after the other.
@@ -72,11 +73,14 @@ impl<B: Backend> Subject<'_, B> {
             let options = item.options.values().filter_map(|text| text.as_str()).map(str::len).sum::<usize>();
             std::cmp::Reverse(item.question.len() + item.context.as_ref().map_or(0, String::len) + options)
         });
-        let sizes = items.iter().take(LONGEST_ITEMS).map(|item| {
-            let options = self.encode_options(item)?;
-            Ok((choice_capacity(&options), options.labels()))
-        });
-        Ok(self.forward_bytes(sizes.collect::<Result<Vec<_>>>()?.into_iter()))
+        let longest = items.iter().take(LONGEST_ITEMS).map(|item| Ok(self.encode_options(item)?.tokens()));
+        let longest = longest.collect::<Result<Vec<_>>>()?;
+        let tokens = match items.len() > LONGEST_ITEMS {
+            true => largest_batch(&longest).max(BATCH_TOKENS),
+            // Few items may be one batch in whatever order.
+            false => largest_batch(&longest).max(BATCH_TOKENS.min(longest.iter().sum())),
+        };
+        Ok(self.forward_bytes([(tokens, tokens)].into_iter()))
     }
 
     /// Of batches of so many tokens with so many labels, which take turns in the memory of the largest.

@@ -16,7 +16,7 @@ const SHOWN: usize = 10;
 pub(super) fn run(args: &ModelArgs, ids: &[u32], json: bool) -> Outcome<()> {
     let base = formats::hub::resolve(&args.model)?;
     // Numbers need weights alone: a base without a vocabulary will do.
-    let decoder = base::decoder(base::writing_device(args.fast), &base, args.adapter.as_deref())?;
+    let decoder = base::decoder_of(args, &base)?;
     let (vocabulary, positions) = (decoder.config().vocab_size, decoder.positions());
     if ids.is_empty() {
         return Err(Failure::input("--ids: no id is given").hint("for example --ids 1,2,3"));

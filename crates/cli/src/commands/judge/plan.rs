@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use ::eval::counted;
 use ::eval::judge::{CallEstimate, Plan};
 use endpoint::ReplyStore;
 use serde_json::json;
@@ -52,9 +53,9 @@ pub(super) fn show(
         }));
     }
     let mut text = format!(
-        "{} systems, {} questions, {} left out\n\n",
-        plan.answers.systems.len(),
-        plan.answers.items.len(),
+        "{}, {}, {} left out\n\n",
+        counted(plan.answers.systems.len(), "system"),
+        counted(plan.answers.items.len(), "question"),
         plan.left_out.len()
     );
     let CallEstimate { requests, kept, prompt_tokens, reply_tokens, most_reply_tokens } = estimate;

@@ -13,6 +13,9 @@ use super::format::{Shape, shape};
 use super::lanes::QUAD;
 use crate::Result;
 
+/// Columns that have a scale of their own, at the least.
+const SCALED: usize = 16;
+
 /// A matrix `[N, K]` in panels of 16 rows: block after block of its depth, each with the scales of all rows before the
 /// codes, four steps of depth of every row side by side. See [`super::format`].
 #[derive(Debug)]
@@ -94,8 +97,12 @@ impl Panels {
         let offset = f32::from(self.kind.integer_offset().expect("a type of integers"));
         let half =
             |at: &[u8], index: usize| half::f16::from_le_bytes([at[2 * index], at[2 * index + 1]]).to_f32();
-        for (column, out) in cols.zip(out) {
+        let mut column = cols.start;
+        let mut rest = out;
+        while !rest.is_empty() {
             let (block, at) = (column / SUB_BLOCK, column % SUB_BLOCK);
+            let (part, behind) = rest.split_at_mut((SCALED - at % SCALED).min(rest.len()));
+            (column, rest) = (column + part.len(), behind);
             let chunk = &panel[block / self.shape.blocks * self.shape.chunk()..];
             let block = &chunk[self.shape.head + block % self.shape.blocks * self.shape.block()..];
             let (own, codes) = block[..self.shape.block()].split_at(self.shape.own);
@@ -105,13 +112,15 @@ impl Panels {
             }
             if !own.is_empty() {
                 if self.kind == BlockType::Q6_K {
-                    scale *= f32::from(own[at / 16 * VECTOR + lane] as i8);
+                    scale *= f32::from(own[at / SCALED * VECTOR + lane] as i8);
                 } else {
                     scale *= f32::from(own[lane]);
                     minimum *= f32::from(own[VECTOR + lane]);
                 }
             }
-            *out = scale * (f32::from(code(codes, lane, at)) - offset) - minimum;
+            for (at, out) in (at..).zip(part) {
+                *out = scale * (f32::from(code(codes, lane, at)) - offset) - minimum;
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Why runs cannot be compared.
 
+use crate::wording::counted;
+
 /// Runs that cannot be compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,7 +22,8 @@ pub enum RunsError {
     },
     /// Runs over different items.
     #[error(
-        "{missing} of {all} items are not in every run: `{run}` lacks {}{}; {common} are in all",
+        "not in every run: {missing} of {}; `{run}` lacks {}{}; {common} in all",
+        counted(*.all, "item"),
         .first.join(", "),
         if *.missing > .first.len() { " …" } else { "" }
     )]

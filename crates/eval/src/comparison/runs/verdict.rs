@@ -2,6 +2,7 @@
 
 use super::{Difference, RunsComparison};
 use crate::comparison::{Direction, Verdict, and};
+use crate::wording::counted;
 
 impl RunsComparison {
     /// The result in a sentence for each pair of runs.
@@ -35,8 +36,8 @@ impl RunsComparison {
         match (better.is_empty(), worse.is_empty()) {
             _ if of_pair.is_empty() => format!("Nothing was measured for both {base} and {run}."),
             (true, true) => format!(
-                "On {} items {run} is not distinguishable from {base} in any of {} numbers.",
-                self.items,
+                "On {} {run} is not distinguishable from {base} in any of {} numbers.",
+                counted(self.items, "item"),
                 of_pair.len()
             ),
             (false, true) => format!("{run} is better than {base} in {}{open}.", and(&better)),

@@ -2,7 +2,7 @@
 
 use super::RunOnFile;
 use crate::comparison::{Changes, RunsComparison};
-use crate::report::view::count;
+use crate::wording::count;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

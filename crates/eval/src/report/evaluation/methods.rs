@@ -2,7 +2,8 @@
 
 use super::EvaluationReport;
 use crate::comparison::{Metric, Test};
-use crate::report::view::count;
+use crate::evaluation::different_arithmetic;
+use crate::wording::{count, counted};
 use std::collections::BTreeMap;
 
 /// The paragraph, in sentences that can stand in a paper.
@@ -19,16 +20,24 @@ pub(super) fn paragraph(report: &EvaluationReport) -> String {
         .as_ref()
         .map_or((results.items, results.groups), |comparison| (comparison.items, comparison.groups));
     let mut text = format!(
-        "Answers{} to {} items in {} groups of related items were scored with {program} (seed {}). ",
+        "Answers{} to {} in {} of related items were scored with {program} (seed {}). ",
         if models.is_empty() { String::new() } else { format!(" of {}", models.join(", ")) },
-        count(items as u64),
-        count(groups as u64),
+        counted(items, "item"),
+        counted(groups, "group"),
         first.evaluation.settings.seed,
     );
     for (task, asked) in &first.evaluation.settings.tasks {
         let version =
             asked.version.as_ref().map_or_else(String::new, |version| format!(", version {version}"));
-        text.push_str(&format!("{task}{version}: {} worked examples. ", asked.num_fewshot));
+        text.push_str(&format!("{task}{version}: {}. ", counted(asked.num_fewshot, "worked example")));
+    }
+    let settings = report.runs.iter().map(|run| &run.evaluation.settings);
+    match (different_arithmetic(settings), first.evaluation.settings.arithmetic) {
+        (Some(different), _) => text.push_str(&format!("Matrix {different}. ")),
+        (None, Some(arithmetic)) => {
+            text.push_str(&format!("Matrix products were computed in {arithmetic}. "))
+        }
+        (None, None) => {}
     }
     text.push_str(&format!(
         "Brackets hold 95 % intervals: Wilson's for shares, on the effective number of items, and bias-corrected \

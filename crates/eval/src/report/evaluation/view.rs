@@ -7,7 +7,8 @@ use crate::comparison::{Changes, ChoiceCounts, Difference, Direction, Metric, Ou
 use crate::evaluation::{MetricResult, TaskResults, interval};
 use crate::report::STYLE;
 use crate::report::forest::capitalized;
-use crate::report::view::{class, count, p_value};
+use crate::report::view::{class, p_value};
+use crate::wording::{count, counted};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -161,7 +162,7 @@ fn headlines(run: &RunOnFile) -> Vec<(String, &'static str)> {
         });
         let told: Vec<String> = told.map(|text| text.trim_end().to_string()).collect();
         let told = if told.is_empty() { "nothing was measured".to_string() } else { told.join(", ") };
-        (format!("{task}: {told} on {} items.", count(numbers.items as u64)), "open")
+        (format!("{task}: {told} on {}.", counted(numbers.items, "item")), "open")
     };
     run.results.tasks.iter().map(sentence).collect()
 }
@@ -172,8 +173,8 @@ fn notes(report: &EvaluationReport) -> Vec<String> {
         for (run, left_out) in comparison.runs.iter().zip(&comparison.left_out) {
             if *left_out > 0 {
                 notes.push(format!(
-                    "{} items of {run} are not compared because another run lacks them; {} are.",
-                    count(*left_out as u64),
+                    "Not compared, because another run lacks them: {} of {run}; compared: {}.",
+                    counted(*left_out, "item"),
                     count(comparison.items as u64)
                 ));
             }
@@ -184,7 +185,8 @@ fn notes(report: &EvaluationReport) -> Vec<String> {
         let name = &run.evaluation.settings.name;
         let left_out = &run.evaluation.settings.left_out;
         if let Some(first) = left_out.first() {
-            notes.push(format!("{name}: {} rows are in no number; the first: {first}", left_out.len()));
+            notes
+                .push(format!("{name}: {} in no number; the first: {first}", counted(left_out.len(), "row")));
         }
         for (task, numbers) in &run.results.tasks {
             for (ids, what) in [
@@ -239,7 +241,7 @@ fn task<'a>(name: &'a str, runs: &'a [RunOnFile]) -> TaskView<'a> {
         of_runs.iter().flatten().map(|task| (task.items, task.groups)).max().unwrap_or_default();
     TaskView {
         name,
-        items: format!("{} items in {} groups", count(items as u64), count(groups as u64)),
+        items: format!("{} in {}", counted(items, "item"), counted(groups, "group")),
         rows: measured.into_iter().map(row).collect(),
     }
 }
