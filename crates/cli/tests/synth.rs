@@ -186,7 +186,7 @@ fn add_a_document_without_end(folder: &Path, times: usize) {
 fn the_shipped_base_is_asked_about_every_chunk_offline_and_a_second_run_asks_nothing() {
     let folder = tempdir().unwrap();
     corpus_of_drugs::write(folder.path(), 1);
-    add_a_document_without_end(folder.path(), 60);
+    add_a_document_without_end(folder.path(), 20);
     let out = folder.path().join("out");
     let arguments = ["synth", text(folder.path()), "--model", BASE, "--out", text(&out), "--json"];
     let arguments = [&arguments[..], &["--test", "0", "--val", "0", "--temperature", "0"]].concat();

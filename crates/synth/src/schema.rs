@@ -77,16 +77,16 @@ mod tests {
 
     #[test]
     fn what_fits_the_form_becomes_drafts() {
-        let two = Wanted { most: Some(2), ..Wanted::default() };
-        let Form::JsonSchema { schema, .. } = form(Kind::Mc, two) else { panic!("no schema") };
+        let wanted = Wanted { most: Some(2), ..Wanted::default() };
+        let Form::JsonSchema { schema, .. } = form(Kind::Mc, wanted) else { panic!("no schema") };
         let question = json!({ "question": "Q?", "answer": "a", "distractors": ["b", "c", "d"] });
         let document = json!({ "questions": [question, question] });
         assert_eq!(chat::schema::check(&schema, &document), Ok(()));
         let drafts = drafts(&document);
         assert_eq!((drafts.len(), drafts[1].distractors.len()), (2, 3));
-        let short = json!({ "questions": [{ "question": "Q?", "answer": "a", "distractors": ["b", "c"] }] });
-        assert!(chat::schema::check(&schema, &short).is_err());
-        let Form::JsonSchema { schema, .. } = form(Kind::Qa, two) else { panic!("no schema") };
+        let two = json!({ "questions": [{ "question": "Q?", "answer": "a", "distractors": ["b", "c"] }] });
+        assert!(chat::schema::check(&schema, &two).is_err());
+        let Form::JsonSchema { schema, .. } = form(Kind::Qa, wanted) else { panic!("no schema") };
         assert_eq!(chat::schema::check(&schema, &json!({ "questions": [] })), Ok(()));
         assert!(chat::schema::check(&schema, &document).is_err());
     }
