@@ -69,15 +69,6 @@ impl Paint {
     }
 }
 
-/// A number of things for people: `1 chunk`, `2 replies`.
-pub(crate) fn counted(count: usize, noun: &str) -> String {
-    match (count, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        _ => format!("{count} {noun}s"),
-    }
-}
-
 /// A number of bytes for people.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -94,12 +85,6 @@ pub(crate) fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_thing_is_not_several() {
-        assert_eq!([0, 1, 2].map(|count| counted(count, "page")), ["0 pages", "1 page", "2 pages"]);
-        assert_eq!(counted(3, "reply"), "3 replies");
-    }
 
     #[test]
     fn bytes_are_shown_in_the_largest_unit_that_fits() {

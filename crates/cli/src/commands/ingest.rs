@@ -1,5 +1,6 @@
 //! `medtune ingest`: documents to a corpus.
 
+use ::eval::counted;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
@@ -12,7 +13,7 @@ use corpus::ingest::{
 
 use crate::args::IngestArgs;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, counted};
+use crate::output;
 use crate::progress::Counted;
 
 /// Documents that are told of one by one.

@@ -1,5 +1,6 @@
 //! `medtune prepare`: clean rows and split them so that nothing tested was trained on.
 
+use ::eval::counted;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use crate::args::PrepareArgs;
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, counted};
+use crate::output;
 
 pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
     let read = ReadOptions {

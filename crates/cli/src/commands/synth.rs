@@ -3,6 +3,7 @@
 mod estimate;
 mod summary;
 
+use ::eval::counted;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -13,7 +14,7 @@ use endpoint::{Cached, ReplyStore};
 use crate::args::{SynthArgs, SynthKind};
 use crate::failure::{Failure, Outcome, io};
 use crate::interrupt::Interrupts;
-use crate::output::{self, counted};
+use crate::output;
 use crate::pipeline::question_writer::{Named, REPLIES, Writer};
 use crate::progress::Counted;
 

@@ -1,5 +1,6 @@
 //! `medtune synth --dry-run`: what it would take.
 
+use ::eval::counted;
 use std::fmt::Write;
 
 use ::synth::{Estimate, Plan};
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use crate::args::SynthArgs;
 use crate::failure::Outcome;
-use crate::output::{self, counted};
+use crate::output;
 use crate::pipeline::question_writer::Named;
 use crate::pipeline::remote;
 

@@ -1,12 +1,12 @@
 //! What a run came to: for a person, and as an exit status.
 
+use ::eval::counted;
 use std::fmt::Write;
 use std::path::Path;
 
 use ::synth::{Made, Obstacle, Report};
 
 use crate::failure::{Failure, Outcome};
-use crate::output::counted;
 
 /// What was done.
 pub(super) fn text(report: &Report, out: &Path) -> String {
