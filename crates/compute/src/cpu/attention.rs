@@ -348,27 +348,27 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                 rescale[r] = softmax_step::<A>(&mut scores[r], queries.seen(first + r, start), state);
             }
             let values = panels.values.iter().zip((0..seen.end).step_by(PANEL));
-            let add = |tile, (panel, from): (&&[f32], usize), column| {
-                let steps = PANEL.min(seen.end - from);
-                let (steps, _) = panel[column * PANEL..][..steps * PANEL].as_chunks::<PANEL>();
-                multiply_rows::<A, R, KEYS>(tile, &scores, from, steps)
-            };
             for column in (0..padded).step_by(PANEL) {
                 let mut tile = load::<A, R>(sums, first, padded, column);
                 for (sums, factor) in tile.iter_mut().zip(rescale) {
                     *sums = A::mul_lanes(*sums, A::splat(factor));
                 }
                 if count > NARROW {
-                    tile = values.clone().fold(tile, |tile, panel| add(tile, panel, column));
+                    for (panel, from) in values.clone() {
+                        let steps = value_steps(panel, column, from..seen.end);
+                        tile = multiply_rows::<A, R, KEYS>(tile, &scores, from, steps);
+                    }
                 }
                 store::<A, R>(tile, sums, first, padded, column);
             }
             if count <= NARROW {
                 // In the order in which they lie: so few queries wait for memory.
-                for panel in values {
+                for (panel, from) in values {
                     for column in (0..padded).step_by(PANEL) {
+                        let steps = value_steps(panel, column, from..seen.end);
                         let tile = load::<A, R>(sums, first, padded, column);
-                        store::<A, R>(add(tile, panel, column), sums, first, padded, column);
+                        let tile = multiply_rows::<A, R, KEYS>(tile, &scores, from, steps);
+                        store::<A, R>(tile, sums, first, padded, column);
                     }
                 }
             }
@@ -390,6 +390,12 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
             to[0] = maxima[r] + totals[r].ln();
         }
     }
+}
+
+/// Of a panel of values those of the tokens `seen`, by token, in the columns from `column` on.
+#[inline(always)]
+fn value_steps(panel: &[f32], column: usize, seen: Range<usize>) -> &[[f32; PANEL]] {
+    panel[column * PANEL..][..PANEL.min(seen.len()) * PANEL].as_chunks::<PANEL>().0
 }
 
 /// Queries times the scale, `R` side by side. Those that fill up the last group keep what was there.

@@ -1,8 +1,9 @@
 //! Activations in 8 bits.
 
 use super::super::buffer::{Rows, Shared};
-use super::super::math::{Arithmetic, Kernel, dispatch};
+use super::super::math::VECTOR;
 use super::super::{Isa, Threads};
+use super::lanes::{Lanes, Work, run};
 use formats::quant::ggml::SUB_BLOCK;
 
 /// Codes of a block, four to a word.
@@ -67,16 +68,19 @@ impl Activations {
             Shared::new(&mut self.scales),
             Shared::new(bytemuck::cast_slice_mut(&mut self.sums)),
         ];
-        threads.run(x.rows, |i| {
-            let (first, step) = tile_of(i, x.rows);
-            let place = Place {
-                words: &words,
-                scales: &scales,
-                sums: &sums,
-                start: first * blocks + i - first,
-                step,
-            };
-            dispatch(isa, QuantizeRow { x: x.row(i).as_chunks().0, place });
+        // Rows of a tile share lines of the cache, which two processors would take from each other.
+        threads.run(x.rows.div_ceil(TILE), |tile| {
+            for i in (tile * TILE..x.rows).take(TILE) {
+                let (first, step) = tile_of(i, x.rows);
+                let place = Place {
+                    words: &words,
+                    scales: &scales,
+                    sums: &sums,
+                    start: first * blocks + i - first,
+                    step,
+                };
+                run(isa, QuantizeRow { x: x.row(i).as_chunks().0, place });
+            }
         });
     }
 
@@ -114,11 +118,9 @@ struct QuantizeRow<'a> {
     place: Place<'a>,
 }
 
-impl Kernel for QuantizeRow<'_> {
-    type Output = ();
-
+impl Work for QuantizeRow<'_> {
     #[inline(always)]
-    fn run<A: Arithmetic>(self) {
+    fn run<L: Lanes>(self) {
         for (b, x) in self.x.iter().enumerate() {
             let at = self.place.start + b * self.place.step;
             // SAFETY: every row is one task's, and no two rows have a block in one place.
@@ -131,20 +133,16 @@ impl Kernel for QuantizeRow<'_> {
                 )
             };
             let codes: &mut [i8] = bytemuck::cast_slice_mut(words);
-            let codes: &mut [i8; SUB_BLOCK] = codes.try_into().expect("a block");
-            scale[0] = quantize(x, codes);
-            for (half, sum) in bytemuck::cast_slice_mut::<f32, i32>(sums).iter_mut().enumerate() {
-                *sum = codes[half * 16..][..16].iter().map(|&code| i32::from(code)).sum();
-            }
+            let sums = bytemuck::cast_slice_mut(sums);
+            scale[0] = quantize::<L>(x, codes.as_chunks_mut().0, sums);
         }
     }
 }
 
-/// `codes · scale` is nearest to `x`; the scale of a block with a value that is not finite is NaN.
+/// `codes · scale` is nearest to `x`, `sums` are those of the halves of the codes; the scale of a block with a value
+/// that is not finite is NaN.
 #[inline(always)]
-fn quantize(x: &[f32; SUB_BLOCK], codes: &mut [i8; SUB_BLOCK]) -> f32 {
-    /// Adding it leaves the rounded integer in the lowest bits of the mantissa.
-    const ROUND: f32 = 12_582_912.0;
+fn quantize<L: Lanes>(x: &[f32; SUB_BLOCK], codes: &mut [[i8; VECTOR]], sums: &mut [i32]) -> f32 {
     /// The bits of infinity; those of what is no number lie above.
     const INFINITE: u32 = f32::INFINITY.to_bits();
     // Bits of numbers without a sign are in the order of the numbers.
@@ -152,8 +150,8 @@ fn quantize(x: &[f32; SUB_BLOCK], codes: &mut [i8; SUB_BLOCK]) -> f32 {
     let finite = largest < INFINITE;
     let largest = f32::from_bits(largest);
     let inverse = if finite && largest > 0.0 { 127.0 / largest } else { 0.0 };
-    for (code, x) in codes.iter_mut().zip(x) {
-        *code = (x * inverse + ROUND).to_bits() as i8;
+    for ((x, codes), sum) in x.as_chunks().0.iter().zip(codes).zip(sums) {
+        *sum = L::codes(L::mul_lanes(L::load(x), L::splat(inverse)), codes);
     }
     if finite { largest / 127.0 } else { f32::NAN }
 }

@@ -30,6 +30,10 @@ pub(super) trait Lanes: Arithmetic {
     fn halves(from: &[u8; 2 * VECTOR]) -> Self::Vector;
     fn unsigned(from: &[u8; VECTOR]) -> Self::Vector;
     fn signed(from: &[u8; VECTOR]) -> Self::Vector;
+
+    /// Stores the integers nearest to `x`, ties to even, which must fit in a byte, and returns their sum. What is no
+    /// number becomes any code.
+    fn codes(x: Self::Vector, to: &mut [i8; VECTOR]) -> i32;
 }
 
 /// Work that is compiled for every instruction set. `run` and all it calls must be `#[inline(always)]`.
@@ -146,6 +150,15 @@ mod x86 {
         fn signed(from: &[u8; VECTOR]) -> __m512 {
             unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
         }
+
+        #[inline(always)]
+        fn codes(x: __m512, to: &mut [i8; VECTOR]) -> i32 {
+            unsafe {
+                let nearest = _mm512_cvtps_epi32(x);
+                _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(nearest));
+                _mm512_reduce_add_epi32(nearest)
+            }
+        }
     }
 
     impl Lanes for Avx2 {
@@ -244,6 +257,22 @@ mod x86 {
                 _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().add(8 * half).cast())))
             })
         }
+
+        #[inline(always)]
+        fn codes([low, high]: [__m256; 2], to: &mut [i8; VECTOR]) -> i32 {
+            unsafe {
+                let (low, high) = (_mm256_cvtps_epi32(low), _mm256_cvtps_epi32(high));
+                // Packing goes by 128 bits: 0-3, 8-11 | 4-7, 12-15.
+                let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+                let bytes =
+                    _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+                _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
+                let eight = _mm256_add_epi32(low, high);
+                let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+                let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+                _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
+            }
+        }
     }
 }
 
@@ -316,5 +345,13 @@ impl Lanes for super::super::math::Portable {
     #[inline(always)]
     fn signed(from: &[u8; VECTOR]) -> [f32; VECTOR] {
         from.map(|x| f32::from(x as i8))
+    }
+
+    #[inline(always)]
+    fn codes(x: [f32; VECTOR], to: &mut [i8; VECTOR]) -> i32 {
+        /// Adding it leaves the rounded integer in the lowest bits of the mantissa.
+        const ROUND: f32 = 12_582_912.0;
+        *to = x.map(|x| (x + ROUND).to_bits() as i8);
+        to.iter().map(|&code| i32::from(code)).sum()
     }
 }

@@ -134,15 +134,17 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROW
                 }
             }
             for group in 0..F::GROUPS {
-                let mut dots: [L::Ints; ROWS] = std::array::from_fn(|r| {
-                    let [first, second] = totals[r];
-                    let sum = match (F::GROUPS, group) {
-                        (1, _) => first + second,
-                        (_, 0) => first,
-                        _ => second,
-                    };
-                    L::ints(if F::OFFSET == 0 { 0 } else { -F::OFFSET * sum })
-                });
+                let mut dots = [L::ints(0); ROWS];
+                if F::OFFSET != 0 {
+                    for (dot, [first, second]) in dots.iter_mut().zip(totals) {
+                        let sum = match (F::GROUPS, group) {
+                            (1, _) => first + second,
+                            (_, 0) => *first,
+                            _ => *second,
+                        };
+                        *dot = L::ints(-F::OFFSET * sum);
+                    }
+                }
                 let quads = 8 / F::GROUPS;
                 for q in group * quads..(group + 1) * quads {
                     let bytes = <F::Codes as Codes>::quad::<L>(codes, q);
@@ -191,6 +193,11 @@ impl Target<'_> {
             // SAFETY: a panel is one task's, and this the only reference to its columns of the row.
             #[allow(unsafe_code)]
             let to = unsafe { self.shared.range((first + r) * self.stride + self.column + column, width) };
+            if let Ok(to) = <&mut [f32; VECTOR]>::try_from(&mut *to) {
+                let sums = if self.add { L::mul_add_lanes(sums, L::splat(1.0), L::load(to)) } else { sums };
+                L::store(to, sums);
+                continue;
+            }
             let mut values = [0.0; VECTOR];
             L::store(&mut values, sums);
             for (to, value) in to.iter_mut().zip(values) {
