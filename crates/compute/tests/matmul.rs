@@ -2,6 +2,7 @@
 
 mod support;
 
+use compute::cpu::Precision;
 use compute::{Adapter, Backend, Cpu, DType, DeviceBuffer, Linear, LinearGroup, Matrix, Start};
 use formats::quant::{
     BlockMatrix, BlockType, Bnb4Matrix, Bnb4Options, Bnb4Type, Int8Matrix, QuantizedMatrix,
@@ -221,22 +222,57 @@ fn a_quantized_weight_gives_the_product_of_its_values_in_both_directions() {
         [quantized(false).into(), quantized(true).into(), q8.into(), int8.into()];
     for cpu in devices() {
         for matrix in &matrices {
-            let decoded = buffer(&cpu, &matrix.to_f32());
-            let weight = cpu.quantized_weight(matrix.clone()).expect("memory");
-            assert_eq!(cpu.read_weight(&weight), matrix.to_f32());
-            let run = |weight: Matrix<'_, Cpu>, tokens: usize| {
-                let (x, dy) = (buffer(&cpu, &x), buffer(&cpu, &dy));
-                let (mut y, mut dx) = (zeros(&cpu, tokens * rows), zeros(&cpu, tokens * cols));
-                let group = LinearGroup { layers: &[Linear { weight, adapter: None }], rank: 0 };
-                let (input, gradient) = (x.view(0, tokens, cols), dy.view(0, tokens, rows));
-                cpu.linear(y.view_mut(0, tokens, rows), None, input, &group, Start::Zero);
-                cpu.linear_backward_input(Some(dx.view_mut(0, tokens, cols)), None, gradient, &group);
-                (bits(&values(&y)), bits(&values(&dx)))
-            };
-            for tokens in [1, T] {
-                let plain = run(Matrix::View(decoded.view(0, rows, cols)), tokens);
-                assert_eq!(run(Matrix::Weight(&weight), tokens), plain, "{:?}, {tokens} tokens", cpu.isa());
+            assert_same_products(&cpu, matrix, (&x, &dy), &[1, T]);
+        }
+    }
+}
+
+#[test]
+fn four_bit_codes_are_packed_into_the_bits_of_their_values() {
+    // Blocks of one vector and of many, rows that end inside a square of codes, depths of several blocks of the product
+    // that are cut inside a block of codes, and last a matrix whose blocks cross rows.
+    let shapes = [
+        (96, 192, 64),
+        (33, 128, 16),
+        (50, 256, 128),
+        (19, 64, 32),
+        (1600, 320, 64),
+        (40, 1600, 64),
+        (70, 96, 64),
+    ];
+    let pairs = Precision::Bf16.available().then(|| Cpu::new(2).with_precision(Precision::Bf16));
+    for (seed, (rows, cols, block)) in (20..).zip(shapes) {
+        let stored = random(seed, rows * cols);
+        let tokens = [1, 3, 40];
+        let (x, dy) = (random(seed + 20, 40 * cols), random(seed + 40, 40 * rows));
+        for (kind, double) in [(Bnb4Type::Nf4, true), (Bnb4Type::Fp4, false)] {
+            let options = Bnb4Options { kind, block, double };
+            let matrix = Bnb4Matrix::quantize([rows, cols], &stored, options).expect("four bits").into();
+            for cpu in devices().iter().chain(&pairs) {
+                assert_same_products(cpu, &matrix, (&x, &dy), &tokens);
             }
         }
+    }
+}
+
+/// The products of `matrix` with the first `tokens` rows of `x` and of `dy` have the bits of those of its values.
+fn assert_same_products(cpu: &Cpu, matrix: &QuantizedMatrix, (x, dy): (&[f32], &[f32]), tokens: &[usize]) {
+    let (rows, cols) = (matrix.rows(), matrix.cols());
+    let decoded = buffer(cpu, &matrix.to_f32());
+    let weight = cpu.quantized_weight(matrix.clone()).expect("memory");
+    assert_eq!(cpu.read_weight(&weight), matrix.to_f32());
+    let run = |weight: Matrix<'_, Cpu>, tokens: usize| {
+        let (x, dy) = (buffer(cpu, x), buffer(cpu, dy));
+        let (mut y, mut dx) = (zeros(cpu, tokens * rows), zeros(cpu, tokens * cols));
+        let group = LinearGroup { layers: &[Linear { weight, adapter: None }], rank: 0 };
+        let (input, gradient) = (x.view(0, tokens, cols), dy.view(0, tokens, rows));
+        cpu.linear(y.view_mut(0, tokens, rows), None, input, &group, Start::Zero);
+        cpu.linear_backward_input(Some(dx.view_mut(0, tokens, cols)), None, gradient, &group);
+        (bits(&values(&y)), bits(&values(&dx)))
+    };
+    for &tokens in tokens {
+        let plain = run(Matrix::View(decoded.view(0, rows, cols)), tokens);
+        let how = (cpu.isa(), cpu.precision(), rows, cols);
+        assert!(run(Matrix::Weight(&weight), tokens) == plain, "{how:?}, {tokens} tokens");
     }
 }

@@ -22,6 +22,7 @@ kernels! {
 // elements.
 impl Simd<8> for Avx2 {
     type Vector = __m256;
+    type Levels = [__m256; 2];
     const STEPS: usize = 1;
 
     #[inline(always)]
@@ -62,6 +63,30 @@ impl Simd<8> for Avx2 {
         unsafe {
             let mask = _mm256_set1_epi32(0xffff_0000_u32 as i32);
             _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(pairs), mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_codes(from: *const u8) -> __m256 {
+        unsafe {
+            let bytes = _mm_cvtsi32_si128(from.cast::<i32>().read_unaligned());
+            let codes = _mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes);
+            _mm256_castsi256_ps(_mm256_cvtepu8_epi32(codes))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn levels(values: &[f32; 16]) -> [__m256; 2] {
+        unsafe { [_mm256_loadu_ps(values.as_ptr()), _mm256_loadu_ps(values.as_ptr().add(8))] }
+    }
+
+    #[inline(always)]
+    unsafe fn choose(levels: [__m256; 2], lanes: __m256, shift: u32) -> __m256 {
+        unsafe {
+            // A permutation looks at the lowest three bits; the fourth, as the sign, chooses between two of them.
+            let codes = _mm256_srl_epi32(_mm256_castps_si256(lanes), _mm_cvtsi32_si128(shift as i32));
+            let [low, high] = levels.map(|eight| _mm256_permutevar8x32_ps(eight, codes));
+            _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32::<28>(codes)))
         }
     }
 

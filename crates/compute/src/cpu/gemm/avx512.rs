@@ -21,6 +21,7 @@ kernels! {
 // SAFETY of every block here: the trait's callers run on a CPU with AVX-512 and hand in pointers to 16 elements.
 impl Simd<16> for Avx512 {
     type Vector = __m512;
+    type Levels = __m512;
     const STEPS: usize = 1;
 
     #[inline(always)]
@@ -61,6 +62,29 @@ impl Simd<16> for Avx512 {
         unsafe {
             let mask = _mm512_set1_epi32(0xffff_0000_u32 as i32);
             _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs), mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_codes(from: *const u8) -> __m512 {
+        unsafe {
+            let bytes = _mm_loadl_epi64(from.cast());
+            let codes = _mm_unpacklo_epi8(_mm_srli_epi16::<4>(bytes), bytes);
+            _mm512_castsi512_ps(_mm512_cvtepu8_epi32(codes))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn levels(values: &[f32; 16]) -> __m512 {
+        unsafe { _mm512_loadu_ps(values.as_ptr()) }
+    }
+
+    #[inline(always)]
+    unsafe fn choose(levels: __m512, lanes: __m512, shift: u32) -> __m512 {
+        unsafe {
+            // The permutation looks at the lowest four bits alone.
+            let codes = _mm512_srl_epi32(_mm512_castps_si512(lanes), _mm_cvtsi32_si128(shift as i32));
+            _mm512_permutexvar_ps(codes, levels)
         }
     }
 

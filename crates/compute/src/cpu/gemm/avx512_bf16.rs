@@ -35,6 +35,7 @@ const INTERLEAVED: [u16; 32] = {
 // to 16 elements. The vectors that are transmuted have 512 bits and no invalid values.
 impl Simd<16> for Avx512Bf16 {
     type Vector = __m512;
+    type Levels = __m512;
     const STEPS: usize = 2;
 
     #[inline(always)]
@@ -79,6 +80,21 @@ impl Simd<16> for Avx512Bf16 {
     #[inline(always)]
     unsafe fn second_bf16(pairs: __m512) -> __m512 {
         unsafe { Avx512::second_bf16(pairs) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_codes(from: *const u8) -> __m512 {
+        unsafe { Avx512::load_codes(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn levels(values: &[f32; 16]) -> __m512 {
+        unsafe { Avx512::levels(values) }
+    }
+
+    #[inline(always)]
+    unsafe fn choose(levels: __m512, lanes: __m512, shift: u32) -> __m512 {
+        unsafe { Avx512::choose(levels, lanes, shift) }
     }
 
     #[inline(always)]

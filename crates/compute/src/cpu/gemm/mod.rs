@@ -16,6 +16,7 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
 mod blocking;
+mod four_bit;
 mod kernels;
 pub mod measure;
 mod output;

@@ -231,9 +231,10 @@ pub(super) unsafe fn pack(
 ) {
     let Strip { row, rows, width } = strip;
     let plain = Pack { operand, row, rows, from, depth, to, width };
-    let Elements::Quantized(matrix) = operand.elements else {
+    let matrix = match operand.elements {
+        Elements::Quantized(matrix) if plain.four_bit().is_none() => matrix,
         // SAFETY: the caller's promise is the same.
-        return unsafe { (kernels.pack)(&plain) };
+        _ => return unsafe { (kernels.pack)(&plain) },
     };
     if kernels.steps == 1 && operand.depth_stride != 1 {
         for step in 0..depth {

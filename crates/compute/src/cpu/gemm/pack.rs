@@ -36,7 +36,10 @@ impl Pack<'_> {
                 Elements::F32(x) => self.pack::<S, _, L>(x),
                 Elements::F16(x) => self.pack::<S, _, L>(x),
                 Elements::Bf16(x) => self.pack::<S, _, L>(x),
-                Elements::Quantized(_) => unreachable!("decoded before it is packed"),
+                Elements::Quantized(_) => {
+                    let matrix = self.four_bit().expect("other formats are decoded before they are packed");
+                    self.pack_four_bit::<S, L>(matrix);
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ kernels! {
 // SAFETY of every block here: the trait's callers hand in pointers to 8 elements.
 impl Simd<8> for Plain {
     type Vector = [f32; 8];
+    type Levels = [f32; 16];
     const STEPS: usize = 1;
 
     #[inline(always)]
@@ -64,6 +65,22 @@ impl Simd<8> for Plain {
                 pair.to_bits() << 16
             })
         })
+    }
+
+    #[inline(always)]
+    unsafe fn load_codes(from: *const u8) -> [f32; 8] {
+        let bytes = unsafe { from.cast::<[u8; 4]>().read() };
+        std::array::from_fn(|l| f32::from_bits(u32::from(bytes[l / 2] >> (4 * (1 - l % 2)))))
+    }
+
+    #[inline(always)]
+    unsafe fn levels(values: &[f32; 16]) -> [f32; 16] {
+        *values
+    }
+
+    #[inline(always)]
+    unsafe fn choose(levels: [f32; 16], lanes: [f32; 8], shift: u32) -> [f32; 8] {
+        lanes.map(|lane| levels[((lane.to_bits() >> shift) & 15) as usize])
     }
 
     #[inline(always)]

@@ -12,6 +12,8 @@ use half::{bf16, f16};
 /// writable) elements there. No alignment is required.
 pub(super) trait Simd<const L: usize> {
     type Vector: Copy;
+    /// Sixteen values to choose from, in registers.
+    type Levels: Copy;
     /// Steps of depth in a packed lane, 1 or 2, which are multiplied and added at once.
     const STEPS: usize;
 
@@ -25,6 +27,11 @@ pub(super) trait Simd<const L: usize> {
     unsafe fn first_bf16(pairs: Self::Vector) -> Self::Vector;
     /// Decodes the second of the two bf16 values in each lane.
     unsafe fn second_bf16(pairs: Self::Vector) -> Self::Vector;
+    /// Lanes whose lowest four bits are `L` codes, of which the first is the high half of the first of `L / 2` bytes.
+    unsafe fn load_codes(from: *const u8) -> Self::Vector;
+    unsafe fn levels(values: &[f32; 16]) -> Self::Levels;
+    /// In each lane the level that its four bits from `shift` on choose.
+    unsafe fn choose(levels: Self::Levels, lanes: Self::Vector, shift: u32) -> Self::Vector;
     unsafe fn store(to: *mut f32, x: Self::Vector);
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;

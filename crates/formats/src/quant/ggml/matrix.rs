@@ -78,20 +78,22 @@ impl BlockMatrix {
 
     pub(in crate::quant) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
         let (elements, bytes) = (self.kind.elements(), self.kind.bytes());
+        // Powers of two all: a product asks for stretches of one block, which divisions would take longer than.
+        let shift = elements.trailing_zeros();
+        let decode_block = self.kind.decoder();
         let row = self.row(row);
-        let mut whole_block = [0.0; MAX_ELEMENTS];
         let (mut at, mut out) = (cols.start, out);
         while at < cols.end {
-            let (block, skip) = (at / elements, at % elements);
-            let whole = (cols.end - at) / elements;
+            let block = &row[(at >> shift) * bytes..][..bytes];
+            let skip = at & (elements - 1);
             let part;
-            if skip == 0 && whole > 0 {
-                (part, out) = out.split_at_mut(whole * elements);
-                self.kind.decode(&row[block * bytes..][..whole * bytes], part);
+            (part, out) = out.split_at_mut((elements - skip).min(cols.end - at));
+            if part.len() == elements {
+                decode_block(block, part);
             } else {
-                (part, out) = out.split_at_mut((elements - skip).min(cols.end - at));
-                self.kind.decode(&row[block * bytes..][..bytes], &mut whole_block[..elements]);
-                part.copy_from_slice(&whole_block[skip..][..part.len()]);
+                let mut whole = [0.0; MAX_ELEMENTS];
+                decode_block(block, &mut whole[..elements]);
+                part.copy_from_slice(&whole[skip..][..part.len()]);
             }
             at += part.len();
         }

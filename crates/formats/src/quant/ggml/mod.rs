@@ -158,7 +158,15 @@ impl BlockType {
     pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
         assert!(bytes.len().is_multiple_of(self.bytes()), "{} bytes are no whole blocks", bytes.len());
         assert_eq!(out.len(), bytes.len() / self.bytes() * self.elements(), "room for the elements");
-        let decode_block: fn(&[u8], &mut [f32]) = match self {
+        let decode_block = self.decoder();
+        for (block, out) in bytes.chunks_exact(self.bytes()).zip(out.chunks_exact_mut(self.elements())) {
+            decode_block(block, out);
+        }
+    }
+
+    /// What decodes one block.
+    fn decoder(self) -> fn(&[u8], &mut [f32]) {
+        match self {
             BlockType::F32 => simple::f32,
             BlockType::F16 => simple::f16,
             BlockType::Bf16 => simple::bf16,
@@ -174,9 +182,6 @@ impl BlockType {
             BlockType::Q6_K => k_quants::q6_k,
             BlockType::IQ4_NL => nonlinear::iq4_nl,
             BlockType::IQ4_XS => nonlinear::iq4_xs,
-        };
-        for (block, out) in bytes.chunks_exact(self.bytes()).zip(out.chunks_exact_mut(self.elements())) {
-            decode_block(block, out);
         }
     }
 }
