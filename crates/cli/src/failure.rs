@@ -124,12 +124,47 @@ impl From<corpus::CorpusError> for Failure {
 
 impl From<eval::Error> for Failure {
     fn from(error: eval::Error) -> Self {
+        use eval::Error;
+        use eval::comparison::RunsError;
+        use eval::evaluation::EvaluationError;
+        let error = match error {
+            // There is no `--column` for the files of tasks.
+            Error::Data(error) if !matches!(error, dataset::Error::MissingColumn { .. }) => {
+                return error.into();
+            }
+            error => error,
+        };
         let failure = Failure::input(chain(&error));
-        match error {
-            eval::Error::NotFinite { .. } => failure
-                .hint("the weights hold values that are no numbers: look at the base model, and at skipped.jsonl of its run"),
-            _ => failure,
-        }
+        let hint = match &error {
+            Error::NotFinite { .. } => {
+                "the weights hold values that are no numbers: look at the base model, and at skipped.jsonl of its run"
+            }
+            Error::Task { .. } | Error::Data(_) => {
+                "docs/guide.md, \"Evaluate\", has the tasks and the files of questions that are read"
+            }
+            Error::File { .. } => "docs/guide.md, \"Evaluate\", has the files that are read",
+            Error::Evaluation(EvaluationError::Io { .. } | EvaluationError::Write(_)) => {
+                return hint_of_io(failure, &error);
+            }
+            Error::Evaluation(EvaluationError::Item { .. }) => {
+                "`medtune eval --out` writes such files; correct the line, or take it out of every run. Answers made elsewhere \
+                 are scored by `medtune eval --answers-file`"
+            }
+            Error::Evaluation(EvaluationError::NoEvaluation { .. }) => {
+                "name a run folder, or what `medtune eval --out` wrote"
+            }
+            Error::Evaluation(EvaluationError::Column { .. }) => {
+                "say which column is which: `--column answer=Antwort`"
+            }
+            Error::Evaluation(EvaluationError::Malformed { .. }) => {
+                "docs/guide.md, \"Evaluate\", has the files that are read: JSON lines, a JSON list or CSV, in UTF-8"
+            }
+            Error::Evaluation(EvaluationError::Occupied { .. }) => "name a new or empty folder with --out",
+            Error::Runs(RunsError::DifferentItems { .. }) => "`--common` compares the items that all have",
+            Error::Runs(RunsError::SameName(_)) => "name each run once",
+            _ => return failure,
+        };
+        failure.hint(hint)
     }
 }
 

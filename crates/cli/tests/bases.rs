@@ -334,3 +334,52 @@ fn what_is_no_model_or_no_adapter_is_refused() {
     let error = refused(&["train", text(&full), "--json"]);
     assert!(error.contains("quantized") && error.contains("adapter: lora"), "{error}");
 }
+
+/// Only ggml's blocks are multiplied as integers: elsewhere `--fast` would be a name without a thing.
+#[test]
+fn fast_is_refused_where_no_integers_are_multiplied() {
+    let folder = tempdir().unwrap();
+    let rows = folder.path().join("exam.jsonl");
+    fs::write(&rows, "{\"question\": \"Why?\", \"options\": [\"asthma\", \"gout\"], \"answer\": \"B\"}\n")
+        .unwrap();
+    let is_refused = |arguments: &[&str]| {
+        let said = refused(&[arguments, &["--fast"]].concat());
+        assert!(
+            said.contains("--fast: no projection of") && said.contains("hint: leave --fast out"),
+            "{said}"
+        );
+    };
+    let served = |base: &Path| is_refused(&["serve", text(base), "--bind", "127.0.0.1:0"]);
+    for name in ["gptq", "nf4", "int8"] {
+        let base = folder.path().join(name);
+        write_quantized(&base, name);
+        is_refused(&["ask", "Why?", "--model", text(&base)]);
+        is_refused(&["eval", "--model", text(&base), "--tasks", text(&rows)]);
+        is_refused(&["inspect", "logits", "--model", text(&base), "--ids", "1,2"]);
+        is_refused(&["bench", "generate", "--model", text(&base), "--prompt", "4", "--tokens", "2"]);
+        served(&base);
+    }
+    // A plain base is rounded to blocks by whoever asks it, but served as it is.
+    let plain = folder.path().join("plain");
+    write_model_of(&plain, 32, 256);
+    let fast = run_json(&["eval", "--model", text(&plain), "--tasks", text(&rows), "--fast", "--json"]);
+    assert_eq!(fast["settings"]["arithmetic"], "int8");
+    assert_eq!(fast["settings"]["options"].get("projections_in_integers"), None);
+    let bench = ["bench", "generate", "--model", text(&plain), "--prompt", "4", "--tokens", "2", "--fast"];
+    assert_eq!(run_json(&[&bench[..], &["--json"]].concat())["integer_products"], true);
+    served(&plain);
+    served(&write_gguf(folder.path(), BlockType::F16));
+}
+
+/// Rows of sixteen values are no whole blocks, so of this model only what reads the wider middle is rounded.
+#[test]
+fn fast_in_part_is_said() {
+    let folder = tempdir().unwrap();
+    let (base, rows) = (folder.path().join("base"), folder.path().join("exam.csv"));
+    write_model_of(&base, 16, 256);
+    fs::write(&rows, "question,A,B,answer\nWhy?,asthma,gout,A\n").unwrap();
+    let output = run(&["eval", "--model", text(&base), "--tasks", text(&rows), "--fast", "--json"], 0);
+    assert!(stderr(&output).contains("--fast multiplies 2 of 14 projections"), "{}", stderr(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["settings"]["options"]["projections_in_integers"], "2 of 14");
+}

@@ -196,3 +196,129 @@ fn a_model_that_was_measured_leaves_a_folder() {
     let differences = document["comparison"]["differences"].as_array().unwrap();
     assert!(differences.iter().all(|difference| difference["difference"] == 0.0), "{differences:?}");
 }
+
+#[test]
+fn the_rule_that_reads_options_is_chosen_named_and_on_file() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("answers.csv");
+    let rows = "output,model_response\n<answer>A. rest</answer>,the answer is A\nB,<answer>B</answer>\nA,An aspirin\n";
+    fs::write(&file, rows).unwrap();
+    let counted = |more: &[&str]| {
+        let arguments = ["eval", "--answers-file", text(&file), "--labels", "A,B"];
+        stdout(&run(&[&arguments[..], more].concat(), 0))
+    };
+    assert!(counted(&[]).contains("right 2, wrong 0, abstained 0, no option named 1"));
+    let [tags, letters] = ["medgpt", "flowertune"].map(|rule| folder.path().join(rule));
+    let page = counted(&["--rule", "medgpt", "--out", text(&tags)]);
+    assert!(
+        page.contains("options read by the rule medgpt (the letter A to E that a closed <answer>"),
+        "{page}"
+    );
+    assert!(page.contains("right 1, wrong 0, abstained 0, no option named 2"), "{page}");
+    let page = counted(&["--rule", "flowertune", "--out", text(&letters)]);
+    assert!(page.contains("right 1, wrong 1, abstained 0, no option named 1"), "{page}");
+    let settings: Value = serde_json::from_slice(&fs::read(tags.join("settings.json")).unwrap()).unwrap();
+    assert_eq!(settings["rule"], "medgpt");
+    let report = fs::read_to_string(tags.join("report.html")).unwrap();
+    assert!(report.contains("Options were read out of answers by the rule medgpt"));
+    let page = stdout(&run(&["compare", text(&tags), text(&letters), "--common", "--resamples", "200"], 0));
+    assert!(page.contains("by different rules") && page.contains("medgpt by medgpt"), "{page}");
+    let error = refused(&["eval", "--answers-file", text(&file), "--rule", "medgpt"]);
+    assert!(error.contains("--rule medgpt: no option is read") && error.contains("--labels"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_evaluation_is_named_with_the_line_and_what_was_expected() {
+    let folder = scored();
+    let items = folder.path().join("a/items.jsonl");
+    let whole = fs::read_to_string(&items).unwrap();
+    let first = whole.lines().next().unwrap();
+    let choice = |picked: &str| {
+        format!(
+            "{{\"id\":\"x\",\"choice\":{{\"gold\":\"A\",\"picked\":\"{picked}\",\"shown\":[\"A\",\"B\"],\"rated\":\
+             [{{\"log_likelihood\":-1.0,\"bytes\":1}},{{\"log_likelihood\":-2.0,\"bytes\":1}}]}}}}\n"
+        )
+    };
+    let wrong: [(&str, Vec<u8>, &str); 9] = [
+        (
+            "cut off",
+            whole.as_bytes()[..whole.len() - 40].to_vec(),
+            "line 12: cut off in the middle: expected an item",
+        ),
+        ("twice", format!("{whole}{first}\n").into(), "line 13: item `q0` stands in line 1 already"),
+        ("empty", Vec::new(), "it holds no item"),
+        ("text", b"hello\n".to_vec(), "line 1: no JSON: expected an item"),
+        (
+            "null",
+            format!("{first}\n\nnull\n").into(),
+            "line 3: nothing where an item, as `medtune eval --out`",
+        ),
+        ("latin 1", b"{\"id\": \"caf\xe9\"}\n".to_vec(), "line 1: not text in UTF-8"),
+        ("list", b"[1, 2]".to_vec(), "item 1: a number where an item"),
+        ("stray", choice("C").into(), "line 1: item `x`: the picked option `C` is none of those shown: A, B"),
+        (
+            "in part",
+            choice("A").replace(",{\"log_likelihood\":-2.0,\"bytes\":1}", "").into(),
+            "2 options are shown, 1 are rated",
+        ),
+    ];
+    let file = folder.path().join("wrong.jsonl");
+    for (what, bytes, said) in wrong {
+        fs::write(&file, bytes).unwrap();
+        for arguments in [&["rescore", text(&file)][..], &["compare", text(&items), text(&file)]] {
+            let error = refused(arguments);
+            assert!(
+                error.contains("wrong.jsonl") && error.contains(said) && error.contains("hint:"),
+                "{what}: {error}"
+            );
+            assert!(!error.contains("struct") && !error.contains(" column "), "{what}: {error}");
+        }
+    }
+    // What programs put before or between lines is no fault.
+    fs::write(&file, format!("\u{feff}{}", whole.replace('\n', "\r\n"))).unwrap();
+    assert!(stdout(&run(&["rescore", text(&file)], 0)).contains("every number is what is on file"));
+    assert!(refused(&["rescore", text(folder.path())]).contains("hint: name a run folder"));
+    assert!(refused(&["rescore", "nowhere"]).contains("hint: look at the path"));
+    fs::write(&file, whole.lines().take(3).collect::<Vec<_>>().join("\n")).unwrap();
+    assert!(refused(&["compare", text(&items), text(&file)]).contains("hint: `--common`"));
+}
+
+#[test]
+fn answers_that_cannot_be_read_are_counted_and_files_without_any_are_named() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("answers");
+    let table = "id,reference,answer\nq1,Take 4 mg.,Take 4 mg.\nq2,Café.,Café.\n";
+    let read = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        stdout(&run(&["eval", "--answers-file", text(&file)], 0))
+    };
+    assert!(read(format!("\u{feff}{table}").as_bytes()).contains("2 items"));
+    let latin: Vec<u8> = table.chars().map(|c| c as u8).collect();
+    let page = read(&latin);
+    assert!(page.contains("1 item in") && page.contains("row 2: not text in UTF-8"), "{page}");
+    let page = read(b"{\"id\":\"a\",\"reference\":\"x\",\"answer\":\"x\"}\n{\"id\":\"b\",\"refer");
+    assert!(page.contains("1 item in") && page.contains("row 2: cut off in the middle"), "{page}");
+    let wrong: [(&str, Vec<u8>, &str); 7] = [
+        ("empty", Vec::new(), "the file is empty"),
+        ("header", b"id,reference,answer\n".to_vec(), "it has no rows"),
+        (
+            "UTF-16",
+            [b"\xff\xfe".to_vec(), table.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat(),
+            "UTF-16",
+        ),
+        ("bytes", (0..=255).collect(), "not text in UTF-8"),
+        ("object", b"{\n \"rows\": []\n}\n".to_vec(), "one object: expected a list of objects"),
+        (
+            "cut list",
+            b"[{\"reference\": \"x\", ".to_vec(),
+            "cut off in the middle: expected a list of objects",
+        ),
+        ("columns", b"reference,answer,answer\nx,y,z\n".to_vec(), "two columns are called `answer`"),
+    ];
+    for (what, bytes, said) in wrong {
+        fs::write(&file, bytes).unwrap();
+        let error = refused(&["eval", "--answers-file", text(&file)]);
+        assert!(error.contains(said) && error.contains("hint:"), "{what}: {error}");
+    }
+    assert!(refused(&["eval", "--answers-file", text(folder.path())]).contains("hint: name a file in it"));
+}

@@ -132,3 +132,49 @@ fn wrong_wishes_are_refused() {
     let medqa = format!("{ROWS}/medqa_4options/train.jsonl");
     run_json(&[&["eval", "--model", BASE, "--json", "--fewshot-file", &medqa][..], &with_examples].concat());
 }
+
+#[test]
+fn rows_that_cannot_be_asked_are_named_and_in_no_number() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("exam.jsonl");
+    let row = |id: &str, rest: &str| {
+        format!("{{\"id\":\"{id}\",\"question\":\"Which one is it, {id}?\",{rest}}}\n")
+    };
+    let rows = [
+        row("1", r#""options":["gout","asthma"],"answer":"B""#),
+        row("2", r#""options":["gout","asthma"],"answer":"D""#),
+        row("3", r#""answer":"B""#),
+        row("4", r#""options":["gout","gout","asthma"],"answer":"A""#),
+        row("1", r#""options":["fever","cough"],"answer":"A""#),
+        "{\"id\":\"6\",".to_owned(),
+    ];
+    fs::write(&file, rows.concat()).unwrap();
+    let arguments = ["eval", "--model", BASE, "--tasks", text(&file), "--json"];
+    let document = run_json(&arguments);
+    assert_eq!(document["tasks"][0]["acc"]["n"], 1);
+    let left_out: Vec<String> = document["left_out"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|left| left["reason"].as_str().unwrap().to_owned())
+        .collect();
+    let said = [
+        "no letter (A, B)",
+        "no options",
+        "a wrong option has the text of the right one",
+        "its id occurs twice",
+        "",
+    ];
+    assert_eq!(left_out.len(), said.len(), "{left_out:?}");
+    assert!(left_out.iter().zip(said).all(|(reason, said)| reason.contains(said)), "{left_out:?}");
+
+    let refused_as = |content: &[u8], said: &str| {
+        fs::write(&file, content).unwrap();
+        let error = refused(&["eval", "--model", BASE, "--tasks", text(&file)]);
+        assert!(error.contains(said) && error.contains("hint:"), "{error}");
+    };
+    refused_as(b"", "the file has no rows");
+    refused_as(rows[1].as_bytes(), "1 row left out, the first (");
+    refused_as(rows[2].as_bytes(), "no options");
+    refused_as(b"{\"prompt\": \"q\", \"completion\": \"a\"}\n", "its rows have no options");
+}

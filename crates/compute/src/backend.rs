@@ -339,6 +339,11 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// Bytes of memory that a frozen matrix takes.
     fn weight_bytes(&self, weight: &Self::Weight) -> usize;
 
+    /// Whether products with a frozen matrix are products of integers, on a device that has such.
+    fn multiplies_integers(&self, _weight: &Self::Weight) -> bool {
+        false
+    }
+
     /// The values of a frozen matrix, decoded, row after row.
     fn read_weight(&self, weight: &Self::Weight) -> Vec<f32>;
 

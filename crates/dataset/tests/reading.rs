@@ -111,6 +111,39 @@ fn choice_items_are_read_from_every_common_layout() {
 }
 
 #[test]
+fn options_beside_a_question_are_read_where_they_are_asked_for() {
+    let as_options = || ReadOptions { layout: Some(Layout::Options), ..ReadOptions::default() };
+    for text in [
+        r#"{"question":"q","options":["x","y","z"],"answer":"B"}"#,
+        r#"{"question":"q","options":{"A":"x","B":"y"},"answer":"b"}"#,
+        r#"{"question":"q","options":[{"key":"A","value":"x"},{"key":"B","value":"y"}],"answer":"Y"}"#,
+        r#"{"question":"q","options":"[\"x\", \"y\"]","answer":"y"}"#,
+        r#"{"question":"q","A":"x","B":"y","C":"","answer":" B "}"#,
+    ] {
+        let (rows, dropped) = read_as("o.jsonl", text.as_bytes(), as_options()).expect("a readable file");
+        assert_eq!((right_option(&rows[0]), dropped.len()), (("B", "y"), 0), "{text}");
+    }
+    for (text, said) in [
+        (
+            r#"{"question":"q","options":["x","y"],"answer":"2"}"#,
+            "`answer` is `2`, no letter (A, B) and no text of an option",
+        ),
+        (r#"{"question":"q","options":["x","y"],"answer":"C"}"#, "no letter (A, B)"),
+        (r#"{"question":"q","answer":"A"}"#, "no options"),
+        (r#"{"question":"q","options":[],"answer":"A"}"#, "no options"),
+        (r#"{"question":"q","options":"x or y","answer":"A"}"#, "no options"),
+        (r#"{"question":"q","options":["x"],"answer":"A"}"#, "fewer than two options"),
+    ] {
+        let (rows, dropped) = read_as("o.jsonl", text.as_bytes(), as_options()).expect("a readable file");
+        assert!(rows.is_empty() && dropped[0].detail.contains(said), "{text}: {dropped:?}");
+    }
+    // Rows that are learned may look like this, so nobody is surprised.
+    let row =
+        rows_of("o.jsonl", r#"{"question":"q","options":["x","y"],"answer":"Because of y."}"#).remove(0);
+    assert!(matches!(row.item, Item::Conversation(_)));
+}
+
+#[test]
 fn mmlu_files_of_the_authors_have_no_header() {
     let text =
         "\"Which, of these?\",x,y,\"z, too\",w,C\nAnd this?,x,y,z,w,A\nNo letter?,x,y,z,w,E\nFive,x,y,A,B\n";

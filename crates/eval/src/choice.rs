@@ -22,6 +22,7 @@ pub use summary::ChoiceReport;
 use compute::Backend;
 use serde::{Deserialize, Serialize};
 
+use self::extract::Rule;
 use crate::comparison::Outcome;
 use crate::task::{Answers, LeftOut, Prompt, Task};
 use crate::{Progress, Result, Subject};
@@ -37,7 +38,7 @@ pub enum Mode {
     /// The options are listed, and of their letters the likeliest is taken: what a decoder writes that is allowed to
     /// write nothing else.
     Letter,
-    /// An answer is written freely, and read by the rule of [`extract`].
+    /// An answer is written freely, and read by a rule ([`extract`]).
     Generation,
 }
 
@@ -80,6 +81,8 @@ pub struct Settings {
     pub max_new_tokens: usize,
     /// What becomes of a question that is longer than the model reads.
     pub too_long: TooLong,
+    /// How an option is read out of an answer that was written.
+    pub rule: Rule,
 }
 
 /// What becomes of a question that is longer than the model reads.
@@ -106,6 +109,7 @@ impl Default for Settings {
             shuffle: None,
             max_new_tokens: 64,
             too_long: TooLong::default(),
+            rule: Rule::default(),
         }
     }
 }

@@ -36,12 +36,13 @@ pub(crate) use model_card::interval;
 pub use rescore::{Findings, Rescored, rescore};
 pub(crate) use results::task_of;
 pub use results::{ChoiceNumber, Closeness, MetricResult, Results, TaskResults, UNNAMED_TASK};
-pub use settings::{Settings, TaskSettings};
+pub use settings::{Settings, TaskSettings, different_rules};
 pub use signature::{PublicKey, SigningKey};
 
 use crate::Result;
 use crate::choice::ChoiceReport;
 use crate::comparison::Outcome;
+use crate::faults;
 use crate::report::{EvaluationReport, Figure, reliability_diagram};
 use formats::atomic::write_atomic;
 use serde::Serialize;
@@ -148,8 +149,8 @@ impl Evaluation {
         }
         let mut document: serde_json::Value = read_json(&file)?;
         let ours = document.get_mut("medtune").map(serde_json::Value::take).unwrap_or_default();
-        let results =
-            serde_json::from_value(ours).map_err(|error| EvaluationError::malformed(&file, error))?;
+        let results = serde_json::from_value(ours)
+            .map_err(|error| EvaluationError::malformed(&file, faults::json(b"", &error, "its numbers")))?;
         Ok(Some(results))
     }
 }
@@ -214,5 +215,6 @@ fn write_text(path: &Path, text: &str) -> Result<()> {
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).map_err(EvaluationError::io(path))?;
-    Ok(serde_json::from_slice(&bytes).map_err(|error| EvaluationError::malformed(path, error))?)
+    Ok(serde_json::from_slice(&bytes)
+        .map_err(|error| EvaluationError::malformed(path, faults::json(&bytes, &error, "a JSON document")))?)
 }

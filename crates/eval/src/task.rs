@@ -9,7 +9,7 @@ pub use known::{MMLU_SUBJECTS, expand, names};
 pub(crate) use prompt::letter;
 pub use prompt::{Answers, Prompt};
 
-use dataset::{AnswerOption, Input, Item, Row};
+use dataset::{AnswerOption, Input, Item, Layout, ReadOptions, Row};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
@@ -60,6 +60,9 @@ pub struct Task {
     pub left_out: Vec<LeftOut>,
 }
 
+/// Why a row that is learned is no question of a task.
+const CONVERSATION: &str = "no options: the row is a conversation";
+
 impl Task {
     /// The task `name`: one of [`names`] with its files under `data`, or a file of multiple-choice rows. With
     /// `examples` its few-shot split is read too.
@@ -79,7 +82,7 @@ impl Task {
         let stem = path.file_name().map_or(name.into(), |file| file.to_string_lossy().into_owned());
         let stem = stem.split('.').next().unwrap_or_default().to_owned();
         let mut task = Self::empty(stem, Prompt::Plain);
-        task.questions = task.read(path)?;
+        task.questions = task.read_own(path)?;
         match task.questions.is_empty() {
             true => Err(Error::Task { name: name.into(), reason: task.without_questions() }),
             false => Ok(task),
@@ -92,7 +95,7 @@ impl Task {
     /// [`Error::Task`] where a question of the task is one of them; those of `dataset` for a file that cannot be read.
     pub fn examples_from(&mut self, path: &Path) -> Result<()> {
         let mut examples = Self::empty(self.name.clone(), self.prompt);
-        self.examples = examples.read(path)?;
+        self.examples = examples.read_own(path)?;
         let asked: HashSet<&str> = self.questions.iter().map(|question| question.question.as_str()).collect();
         match self.examples.iter().find(|example| asked.contains(example.question.as_str())) {
             Some(both) => {
@@ -109,17 +112,46 @@ impl Task {
 
     /// Why a task has nothing to ask.
     fn without_questions(&self) -> String {
-        let first = self.left_out.first().map_or("the file is empty", |left_out| &left_out.reason);
-        format!(
-            "no question can be asked; {} left out, the first because {first}",
-            counted(self.left_out.len(), "row")
-        )
+        match self.left_out.first() {
+            Some(first) => format!(
+                "no question can be asked; {} left out, the first ({}): {}",
+                counted(self.left_out.len(), "row"),
+                first.item,
+                first.reason
+            ),
+            None => "no question can be asked: the file has no rows".to_owned(),
+        }
+    }
+
+    /// The questions of a file of the user's own. Rows of question and answer are taken for multiple choice here, with
+    /// their options beside them.
+    fn read_own(&mut self, path: &Path) -> Result<Vec<Question>> {
+        let before = self.left_out.len();
+        let questions = self.read(&Input::new(path))?;
+        let own = &self.left_out[before..];
+        let conversations = own.iter().any(|left_out| left_out.reason == CONVERSATION);
+        if !questions.is_empty() || !conversations {
+            return Ok(questions);
+        }
+        self.left_out.truncate(before);
+        let options = ReadOptions { layout: Some(Layout::Options), ..ReadOptions::default() };
+        match self.read(&Input { path: path.to_owned(), options }) {
+            Err(Error::Data(dataset::Error::MissingColumn { columns, .. })) => {
+                let reason = format!(
+                    "its rows have no options: expected `question`, `answer` and a list or map `options`, or columns `A`, `B`, \
+                     …; the file has {}",
+                    columns.join(", ")
+                );
+                Err(Error::Task { name: self.name.clone(), reason })
+            }
+            read => read,
+        }
     }
 
     /// The questions of a file; rows that cannot be asked are left out by name.
-    fn read(&mut self, path: &Path) -> Result<Vec<Question>> {
+    fn read(&mut self, input: &Input) -> Result<Vec<Question>> {
         let (mut questions, mut seen) = (Vec::new(), HashSet::new());
-        for row in dataset::read(&Input::new(path))? {
+        for row in dataset::read(input)? {
             let read = match row? {
                 Ok(row) => question(&self.name, row),
                 Err(dropped) => {
@@ -154,7 +186,7 @@ impl Task {
 fn question(task: &str, row: Row) -> std::result::Result<Question, (String, String)> {
     let id = format!("{task}/{}", row.id);
     let Item::Choice(choice) = row.item else {
-        return Err((id, "no options: the row is a conversation".to_owned()));
+        return Err((id, CONVERSATION.to_owned()));
     };
     if let Some(blank) = choice.options.iter().find(|option| option.text.trim().is_empty()) {
         return Err((id, format!("option {} has no text", blank.letter)));

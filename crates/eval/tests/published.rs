@@ -5,7 +5,9 @@
 
 mod reference;
 
-use eval::choice::extract::{self, Reader, Reading};
+use eval::choice::extract::{self, Reader, Rule};
+use eval::comparison::ChoiceResult;
+use eval::evaluation::{Answers, Reading};
 use eval::statistics::{Discordant, clopper_pearson, holm, wilson};
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -100,6 +102,7 @@ fn mirages_gpt_4_loses_by_retrieval_on_examinations_and_wins_on_research_questio
     let gold = mirage_gold(&raw);
     let mut bytes = Vec::new();
     GzDecoder::new(std::fs::File::open(archive).unwrap()).read_to_end(&mut bytes).unwrap();
+    let reader = Reader::new(Rule::Mirage, &labels(&["A", "B", "C", "D"])).unwrap();
     // Set, with retrieval or not, key → letter.
     let mut letters: HashMap<(String, bool, String), Option<char>> = HashMap::new();
     for (name, content) in untar(&bytes).into_iter().filter(|(name, _)| name.ends_with(".json")) {
@@ -107,7 +110,10 @@ fn mirages_gpt_4_loses_by_retrieval_on_examinations_and_wins_on_research_questio
         let key = parts.last().unwrap().trim_end_matches(".json").split_once('_').unwrap().1;
         let answers: Vec<String> = serde_json::from_slice(content).unwrap();
         // MIRAGE takes an answer without a letter for A.
-        let letter = extract::mirage(&answers[0]);
+        let letter = match reader.read(&answers[0], &[]) {
+            extract::Reading::Named(option) => Some(char::from(b"ABCD"[option])),
+            extract::Reading::NoOption | extract::Reading::Abstained | extract::Reading::Unparsed => None,
+        };
         letters.insert((parts[0].to_string(), parts[1] == "rag_32", key.to_string()), letter);
     }
     assert_eq!(letters.len(), 15_326);
@@ -142,41 +148,49 @@ fn mirages_gpt_4_loses_by_retrieval_on_examinations_and_wins_on_research_questio
     assert_eq!(adjusted.iter().filter(|p| **p < 0.05).count(), 3, "five tests at once: {adjusted:?}");
 }
 
-fn table(path: &Path) -> Vec<Vec<String>> {
-    let mut rows = csv::ReaderBuilder::new().flexible(true).from_path(path).unwrap();
-    rows.records().map(|row| row.unwrap().iter().map(|cell| cell.trim().to_string()).collect()).collect()
+/// How the answers in a file come out by a rule: right, wrong, abstained, unparsed; and the flag of each.
+fn counted(file: &Path, rule: Rule, labels: &[String]) -> ([usize; 4], Vec<bool>) {
+    let reading = Reading { options: labels, rule, ..Reading::default() };
+    let answers = Answers::read(file, &reading).unwrap();
+    assert_eq!(answers.faults, [], "every reference names an option, and every answer is there");
+    let results: Vec<ChoiceResult> =
+        answers.outcomes.iter().map(|outcome| outcome.choice.as_ref().unwrap().result()).collect();
+    let count = |wanted: ChoiceResult| results.iter().filter(|result| **result == wanted).count();
+    use ChoiceResult::{Abstained, Right, Unparsed, Wrong};
+    let counts = [Right, Wrong, Abstained, Unparsed].map(count);
+    (counts, results.iter().map(|result| *result == Right).collect())
+}
+
+fn labels(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn medgpts_base_answers_nothing_that_can_be_read() {
     let Some(folder) = oracle("medical/medgpt_outputs") else { return };
-    let letter = extract::answer_tag;
-    let read = |file: &str| -> Vec<(Option<char>, Option<char>)> {
-        // Columns: input, instruction, output, prompt_train, prompt_test, input_ids, attention_mask, model_response.
-        table(&folder.join(file)).iter().map(|row| (letter(&row[2]), letter(&row[7]))).collect()
-    };
-    let (base, tuned) = (read("test_data_gemma.csv"), read("test_data_gemma_finetune.csv"));
-    let right = |rows: &[(Option<char>, Option<char>)]| {
-        rows.iter().map(|(gold, picked)| picked.is_some() && gold == picked).collect::<Vec<_>>()
-    };
-    let count = |flags: &[bool]| flags.iter().filter(|flag| **flag).count() as u64;
-    assert!(base.iter().chain(&tuned).all(|(gold, _)| gold.is_some()), "every reference has its letter");
-    let tags =
-        |file: &str| table(&folder.join(file)).iter().filter(|row| !row[7].contains("<answer>")).count();
-    assert_eq!(
-        (tags("test_data_gemma.csv"), tags("test_data_gemma_finetune.csv")),
-        (79, 0),
-        "answers without tags"
-    );
-    let (base, tuned) = (right(&base), right(&tuned));
-    assert_eq!((base.len(), count(&base), count(&tuned)), (93, 0, 64));
+    let letters = labels(&["A", "B", "C", "D", "E"]);
+    let read = |file: &str, rule| counted(&folder.join(file), rule, &letters);
+    let (base, base_right) = read("test_data_gemma.csv", Rule::Medgpt);
+    let (tuned, tuned_right) = read("test_data_gemma_finetune.csv", Rule::Medgpt);
+    assert_eq!((base, tuned), ([0, 14, 0, 79], [64, 29, 0, 0]));
+    // Ours reads `answer is B` too, so it finds two, and none in tags that hold a text.
+    let (base, tuned) =
+        (read("test_data_gemma.csv", Rule::Medtune), read("test_data_gemma_finetune.csv", Rule::Medtune));
+    assert_eq!((base.0, tuned.0), ([2, 9, 0, 82], [64, 29, 0, 0]));
     let (none, most) = (clopper_pearson(0, 93), wilson(64, 93));
     assert!(
         none.low == 0.0 && (none.high - 0.0389).abs() < 5e-5,
         "{none:?}: up to 3.9 % may hide in 0 of 93"
     );
     assert!((most.low - 0.5881).abs() < 5e-5 && (most.high - 0.7733).abs() < 5e-5, "{most:?}");
-    let pair = Discordant { only_base: 0, only_tuned: 64, n: 93 };
+    let only =
+        |one: &[bool], other: &[bool]| one.iter().zip(other).filter(|(a, b)| **a && !**b).count() as u64;
+    let pair = Discordant {
+        only_base: only(&base_right, &tuned_right),
+        only_tuned: only(&tuned_right, &base_right),
+        n: 93,
+    };
+    assert_eq!((pair.only_base, pair.only_tuned), (0, 64));
     assert!(
         pair.mcnemar_p() < 1e-18,
         "the prompt of the base was broken: a difference of files, not of models"
@@ -198,27 +212,18 @@ fn flower_tunes_accuracies_are_those_of_its_rule_and_ours_guesses_nothing() {
         ("pubmedqa_eval_results_SmolLM2-360M", (94, 320)),
     ];
     for (run, ours) in expected {
-        let file = std::fs::File::open(folder.join(format!("generation_{run}.jsonl.gz"))).unwrap();
-        let rows: Vec<Value> = serde_json::from_reader(GzDecoder::new(file)).unwrap();
+        let file = folder.join(format!("generation_{run}.jsonl.gz"));
         let published = std::fs::read_to_string(folder.join(format!("acc_{run}.txt"))).unwrap();
         let published: f64 =
             published.trim().trim_start_matches("Accuracy: ").trim_end_matches('.').parse().unwrap();
-        let letters = !run.starts_with("pubmedqa");
-        let labels: Vec<String> = match letters {
-            true => ["A", "B", "C", "D", "E"].map(String::from).to_vec(),
-            false => ["yes", "no", "maybe"].map(String::from).to_vec(),
+        let options = match run.starts_with("pubmedqa") {
+            true => labels(&["yes", "no", "maybe"]),
+            false => labels(&["A", "B", "C", "D", "E"]),
         };
-        let reader = Reader::new(&labels).unwrap();
-        let (mut theirs, mut right, mut unread) = (0, 0, 0);
-        for row in &rows {
-            let (gold, output) = (row["gold"].as_str().unwrap(), row["output"].as_str().unwrap());
-            theirs += usize::from(extract::flower_tune(output, letters) == gold.to_lowercase());
-            match reader.read(output, &[]) {
-                Reading::Named(named) => right += usize::from(labels[named] == gold),
-                Reading::Abstained | Reading::Unparsed => unread += 1,
-            }
-        }
-        assert!((theirs as f64 / rows.len() as f64 - published).abs() < 1e-12, "{run}: {theirs}");
-        assert_eq!((right, unread), ours, "{run}: {theirs} by their rule");
+        let (theirs, right) = counted(&file, Rule::Flowertune, &options);
+        let share = theirs[0] as f64 / right.len() as f64;
+        assert!((share - published).abs() < 1e-12, "{run}: {theirs:?}");
+        let ([right, _, abstained, unparsed], _) = counted(&file, Rule::Medtune, &options);
+        assert_eq!((right, abstained + unparsed), ours, "{run}: {theirs:?} by their rule");
     }
 }

@@ -425,6 +425,17 @@ impl<B: Backend> Decoder<B> {
             + (self.vectors.len() + self.rope.len() + self.squares.len()) * size_of::<f32>()
     }
 
+    /// Projections of the layers whose products are products of integers, and all of them. It depends on the device and
+    /// on the bits of each matrix.
+    pub fn integer_projections(&self) -> (usize, usize) {
+        let of_integers = |table: &Table<B>| match &table.stored {
+            Stored::Frozen(weight) => self.backend.multiplies_integers(weight),
+            Stored::Trained(_) => false,
+        };
+        let taken = self.modules().filter(|(_, _, module)| of_integers(&module.weight)).count();
+        (taken, self.modules().count())
+    }
+
     pub(crate) fn head(&self) -> &Table<B> {
         self.head.as_ref().unwrap_or(&self.embedding)
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use eval::choice::extract::Rule;
 
 use super::{ModelArgs, RemoteArgs, SpendingArgs};
 use crate::failure::{Failure, Outcome};
@@ -25,6 +26,10 @@ pub(crate) struct EvalArgs {
     pub(crate) suite: Option<SuiteName>,
     #[command(flatten)]
     pub(crate) elsewhere: ElsewhereArgs,
+    /// How options are read out of answers, with `--labels` and with `--mode generation`: our own rule, or that of a
+    /// published evaluation, to count again what it counted [default: medtune].
+    #[arg(long, value_name = "RULE")]
+    pub(crate) rule: Option<RuleArg>,
     #[command(flatten)]
     pub(crate) bertscore: BertScoreArgs,
     /// Judge at most so many questions (of each task, its first ones); 0: all.
@@ -55,6 +60,19 @@ impl EvalArgs {
     /// The model to ask.
     pub(crate) fn named_model(&self) -> Outcome<&ModelArgs> {
         self.model.as_ref().ok_or_else(|| Failure::input("no model was named").hint("name one: --model"))
+    }
+
+    /// The rule that reads options out of answers; nothing where none is read so, and naming one there is a mistake.
+    pub(crate) fn rule(&self) -> Outcome<Option<Rule>> {
+        let written = !self.tasks.tasks.is_empty() && matches!(self.tasks.mode, ModeArg::Generation);
+        let rule = self.rule.map(Rule::from);
+        match written || !self.elsewhere.labels.is_empty() {
+            true => Ok(Some(rule.unwrap_or_default())),
+            false => rule.map_or(Ok(None), |rule| {
+                Err(Failure::input(format!("--rule {}: no option is read out of answers here", rule.name()))
+                    .hint("add `--labels A,B,C,D` to --answers-file, or `--mode generation` to --tasks"))
+            }),
+        }
     }
 }
 
@@ -119,8 +137,8 @@ pub(crate) struct ElsewhereArgs {
     /// Our name of a column (question, reference, answer, id, group, task) and the file's: `--column reference=Musterantwort`.
     #[arg(long = "column", value_name = "OURS=THEIRS", requires = "answers_file")]
     pub(crate) columns: Vec<String>,
-    /// The answers name one of these options: `--labels A,B,C,D`. They are read out of references and answers by a stated
-    /// rule, and counted as right, wrong, abstained or unparsed.
+    /// The answers name one of these options: `--labels A,B,C,D`. They are read out of references and answers by `--rule`,
+    /// and counted as right, wrong, abstained or unparsed.
     #[arg(
         long,
         value_name = "LABELS",
@@ -170,4 +188,28 @@ pub(crate) enum ModeArg {
     Letter,
     /// An answer is written, and read by a stated rule.
     Generation,
+}
+
+/// How options are read out of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuleArg {
+    /// A statement of the answer, or a label or an option's text at the beginning; a letter is never guessed.
+    Medtune,
+    /// The letter in `<answer>…</answer>`, as MedGPT's files have it.
+    Medgpt,
+    /// FlowerTune's medical benchmarks: the first letter, whatever word it begins, or yes, no or maybe alone.
+    Flowertune,
+    /// MIRAGE: the letter behind the last `"answer_choice"`.
+    Mirage,
+}
+
+impl From<RuleArg> for Rule {
+    fn from(rule: RuleArg) -> Self {
+        match rule {
+            RuleArg::Medtune => Rule::Medtune,
+            RuleArg::Medgpt => Rule::Medgpt,
+            RuleArg::Flowertune => Rule::Flowertune,
+            RuleArg::Mirage => Rule::Mirage,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ::eval::comparison::{Against, CompareOptions, Metric, Run, RunsComparison, compare_runs};
-use ::eval::evaluation::{Evaluation, different_arithmetic};
+use ::eval::evaluation::{Evaluation, different_arithmetic, different_rules};
 use ::eval::report::EvaluationReport;
 use ::eval::statistics::Resampling;
 use formats::atomic::write_atomic;
@@ -26,7 +26,9 @@ pub(crate) fn run(args: &CompareArgs) -> Outcome<()> {
     let (options, notes) = options(args, &evaluations)?;
     let mut comparison = compare_runs(&runs, &options)?;
     comparison.notes.extend(notes);
-    comparison.notes.extend(different_arithmetic(evaluations.iter().map(|evaluation| &evaluation.settings)));
+    let settings = || evaluations.iter().map(|evaluation| &evaluation.settings);
+    comparison.notes.extend(different_arithmetic(settings()));
+    comparison.notes.extend(different_rules(settings()));
     let document = json!({ "verdicts": comparison.verdict_sentences(), "comparison": comparison });
     let mut page = table(&comparison);
     if let Some(out) = &args.out {

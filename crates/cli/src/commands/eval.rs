@@ -25,6 +25,8 @@ use crate::pipeline::tasks;
 const SEED: u64 = 42;
 
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
+    // A rule that reads nothing is refused, whatever is evaluated.
+    args.rule()?;
     if !args.tasks.tasks.is_empty() {
         // Not a conflict of the parser's: that would let it forget which arguments belong to `--tasks`.
         return match args.files.first() {
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let exam = Exam::new(&model, (&questions, &choices), &settings, SEED);
     let outcomes = exam.take(model.subject(true), "model")?;
     let summary = summarize(&outcomes, &Resampling::default())?;
-    let mut evaluation = evaluation(asked, &exam, outcomes, SEED)?;
+    let mut evaluation = evaluation((asked, &model), &exam, outcomes, SEED)?;
     bertscore::measure(&args.bertscore, &mut evaluation)?;
     let outcomes = evaluation.outcomes.clone();
     let bertscore = match args.bertscore.bertscore {

@@ -20,16 +20,22 @@ const SHOWN: usize = 5;
 
 pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
     let ElsewhereArgs { task, labels, .. } = &args.elsewhere;
-    let reading =
-        Reading { columns: columns(&args.elsewhere)?, task: task.as_deref(), options: labels.as_slice() };
+    let rule = args.rule()?;
+    let reading = Reading {
+        columns: columns(&args.elsewhere)?,
+        task: task.as_deref(),
+        options: labels.as_slice(),
+        rule: rule.unwrap_or_default(),
+    };
     let mut answers = Answers::read(file, &reading).map_err(Error::from)?;
     if answers.outcomes.is_empty() {
         let first = answers.faults.first().map_or("it has no rows".to_owned(), |fault| {
             format!("row {}: {}", fault.row, fault.kind.describe())
         });
-        return Err(Failure::input(format!("{}: no row can be read; {first}", file.display())));
+        return Err(Failure::input(format!("{}: no row can be read; {first}", file.display()))
+            .hint("docs/guide.md, \"Evaluate\", has the rows that are read: CSV, JSON lines or a JSON list, in UTF-8"));
     }
-    let mut settings = settings(file, &answers)?;
+    let mut settings = Settings { rule, ..settings(file, &answers)? };
     if !labels.is_empty() {
         settings.options.insert("labels".to_owned(), json!(labels));
     }
@@ -46,7 +52,8 @@ pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
         keep_if_asked(args, evaluation)?;
         return output::print_json(&document);
     }
-    let mut lines = vec![answers.columns.describe(), faults(&answers), table(&results)];
+    let read_by = rule.map_or_else(String::new, |rule| format!("options read by the rule {rule}"));
+    let mut lines = vec![answers.columns.describe(), read_by, faults(&answers), table(&results)];
     if let Some(out) = &args.out {
         keep_if_asked(args, evaluation)?;
         lines.push(format!("written to {}", out.display()));

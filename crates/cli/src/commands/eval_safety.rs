@@ -83,7 +83,7 @@ fn examine(args: &EvalArgs, suite: &Suite) -> Outcome<Examined> {
     let mut shown = Counted::new(asked.len() as u64, "model: mutations");
     outcomes.extend(subject.mutations(&asked, &mut |_, done, _| shown.at(done as u64))?);
     let left_out: Vec<String> = left_out.iter().map(ToString::to_string).collect();
-    let settings = Settings { left_out: left_out.clone(), ..of_model(args.named_model()?)? };
+    let settings = Settings { left_out: left_out.clone(), ..of_model(args.named_model()?, &model)? };
     Ok((outcomes, Left { left_out, answers: None }, settings))
 }
 

@@ -14,7 +14,7 @@ use crate::args::ServeArgs;
 use crate::commands::inspect::storage;
 use crate::failure::{Failure, Outcome, io};
 use crate::output;
-use crate::pipeline::base::{Model, device, template, writing_device};
+use crate::pipeline::base::{Model, check_integers, device, template, writing_device};
 use crate::pipeline::quantization;
 use crate::recipe_file;
 
@@ -33,6 +33,9 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome<()> {
     let target = Target::find(args)?;
     let first = target.adapters.first().map(PathBuf::as_path);
     let model = Model::load_on(writing_device(args.fast), &target.base, first)?;
+    if args.fast {
+        check_integers(&model.decoder, &target.base)?;
+    }
     let engine = engine_settings(args, model.decoder.config(), model.decoder.positions())?;
     if !args.allow_unverified {
         verified::check(&target, args, &model)?;

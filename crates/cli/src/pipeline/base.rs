@@ -128,16 +128,42 @@ pub(crate) fn decoder(device: Arc<Cpu>, base: &Path, adapter: Option<&Path>) -> 
 pub(crate) fn decoder_of(args: &ModelArgs, base: &Path) -> Outcome<Decoder<Cpu>> {
     let device = if args.fast { writing_device(true) } else { device_with(threads(), args.bf16)? };
     let blocks = args.fast.then_some(Quantize::Blocks(BlockType::Q8_0));
-    let Some(adapter) = &args.adapter else {
-        return Ok(Decoder::load_as(device, base, &Trainable::Nothing, blocks)?);
+    let decoder = match &args.adapter {
+        None => Decoder::load_as(device, base, &Trainable::Nothing, blocks)?,
+        Some(adapter) => {
+            let learned_on = quantization::read(adapter)?;
+            if args.fast && learned_on.is_some() {
+                let message = "--fast: the adapter was trained on a base in bitsandbytes' bits, which no integers multiply";
+                return Err(
+                    Failure::input(message).hint("leave --fast out, or export the adapter merged into GGUF")
+                );
+            }
+            Decoder::load_with_adapter(device, base, adapter, learned_on.or(blocks))?
+        }
     };
-    let learned_on = quantization::read(adapter)?;
-    if args.fast && learned_on.is_some() {
-        let message =
-            "--fast: the adapter was trained on a base in bitsandbytes' bits, which no integers multiply";
-        return Err(Failure::input(message).hint("leave --fast out, or export the adapter merged into GGUF"));
+    if args.fast {
+        check_integers(&decoder, &args.model)?;
     }
-    Ok(Decoder::load_with_adapter(device, base, adapter, learned_on.or(blocks))?)
+    Ok(decoder)
+}
+
+/// Refuses `--fast` for a model without products of integers, which would be as slow and as exact as without, and says
+/// where only some are.
+pub(crate) fn check_integers(decoder: &Decoder<Cpu>, name: &str) -> Outcome<()> {
+    let (taken, all) = decoder.integer_projections();
+    if taken == 0 {
+        let message = format!("--fast: no projection of {name} is in blocks that integers multiply");
+        return Err(Failure::input(message).hint(
+            "leave --fast out, or take the model as GGUF in Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K: `medtune \
+             export MODEL --to gguf --quant q8_0`",
+        ));
+    }
+    if taken < all {
+        eprintln!(
+            "note: --fast multiplies {taken} of {all} projections of {name} as integers, the others as without it"
+        );
+    }
+    Ok(())
 }
 
 /// Bytes of a weight with its gradient and the least that an optimizer keeps.

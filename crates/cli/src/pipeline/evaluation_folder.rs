@@ -8,6 +8,7 @@ use eval::evaluation::{Arithmetic, Evaluation, Results, Settings, SigningKey, wr
 use serde_json::{Map, Value, json};
 use track::{FileHash, Program};
 
+use super::base::Model;
 use super::evaluation::{Exam, write_json};
 use crate::args::{ModelArgs, SigningArgs};
 use crate::failure::Outcome;
@@ -19,30 +20,35 @@ pub(crate) fn program() -> Program {
 
 /// An examination with what made it; the folder gives it its name.
 pub(crate) fn evaluation(
-    model: &ModelArgs,
+    (named, model): (&ModelArgs, &Model),
     exam: &Exam,
     outcomes: Vec<Item>,
     seed: u64,
 ) -> Outcome<Evaluation> {
-    let options = json!({
+    let mut settings = Settings { seed, left_out: exam.left_out.clone(), ..of_model(named, model)? };
+    settings.options.extend(object(json!({
         "answers": exam.wanted.answers,
         "max_new_tokens": exam.wanted.max_new_tokens,
         "temperature": 0,
-    });
-    let settings =
-        Settings { seed, options: object(options), left_out: exam.left_out.clone(), ..of_model(model)? };
+    })));
     Ok(Evaluation { settings, outcomes })
 }
 
 /// A model with its files and this program, for settings to which the rest is added.
-pub(crate) fn of_model(model: &ModelArgs) -> Outcome<Settings> {
+pub(crate) fn of_model(named: &ModelArgs, model: &Model) -> Outcome<Settings> {
+    let mut options = Map::new();
+    let (taken, all) = model.decoder.integer_projections();
+    if named.fast && taken < all {
+        options.insert("projections_in_integers".to_owned(), json!(format!("{taken} of {all}")));
+    }
     Ok(Settings {
-        model: model.model.clone(),
-        adapter: model.adapter.as_ref().map(|path| path.display().to_string()),
-        arithmetic: Some(arithmetic(model)),
+        model: named.model.clone(),
+        adapter: named.adapter.as_ref().map(|path| path.display().to_string()),
+        arithmetic: Some(arithmetic(named)),
         program: Some(program()),
         created: track::utc_timestamp(),
-        files: model_files(model)?,
+        options,
+        files: model_files(named)?,
         ..Settings::default()
     })
 }

@@ -22,7 +22,7 @@ use crate::progress::Counted;
 
 /// `medtune eval --tasks`.
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
-    let settings = settings(args);
+    let settings = settings(args)?;
     let tasks = open(args, &settings)?;
     eprintln!("{}", plan(&tasks));
     let Examined { outcomes, left_out, settings } = match Served::of(args)? {
@@ -30,7 +30,8 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         None => here(args.named_model()?, &tasks, settings)?,
     };
     let evaluation = Evaluation { settings, outcomes };
-    let (reports, arithmetic) = (evaluation.choices(), evaluation.settings.arithmetic);
+    let reports = evaluation.choices();
+    let (arithmetic, rule) = (evaluation.settings.arithmetic, evaluation.settings.rule);
     let document = json!({
         "settings": evaluation.settings,
         "tasks": reports,
@@ -44,7 +45,9 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         true => output::print_json(&document),
         false => {
             let computed = arithmetic.map(|arithmetic| format!("\nproducts in {arithmetic}"));
-            output::print(&(table(&reports, &left_out) + &computed.unwrap_or_default()))
+            let read = rule.map(|rule| format!("\noptions read by the rule {rule}"));
+            let made = [computed, read].into_iter().flatten().collect::<String>();
+            output::print(&(table(&reports, &left_out) + &made))
         }
     }
 }
@@ -66,9 +69,9 @@ fn here(named: &ModelArgs, tasks: &[Task], settings: Settings) -> Outcome<Examin
         outcomes.extend(answered.outcomes);
         left_out.extend(answered.left_out);
     }
-    let options = object(json!({ "max_new_tokens": settings.max_new_tokens }));
-    let model = evaluation::Settings { options, ..of_model(named)? };
-    Ok(Examined { outcomes, settings: with_tasks(model, tasks, settings, &left_out), left_out })
+    let mut made_by = of_model(named, &model)?;
+    made_by.options.insert("max_new_tokens".to_owned(), json!(settings.max_new_tokens));
+    Ok(Examined { outcomes, settings: with_tasks(made_by, tasks, settings, &left_out), left_out })
 }
 
 /// Asks a model at an address; a question without a reply is left out.
@@ -126,14 +129,15 @@ fn with_tasks(
     };
     evaluation::Settings {
         tasks: tasks.iter().map(of_task).collect(),
+        rule: (settings.mode == Mode::Generation).then_some(settings.rule),
         left_out: left_out.iter().map(|left| format!("{}: {}", left.item, left.reason)).collect(),
         ..model
     }
 }
 
-fn settings(args: &EvalArgs) -> Settings {
+fn settings(args: &EvalArgs) -> Outcome<Settings> {
     let tasks = &args.tasks;
-    Settings {
+    Ok(Settings {
         mode: match tasks.mode {
             ModeArg::LogLikelihood => Mode::LogLikelihood,
             ModeArg::Letter => Mode::Letter,
@@ -149,7 +153,8 @@ fn settings(args: &EvalArgs) -> Settings {
             TooLongArg::Cut => TooLong::Cut,
             TooLongArg::LeaveOut => TooLong::LeaveOut,
         },
-    }
+        rule: args.rule()?.unwrap_or_default(),
+    })
 }
 
 /// The tasks that are named, each once.

@@ -168,6 +168,10 @@ impl Backend for Cpu {
         weight.bytes()
     }
 
+    fn multiplies_integers(&self, weight: &CpuWeight) -> bool {
+        weight.panels().is_some()
+    }
+
     fn read_weight(&self, weight: &CpuWeight) -> Vec<f32> {
         weight.to_f32()
     }

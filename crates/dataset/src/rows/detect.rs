@@ -32,6 +32,10 @@ pub enum Layout {
     /// MMLU: `question, choices, answer`, or its CSV files of six columns without a header.
     #[serde(rename = "mmlu")]
     Mmlu,
+    /// Multiple choice as people keep it: `question, answer` and the options in a list or map `options`, or in columns
+    /// `A, B, …`; the answer is a letter or the text of an option. Never found by columns, as rows that are learned may
+    /// look like this, too.
+    Options,
     /// Alpaca: `instruction, input, output`.
     Alpaca,
     /// `prompt, completion`.
@@ -41,7 +45,7 @@ pub enum Layout {
     QuestionAnswer,
 }
 
-/// All layouts; the first whose columns are all there is taken.
+/// The layouts that are found by their columns; the first whose columns are all there is taken.
 const LAYOUTS: [Layout; 10] = [
     Layout::Messages,
     Layout::ShareGpt,
@@ -66,6 +70,7 @@ impl Layout {
             Layout::MedQaSentences => "medqa_sentences",
             Layout::PubMedQa => "pubmedqa",
             Layout::Mmlu => "mmlu",
+            Layout::Options => "options",
             Layout::Alpaca => "alpaca",
             Layout::PromptCompletion => "prompt_completion",
             Layout::QuestionAnswer => "qa",
@@ -82,6 +87,7 @@ impl Layout {
             Layout::MedQaSentences => &["sent1", "ending0", "ending1", "label"],
             Layout::PubMedQa => &["QUESTION", "CONTEXTS", "final_decision"],
             Layout::Mmlu => &["question", "choices", "answer"],
+            Layout::Options => &["question", "answer"],
             Layout::Alpaca => &["instruction", "output"],
             Layout::PromptCompletion => &["prompt", "completion"],
             Layout::QuestionAnswer => &["question", "answer"],

@@ -65,6 +65,7 @@ impl Plan {
             Layout::MedQaSentences => med_qa_sentences(&fields)?,
             Layout::PubMedQa => pub_med_qa(&fields)?,
             Layout::Mmlu => mmlu(&fields)?,
+            Layout::Options => with_options(&fields)?,
         };
         Ok(Row {
             document: document(&fields, source.as_deref()),
@@ -180,18 +181,7 @@ fn document(fields: &Fields, source: Option<&str>) -> Option<String> {
 }
 
 fn med_qa(fields: &Fields) -> Result<Item, Fault> {
-    let options = match fields.get("options") {
-        Some(Value::Object(map)) => options_of(map),
-        // `[{"key": "A", "value": "…"}]`, and a map kept as a string, as CSV files have it.
-        Some(Value::Array(pairs)) => {
-            let pairs =
-                pairs.iter().filter_map(|pair| Some((pair.get("key")?.as_str()?, pair.get("value")?)));
-            options_of(&pairs.map(|(key, value)| (key.to_string(), value.clone())).collect())
-        }
-        Some(Value::String(text)) => serde_json::from_str(text).ok().and_then(|map| options_of(&map)),
-        _ => None,
-    };
-    let Some(options) = options else {
+    let Some(options) = fields.get("options").and_then(mapped) else {
         return Err(Fault::new(Rule::MissingField, "`options` is not a map from letters to texts"));
     };
     let key = fields.text("answer_idx")?;
@@ -199,6 +189,59 @@ fn med_qa(fields: &Fields) -> Result<Item, Fault> {
         return Err(Fault::new(Rule::AnswerKey, format!("`answer_idx` is `{key}`, which is no option")));
     };
     choice(fields, "question", options, answer)
+}
+
+/// The letter of the answer, or its text; letters count as letters first.
+fn with_options(fields: &Fields) -> Result<Item, Fault> {
+    let listed = |value: &Value| match value {
+        Value::Array(texts) => texts.iter().map(|text| text.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    let parsed;
+    let options = match fields.get("options") {
+        Some(Value::String(text)) => {
+            parsed = serde_json::from_str(text).unwrap_or_default();
+            Some(&parsed)
+        }
+        other => other,
+    };
+    let options = match options {
+        Some(value) => mapped(value).or_else(|| listed(value).map(lettered)),
+        None => {
+            let columns = (b'A'..=b'Z').map(|letter| char::from(letter).to_string());
+            Some(lettered(columns.map_while(|letter| fields.optional(&letter)).collect()))
+        }
+    };
+    let options = options.filter(|options| !options.is_empty()).ok_or_else(|| {
+        let detail = "no options: neither a list or map `options` nor columns `A`, `B`, …";
+        Fault::new(Rule::MissingField, detail)
+    })?;
+    let key = fields.text("answer")?;
+    let key = fold_whitespace(&key);
+    let is_letter = |option: &AnswerOption| option.letter.eq_ignore_ascii_case(&key);
+    let is_text = |option: &AnswerOption| fold_whitespace(&option.text).eq_ignore_ascii_case(&key);
+    let answer = options.iter().position(is_letter).or_else(|| options.iter().position(is_text));
+    let Some(answer) = answer else {
+        let letters: Vec<&str> = options.iter().map(|option| option.letter.as_str()).collect();
+        let detail =
+            format!("`answer` is `{key}`, no letter ({}) and no text of an option", letters.join(", "));
+        return Err(Fault::new(Rule::AnswerKey, detail));
+    };
+    choice(fields, "question", options, answer)
+}
+
+/// A map from letters to texts: as such, as `[{"key": "A", "value": "…"}]`, or kept as a string, as CSV files have it.
+fn mapped(options: &Value) -> Option<Vec<AnswerOption>> {
+    match options {
+        Value::Object(map) => options_of(map),
+        Value::Array(pairs) if !pairs.is_empty() && pairs.iter().all(Value::is_object) => {
+            let pairs =
+                pairs.iter().filter_map(|pair| Some((pair.get("key")?.as_str()?, pair.get("value")?)));
+            options_of(&pairs.map(|(key, value)| (key.to_string(), value.clone())).collect())
+        }
+        Value::String(text) => serde_json::from_str(text).ok().and_then(|map| options_of(&map)),
+        _ => None,
+    }
 }
 
 fn options_of(map: &Map<String, Value>) -> Option<Vec<AnswerOption>> {

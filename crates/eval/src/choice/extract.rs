@@ -1,6 +1,6 @@
-//! Which option a written answer names: the stated rule, and the rules of published evaluations.
+//! Which option a written answer names, by our own rule or by that of a published evaluation ([`Rule`]).
 //!
-//! # The rule
+//! # Our rule
 //!
 //! The first of these that applies decides.
 //!
@@ -14,6 +14,10 @@
 //! A statement or a beginning that names several options (`A or B`) names none. Labels of one letter are read as
 //! capitals; longer ones (`yes`) in any case.
 
+mod rule;
+
+pub use rule::Rule;
+
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -22,15 +26,21 @@ use std::sync::LazyLock;
 pub enum Reading {
     /// It names the option with this index.
     Named(usize),
+    /// It names something that is none of the options: a wrong answer. Only a published rule reads so.
+    NoOption,
     /// It says that it gives no answer.
     Abstained,
     /// It could not be read.
     Unparsed,
 }
 
+/// What stands for the option of an answer that names something else.
+pub(crate) const NO_OPTION: &str = "none of the options";
+
 /// Reads answers to questions whose options have given labels.
 #[derive(Debug, Clone)]
 pub struct Reader {
+    rule: Rule,
     labels: Vec<String>,
     statements: Vec<Regex>,
     beginning: Regex,
@@ -44,8 +54,8 @@ static ABSTAINS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 impl Reader {
-    /// A reader for options with these labels, in order. `None` without labels.
-    pub fn new(labels: &[String]) -> Option<Self> {
+    /// A reader by `rule` for options with these labels, in order. `None` without labels.
+    pub fn new(rule: Rule, labels: &[String]) -> Option<Self> {
         let any = labels.iter().map(|label| pattern(label)).collect::<Vec<_>>().join("|");
         if labels.is_empty() {
             return None;
@@ -67,6 +77,7 @@ impl Reader {
         ];
         let statements = statements.iter().map(|pattern| Regex::new(pattern).ok()).collect::<Option<_>>()?;
         Some(Reader {
+            rule,
             labels: labels.to_vec(),
             statements,
             beginning: Regex::new(&format!(r"^{label}(?:\s*$|\s*\n|\s*[.,:;)\]\-–—]|\s+(?i:or|and)\b|\s*/)"))
@@ -75,8 +86,22 @@ impl Reader {
         })
     }
 
-    /// What `answer` names; `texts` are those of the options.
+    /// What `answer` names; `texts` are those of the options, which only our own rule looks at.
     pub fn read(&self, answer: &str, texts: &[&str]) -> Reading {
+        self.rule.published(answer, &self.labels).unwrap_or_else(|| self.read_by_ours(answer, texts))
+    }
+
+    /// The option that a reference names: as its label, or as an answer would.
+    pub(crate) fn read_reference(&self, reference: &str) -> Option<usize> {
+        let reference = reference.trim();
+        let labelled = self.labels.iter().position(|label| label == reference);
+        labelled.or_else(|| match self.read(reference, &[]) {
+            Reading::Named(named) => Some(named),
+            Reading::NoOption | Reading::Abstained | Reading::Unparsed => None,
+        })
+    }
+
+    fn read_by_ours(&self, answer: &str, texts: &[&str]) -> Reading {
         if let Some(found) = self.stated(answer) {
             return found;
         }
@@ -155,64 +180,6 @@ fn begins_with_text(answer: &str, texts: &[&str]) -> Option<usize> {
     }
 }
 
-/// The rule of MIRAGE (Xiong et al. 2024, `src/evaluate.py`, `locate_answer`): the letter A to D behind the last
-/// `"answer_choice": "`. MIRAGE takes an answer without a letter for A; here it is `None`.
-pub fn mirage(answer: &str) -> Option<char> {
-    static RULES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-        let rules = [
-            r"^\s*([ABCD])$",
-            r"^\s*([ABCD]) or",
-            r"^\s*([ABCD]) and",
-            r"^\s*([ABCD])/",
-            r"^\s*([ABCD]),",
-            r"[Oo]ption ([ABCD])",
-            r":\s*([ABCD])",
-            r"^\s*([ABCD])\.",
-            "^\\s*([ABCD])\"",
-            r"^\s*([ABCD]):",
-        ];
-        rules.iter().filter_map(|rule| Regex::new(rule).ok()).collect()
-    });
-    let choice = answer.rsplit("\"answer_choice\": \"").next().unwrap_or_default().trim();
-    RULES.iter().find_map(|rule| rule.captures(choice)).and_then(|found| found[1].chars().next())
-}
-
-/// The rule of MedGPT's files: the letter A to E that an `<answer>` begins with, if it is closed.
-pub fn answer_tag(answer: &str) -> Option<char> {
-    static TAG: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(?s)<answer>\s*([A-E])\b.*?</answer>").ok());
-    TAG.as_ref()?.captures(answer).and_then(|found| found[1].chars().next())
-}
-
-/// What FlowerTune's medical benchmarks compare with the reference (`benchmarks/flowertune-llm/evaluation/medical`,
-/// `benchmarks.py` and `utils.py`, `format_answer`): the answer in small letters, cut to its first letter where
-/// letters are asked for, if that is a letter from a to e, or to yes or no; else the whole answer. `letters`: the
-/// question has options A to E, not yes, no and maybe.
-///
-/// By this rule "An aspirin" is the answer A. It is here to reproduce published numbers.
-pub fn flower_tune(answer: &str, letters: bool) -> String {
-    let whole = answer.to_lowercase();
-    let part = match whole.split("\n##").nth(1) {
-        Some(part) => part.split('\n').next().unwrap_or_default().trim(),
-        None => &whole,
-    };
-    let blank = |c: char| if c.is_ascii_alphanumeric() { c } else { ' ' };
-    let clean: String = part.chars().map(blank).collect();
-    let mut clean = clean.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    if letters {
-        clean.truncate(1);
-    } else if let Some((twice, once)) = [("yesyes", "yes"), ("nono", "no"), ("yesno", "yes"), ("noyes", "no")]
-        .into_iter()
-        .find(|(twice, _)| clean.contains(twice))
-    {
-        clean = clean.replace(twice, once);
-    }
-    match ["a", "b", "c", "d", "e", "yes", "no"].contains(&clean.as_str()) {
-        true => clean,
-        false => whole,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,7 +190,7 @@ mod tests {
 
     fn read(answer: &str) -> Reading {
         let texts = ["Aspirin", "Heparin", "Aspirin and heparin", "A diuretic"];
-        Reader::new(&labels(&["A", "B", "C", "D"])).unwrap().read(answer, &texts)
+        Reader::new(Rule::Medtune, &labels(&["A", "B", "C", "D"])).unwrap().read(answer, &texts)
     }
 
     #[test]
@@ -293,7 +260,7 @@ mod tests {
     fn words_are_labels_too() {
         let labels = labels(&["yes", "no", "maybe"]);
         let texts = ["yes", "no", "maybe"];
-        let reader = Reader::new(&labels).unwrap();
+        let reader = Reader::new(Rule::Medtune, &labels).unwrap();
         for (answer, named) in [("Yes", 0), ("no, the trial was small", 1), ("The answer is Maybe.", 2)] {
             assert_eq!(reader.read(answer, &texts), Reading::Named(named), "{answer}");
         }
@@ -308,19 +275,21 @@ mod tests {
             if let Reading::Named(named) = read(&answer) {
                 proptest::prop_assert!(named < 4);
             }
-            let _ = (mirage(&answer), answer_tag(&answer), flower_tune(&answer, true), flower_tune(&answer, false));
+            for rule in Rule::ALL {
+                for labels in [labels(&["A", "B"]), labels(&["yes", "no", "maybe"])] {
+                    if let Reading::Named(named) = Reader::new(rule, &labels).unwrap().read(&answer, &[]) {
+                        proptest::prop_assert!(named < labels.len());
+                    }
+                }
+            }
         }
     }
 
     #[test]
-    fn published_rules_read_as_they_did() {
-        assert_eq!(mirage("{\"answer_choice\": \"B or C\"}"), Some('B'));
-        assert_eq!(mirage("no letter"), None);
-        assert_eq!(answer_tag("<answer>\nC. text</answer>"), Some('C'));
-        assert_eq!(answer_tag("<answer>C"), None);
-        assert_eq!(flower_tune("An aspirin", true), "a");
-        assert_eq!(flower_tune("The", true), "the");
-        assert_eq!(flower_tune("Yes.", false), "yes");
-        assert_eq!(flower_tune("Maybe", false), "maybe");
+    fn a_reference_may_be_a_bare_label_whatever_the_rule() {
+        let reader = Reader::new(Rule::Medgpt, &labels(&["A", "B"])).unwrap();
+        assert_eq!(reader.read_reference(" B "), Some(1));
+        assert_eq!(reader.read_reference("<answer>A. Aspirin</answer>"), Some(0));
+        assert_eq!(reader.read_reference("B. Heparin"), None);
     }
 }

@@ -4,7 +4,7 @@ use compute::Backend;
 use model::engine::{AdapterId, Engine, EngineSettings, Event, FinishReason, Request, Stop};
 
 use super::asked::{Asked, Wording};
-use super::extract::{Reader, Reading};
+use super::extract::{NO_OPTION, Reader, Reading};
 use super::{Settings, pair};
 use crate::comparison::Outcome;
 use crate::task::LeftOut;
@@ -77,10 +77,12 @@ pub(super) fn outcome(asked: &Asked<'_>, answer: &str, settings: &Settings) -> O
     let texts: Vec<&str> =
         asked.order.iter().map(|option| asked.question.options[*option].text.as_str()).collect();
     let labels = asked.named(settings.mode);
-    let reading = Reader::new(&labels).map_or(Reading::Unparsed, |reader| reader.read(answer, &texts));
+    let reading =
+        Reader::new(settings.rule, &labels).map_or(Reading::Unparsed, |reader| reader.read(answer, &texts));
     if let Some(choice) = &mut outcome.choice {
         choice.picked = match reading {
             Reading::Named(place) => Some(asked.label(place)),
+            Reading::NoOption => Some(NO_OPTION.to_owned()),
             Reading::Abstained | Reading::Unparsed => None,
         };
         choice.abstained = reading == Reading::Abstained;

@@ -17,7 +17,7 @@ const FIELD: &str = "answer";
 /// temperature 0. What the task had left out before is not part of it.
 ///
 /// [`Mode::Letter`] asks for a JSON document whose only field is one of the letters (`response_format: json_schema`,
-/// where the server knows it), and reads it, or the reply by the rule of [`super::extract`] where it is none.
+/// where the server knows it), and reads it, or the reply by the rule of the settings where it is none.
 /// [`Mode::Generation`] reads the reply by that rule.
 ///
 /// # Errors

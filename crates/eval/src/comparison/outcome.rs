@@ -1,6 +1,7 @@
 //! What one model did with one item.
 
 use super::Metric;
+use crate::choice::extract::NO_OPTION;
 use crate::safety::SafetyOutcome;
 use crate::text::{PrecisionRecall, TextOutcome};
 use crate::{Error, Result};
@@ -125,6 +126,23 @@ impl Choice {
             None if self.abstained => ChoiceResult::Abstained,
             None => ChoiceResult::Unparsed,
         }
+    }
+
+    /// What cannot be of a choice on file: an answer that is none of the options, or options that were rated in part.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        if self.shown.is_empty() && self.rated.is_empty() {
+            return None;
+        }
+        if !self.rated.is_empty() && self.rated.len() != self.shown.len() {
+            return Some(format!("{} options are shown, {} are rated", self.shown.len(), self.rated.len()));
+        }
+        let none_of_them = |option: &String| !self.shown.contains(option) && option != NO_OPTION;
+        let named = [("right", Some(&self.gold)), ("picked", self.picked.as_ref())];
+        let stray =
+            named.into_iter().find_map(|(what, option)| Some((what, option.filter(|o| none_of_them(o))?)));
+        stray.map(|(what, option)| {
+            format!("the {what} option `{option}` is none of those shown: {}", self.shown.join(", "))
+        })
     }
 
     /// The option with the highest log-likelihood, the first of equals: `acc` of lm-evaluation-harness. `None` where

@@ -8,7 +8,7 @@ mod columns;
 pub use columns::Columns;
 
 use super::EvaluationError;
-use crate::choice::extract::{Reader, Reading as Named};
+use crate::choice::extract::{NO_OPTION, Reader, Reading as Named, Rule};
 use crate::comparison::{Choice, Outcome};
 use crate::records::{self, Record};
 use crate::text::{TextOutcome, TextPair};
@@ -75,9 +75,10 @@ pub struct Reading<'a> {
     pub columns: BTreeMap<String, String>,
     /// The task of rows without one.
     pub task: Option<&'a str>,
-    /// References and answers name one of these options, read by the rule of [`crate::choice::extract`]; without any
-    /// they are texts.
+    /// References and answers name one of these options; without any they are texts.
     pub options: &'a [String],
+    /// How options are read out of answers, and out of references that are no bare label.
+    pub rule: Rule,
 }
 
 impl Answers {
@@ -94,7 +95,7 @@ impl Answers {
         let columns =
             Columns::find(path, &table.columns, &reading.columns, &[Role::Reference, Role::Answer])?;
         let mut answers = Self { columns, ..Self::default() };
-        let options = Reader::new(reading.options).map(|reader| (reader, reading.options));
+        let options = Reader::new(reading.rule, reading.options).map(|reader| (reader, reading.options));
         let how = RowReading { task: reading.task, options };
         let mut ids = BTreeSet::new();
         for (row, record) in (1..).zip(table.records) {
@@ -184,13 +185,16 @@ struct RowReading<'a> {
 
 /// The options that reference and answer name; nothing where the reference names none.
 fn choice(reader: &Reader, options: &[String], outcome: &Outcome) -> Option<Choice> {
-    let named = |text: &Option<String>| reader.read(text.as_deref().unwrap_or_default().trim(), &[]);
-    let Named::Named(gold) = named(&outcome.reference) else { return None };
-    let answer = named(&outcome.answer);
+    fn trimmed(text: &Option<String>) -> &str {
+        text.as_deref().unwrap_or_default().trim()
+    }
+    let gold = reader.read_reference(trimmed(&outcome.reference))?;
+    let answer = reader.read(trimmed(&outcome.answer), &[]);
     Some(Choice {
         gold: options[gold].clone(),
         picked: match answer {
             Named::Named(picked) => Some(options[picked].clone()),
+            Named::NoOption => Some(NO_OPTION.to_owned()),
             Named::Abstained | Named::Unparsed => None,
         },
         abstained: answer == Named::Abstained,

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
+use super::settings::where_different;
 
 /// What a model on this machine multiplied in. Sums, norms, attention and everything else are f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,17 +43,9 @@ impl fmt::Display for Arithmetic {
 /// What must be said of runs that were computed in different ways, by the names of the runs; nothing where all are alike
 /// or it is not known.
 pub fn different_arithmetic<'a>(runs: impl IntoIterator<Item = &'a Settings>) -> Option<String> {
-    let known: Vec<(&str, Arithmetic)> =
-        runs.into_iter().filter_map(|run| Some((run.name.as_str(), run.arithmetic?))).collect();
-    let (_, first) = known.first()?;
-    if known.iter().all(|(_, arithmetic)| arithmetic == first) {
-        return None;
-    }
-    let each: Vec<String> =
-        known.iter().map(|(name, arithmetic)| format!("{name} in {arithmetic}")).collect();
+    let each = where_different(runs, |run| Some(format!("in {}", run.arithmetic?)))?;
     Some(format!(
-        "products were computed in different ways, which by itself moves log-likelihoods a little: {}",
-        each.join("; ")
+        "products were computed in different ways, which by itself moves log-likelihoods a little: {each}"
     ))
 }
 

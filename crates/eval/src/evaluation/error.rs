@@ -25,13 +25,15 @@ pub enum EvaluationError {
         /// What is wrong.
         reason: String,
     },
-    /// A line of a file of items that is none.
-    #[error("{path}, line {line}: {reason}")]
-    Line {
+    /// A line of a file of items, or a place in a list of them, that is no item or contradicts another.
+    #[error("{path}, {what} {at}: {reason}")]
+    Item {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
-        line: usize,
+        /// What is counted: `line` or `item`.
+        what: &'static str,
+        /// Which one, from 1.
+        at: usize,
         /// What is wrong.
         reason: String,
     },

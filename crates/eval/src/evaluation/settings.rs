@@ -1,10 +1,12 @@
 //! What made the outcomes of an evaluation.
 
 use super::{Arithmetic, Results};
+use crate::choice::extract::Rule;
 use crate::statistics::Resampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use track::{FileHash, Program};
 
 /// What made the outcomes of an evaluation. What is not known is empty.
@@ -24,6 +26,9 @@ pub struct Settings {
     /// What the model multiplied in, where it was asked on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arithmetic: Option<Arithmetic>,
+    /// How options were read out of answers, where they were written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
     /// What computed the numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,
@@ -80,4 +85,28 @@ impl Settings {
         }
         settings
     }
+}
+
+/// What must be said of runs whose options were read out of answers by different rules; nothing where all are alike or it
+/// is not known.
+pub fn different_rules<'a>(runs: impl IntoIterator<Item = &'a Settings>) -> Option<String> {
+    let each = where_different(runs, |run| Some(format!("by {}", run.rule?)))?;
+    Some(format!(
+        "options were read out of answers by different rules, so a difference may be theirs: {each}"
+    ))
+}
+
+/// Each run with its value of a setting, where the runs that know it do not agree.
+pub(super) fn where_different<'a, T: PartialEq + fmt::Display>(
+    runs: impl IntoIterator<Item = &'a Settings>,
+    of: impl Fn(&Settings) -> Option<T>,
+) -> Option<String> {
+    let known: Vec<(&str, T)> =
+        runs.into_iter().filter_map(|run| Some((run.name.as_str(), of(run)?))).collect();
+    let (_, first) = known.first()?;
+    if known.iter().all(|(_, value)| value == first) {
+        return None;
+    }
+    let each: Vec<String> = known.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    Some(each.join("; "))
 }

@@ -68,7 +68,8 @@ pub fn read_grades(paths: &[impl AsRef<Path>], several: SeveralMarks) -> Result<
     for path in paths {
         let path = path.as_ref();
         let rows = read_records(path)?;
-        let columns: Vec<String> = rows.first().map(|row| row.keys().cloned().collect()).unwrap_or_default();
+        let Some(first) = rows.first() else { return Err(wrong(path, "it has no rows")) };
+        let columns: Vec<String> = first.keys().cloned().collect();
         let grades = if ecg::is_table(&columns) {
             ecg::read(&rows, &columns, several)
         } else if ["item", "system", "grade"].iter().all(|name| columns.iter().any(|column| column == name)) {

@@ -3,6 +3,7 @@
 use super::Judgement;
 use crate::comparison::Outcome;
 use crate::evaluation::{Columns, EvaluationError, Role};
+use crate::faults;
 use crate::records::{self, Record};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
@@ -69,8 +70,9 @@ pub fn read_answers(path: &Path) -> Result<Vec<Outcome>> {
 pub fn read_judgements(path: &Path) -> Result<Vec<Judgement>> {
     let rows = read_records(path)?.into_iter().zip(1..);
     rows.map(|(row, number)| {
-        serde_json::from_value(Value::Object(row))
-            .map_err(|error| wrong(path, format!("row {number}: {error}")))
+        serde_json::from_value(Value::Object(row)).map_err(|error| {
+            wrong(path, format!("row {number}: {}", faults::json(b"", &error, "a judgement")))
+        })
     })
     .collect()
 }

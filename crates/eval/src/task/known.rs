@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use dataset::Input;
+
 use super::{Prompt, Question, Task, source};
 use crate::{Error, Result};
 
@@ -144,7 +146,7 @@ impl Known {
         }
         let mut questions = Vec::new();
         for file in files {
-            questions.extend(task.read(file)?);
+            questions.extend(task.read(&Input::new(file))?);
         }
         if self.prompt == Prompt::PubMedQa {
             questions.iter_mut().for_each(label_by_text);

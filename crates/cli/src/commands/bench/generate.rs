@@ -10,7 +10,7 @@ use track::memory;
 
 use super::storage::RandomBase;
 use super::{about, milliseconds, rate, shape_name, texts};
-use crate::args::BenchGenerate;
+use crate::args::{BenchGenerate, ModelArgs};
 use crate::failure::Outcome;
 use crate::known_models;
 use crate::pipeline::base;
@@ -70,12 +70,17 @@ pub(super) fn measure(what: &BenchGenerate) -> Outcome<Value> {
 }
 
 fn decoder(what: &BenchGenerate) -> Outcome<Decoder<Cpu>> {
-    let device = base::writing_device(what.fast);
     if let Some(name) = &what.model {
-        let place = formats::hub::resolve(name)?;
-        return Ok(Decoder::load_as(device, &place, &Trainable::Nothing, None)?);
+        let args = ModelArgs { model: name.clone(), adapter: None, fast: what.fast, bf16: false };
+        return base::decoder_of(&args, &formats::hub::resolve(name)?);
     }
     let config = known_models::measured(what.shape, what.prompt + what.tokens);
     let stored = RandomBase::new(&config, what.base);
-    Ok(Decoder::new(device, config, &stored, &Trainable::Nothing)?)
+    let device = base::writing_device(what.fast);
+    let decoder = Decoder::new(device, config, &stored, &Trainable::Nothing)?;
+    if what.fast {
+        base::check_integers(&decoder, "this shape")
+            .map_err(|refused| refused.hint("leave --fast out, or add `--base q8_0`"))?;
+    }
+    Ok(decoder)
 }

@@ -2,7 +2,7 @@
 
 use super::EvaluationReport;
 use crate::comparison::{Metric, Test};
-use crate::evaluation::different_arithmetic;
+use crate::evaluation::{different_arithmetic, different_rules};
 use crate::wording::{count, counted};
 use std::collections::BTreeMap;
 
@@ -31,11 +31,18 @@ pub(super) fn paragraph(report: &EvaluationReport) -> String {
             asked.version.as_ref().map_or_else(String::new, |version| format!(", version {version}"));
         text.push_str(&format!("{task}{version}: {}. ", counted(asked.num_fewshot, "worked example")));
     }
-    let settings = report.runs.iter().map(|run| &run.evaluation.settings);
-    match (different_arithmetic(settings), first.evaluation.settings.arithmetic) {
+    let settings = || report.runs.iter().map(|run| &run.evaluation.settings);
+    match (different_arithmetic(settings()), first.evaluation.settings.arithmetic) {
         (Some(different), _) => text.push_str(&format!("Matrix {different}. ")),
         (None, Some(arithmetic)) => {
             text.push_str(&format!("Matrix products were computed in {arithmetic}. "))
+        }
+        (None, None) => {}
+    }
+    match (different_rules(settings()), first.evaluation.settings.rule) {
+        (Some(different), _) => text.push_str(&format!("Of written answers {different}. ")),
+        (None, Some(rule)) => {
+            text.push_str(&format!("Options were read out of answers by the rule {rule}. "))
         }
         (None, None) => {}
     }

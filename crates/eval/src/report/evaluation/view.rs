@@ -332,6 +332,10 @@ fn facts(runs: &[RunOnFile]) -> Vec<(&'static str, Vec<String>)> {
                 .map(|s| s.program.as_ref().map_or_else(String::new, |p| format!("{} {}", p.name, p.version)))
                 .collect(),
         ),
+        (
+            "Read by the rule",
+            settings().map(|s| s.rule.map_or_else(String::new, |rule| rule.to_string())).collect(),
+        ),
         ("Measured", settings().map(|s| s.created.clone()).collect()),
         ("Seed", settings().map(|s| s.seed.to_string()).collect()),
         (
