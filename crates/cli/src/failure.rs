@@ -86,6 +86,10 @@ impl From<dataset::Error> for Failure {
         let failure = Failure::input(chain(&error));
         let hint = match &error {
             Error::Io { .. } => return hint_of_io(failure, &error),
+            Error::UnknownKind { path } if path.is_dir() => "it is a folder: name the files in it",
+            Error::UnknownKind { path } if corpus::Format::of_name(path).is_some() => {
+                "a document: `medtune ingest` reads it, and `medtune synth` writes questions from it"
+            }
             Error::UnknownKind { .. } => {
                 "name a file with one of these endings, or save the rows as CSV or JSONL"
             }
@@ -96,7 +100,7 @@ impl From<dataset::Error> for Failure {
             Error::Parquet { .. } => "the file is cut off or broken: make or download it again",
             Error::NoRows { .. } => "docs/guide.md, \"Prepare rows\", has the layouts and their columns",
             Error::EmptySide { .. } => {
-                "add rows or documents, or leave a side out: `--val 0`, in a recipe `split: {val: 0}`"
+                "add rows or documents, or leave sides out: `--test 0 --val 0`, in a recipe `split: {test: 0, val: 0}`"
             }
             Error::OutputExists { .. } => "only a folder that `prepare` wrote is replaced",
             Error::NothingEncoded { .. } => {
@@ -112,11 +116,12 @@ impl From<dataset::Error> for Failure {
 impl From<corpus::CorpusError> for Failure {
     fn from(error: corpus::CorpusError) -> Self {
         let failure = Failure::input(chain(&error));
-        match error {
+        match &error {
             corpus::CorpusError::Nothing { .. } => {
                 failure.hint("name files, or folders that hold PDF, HTML, XML, DOCX, Markdown or text files")
             }
             corpus::CorpusError::NoCorpus { .. } => failure.hint("name a new or empty folder with `--out`"),
+            corpus::CorpusError::Io { .. } => hint_of_io(failure, &error),
             _ => failure,
         }
     }

@@ -33,6 +33,7 @@ fn lines(path: &Path) -> Vec<Value> {
 #[test]
 fn a_folder_becomes_a_corpus_and_a_person_is_told_of_it() {
     let (folder, out) = (documents(), tempdir().unwrap());
+    fs::write(folder.path().join("doses.csv"), "drug,mg").unwrap();
     let said = stdout(&run(&["ingest", text(folder.path()), "--out", text(out.path())], 0));
     assert!(said.contains("3 documents") && said.contains("1 skipped"), "{said}");
     assert!(
@@ -40,6 +41,7 @@ fn a_folder_becomes_a_corpus_and_a_person_is_told_of_it() {
         "{said}"
     );
     assert!(said.contains("PHI gate: 1 date, 1 name"), "{said}");
+    assert!(said.contains("no documents: 1 .csv (listed in "), "{said}");
     let blocks = lines(&out.path().join("blocks.jsonl"));
     let gout = blocks.iter().find(|block| block["text"] == "Gout").unwrap();
     assert_eq!((&gout["kind"], &gout["level"], &gout["block"]), (&"heading".into(), &1.into(), &0.into()));

@@ -159,9 +159,9 @@ fn binary(bytes: &[u8]) -> Option<Result<Format, String>> {
 /// Text that begins with a tag: by the name of its first element.
 fn of_markup(head: &str, path: &Path) -> Option<Result<Format, String>> {
     let start = head.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
-    let named_html = Format::of_name(path) == Some(Format::Html);
+    let named = |format| Format::of_name(path) == Some(format);
     if !start.starts_with('<') {
-        return (named_html && start.contains("</")).then_some(Ok(Format::Html));
+        return (named(Format::Html) && start.contains("</")).then_some(Ok(Format::Html));
     }
     let xml = start.starts_with("<?xml");
     let root = first_element(start)?.to_ascii_lowercase();
@@ -176,7 +176,9 @@ fn of_markup(head: &str, path: &Path) -> Option<Result<Format, String>> {
         "<article-meta",
     ];
     match root.as_str() {
-        "article" if xml || scholarly.iter().any(|mark| lower.contains(mark)) => Some(Ok(Format::Article)),
+        "article" if xml || named(Format::Article) || scholarly.iter().any(|mark| lower.contains(mark)) => {
+            Some(Ok(Format::Article))
+        }
         "art" | "pmc-articleset" => Some(Ok(Format::Article)),
         "html" => Some(Ok(Format::Html)),
         _ if lower.starts_with("<!doctype html") => Some(Ok(Format::Html)),
@@ -186,7 +188,7 @@ fn of_markup(head: &str, path: &Path) -> Option<Result<Format, String>> {
             Some(Err(format!("XML whose first element is `<{root}>`")))
         }
         _ if xml => Some(Ok(Format::Article)),
-        _ if named_html || lower.contains("</") => Some(Ok(Format::Html)),
+        _ if named(Format::Html) || lower.contains("</") => Some(Ok(Format::Html)),
         _ => None,
     }
 }
@@ -223,6 +225,7 @@ mod tests {
             Ok(Format::Article)
         );
         assert_eq!(detected("a", b"<!-- c --><art><ui>1</ui></art>"), Ok(Format::Article));
+        assert_eq!(detected("a.xml", b"<article><body><p>x</p></body></article>"), Ok(Format::Article));
         assert_eq!(detected("a.htm", b"<article><p>x</p></article>"), Ok(Format::Html));
         assert_eq!(detected("a.html", b"<p>One.<p>Two."), Ok(Format::Html));
         assert_eq!(detected("a.md", b"<img src='x'>\n\n# Title"), Ok(Format::Markdown));

@@ -1,10 +1,11 @@
-//! Training rows that hold items of a test: looked for before anything is learned, in three ways.
+//! Training rows that hold items of a test: looked for before anything is learned, in four ways.
 //!
 //! - **Exact**: the question of an item, normalised.
 //! - **Near**: a question with nearly the same content words and pairs of these (see [`crate::near_duplicate`]). Of short
 //!   questions nearly all have to agree; a case of a hundred words is known from half of them.
 //! - **n-gram**: 13 words of an item in a row (Brown et al. 2020, appendix C), or the whole of a question of 8 to 12
 //!   words, anywhere in the text of a row, be it question or answer. Phrases that several items share say nothing.
+//! - **Rare words**: the same words in any order, weighed by how rare they are (see [`crate::rare_words`]).
 
 use std::collections::HashMap;
 
@@ -12,9 +13,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::groups::Fingerprint;
-use crate::near_duplicate::QUESTION_SIMILARITY;
+use crate::near_duplicate::{QUESTION_SIMILARITY, content_words};
 use crate::nearest::nearest;
 use crate::normalise::{lower, words};
+use crate::rare_words::{RareWords, RowWords};
 use crate::rows::{Item, Row};
 
 /// Words in a row that do not come by chance.
@@ -27,6 +29,8 @@ const PHRASE: usize = 3;
 const CASE_FEATURES: usize = 40;
 /// The half.
 const CASE_SIMILARITY: f64 = 0.5;
+/// Questions of fewer features, two content words and their pair, are near to whatever else is said of a disease.
+const FEWEST_FEATURES: usize = 5;
 
 /// How an item was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ pub enum Found {
     Near,
     /// Words of the item in a row.
     Ngram,
+    /// The rare words of the item close together.
+    RareWords,
 }
 
 /// A training row and the item of a test that it holds.
@@ -51,7 +57,8 @@ pub struct Contamination {
     pub test: String,
     /// How it was found.
     pub found: Found,
-    /// Jaccard similarity of the questions' features; of an n-gram the share of the item's n-grams that the row holds.
+    /// Jaccard similarity of the questions' features; of an n-gram the share of the item's n-grams that the row holds; of
+    /// rare words their weighted Jaccard similarity.
     pub similarity: f64,
     /// The question of the training row.
     pub train_question: String,
@@ -59,7 +66,8 @@ pub struct Contamination {
     pub test_question: String,
 }
 
-/// For each row of `train` the item of `tests` that it holds, if there is one; exact before near before n-gram.
+/// For each row of `train` the item of `tests` that it holds, if there is one; exact before near before
+/// n-gram before rare words.
 pub fn contamination(train: &[Row], tests: &[Row]) -> Vec<Option<Contamination>> {
     let (own, theirs) = (Fingerprint::of_all(train), Fingerprint::of_all(tests));
     let mut exact: HashMap<&str, usize> = HashMap::new();
@@ -75,15 +83,25 @@ pub fn contamination(train: &[Row], tests: &[Row]) -> Vec<Option<Contamination>>
         CASE_SIMILARITY,
     );
     let ngrams = Ngrams::of(tests);
+    let row_words: Vec<RowWords> = train.par_iter().map(row_words).collect();
+    let item_words: Vec<_> = tests.par_iter().map(|item| content_words(&item.question())).collect();
+    let rare_words = RareWords::new(&item_words, &row_words);
     let judge = |at: usize| {
         let by_question = exact.get(own[at].question.as_str()).map(|&item| (item, Found::Exact, 1.0));
         let by_features = near[at].and_then(|found| {
             let smaller = own_features[at].hashes().len().min(their_features[found.index].hashes().len());
             let enough = if smaller >= CASE_FEATURES { CASE_SIMILARITY } else { QUESTION_SIMILARITY };
-            (found.similarity >= enough).then_some((found.index, Found::Near, found.similarity))
+            (smaller >= FEWEST_FEATURES && found.similarity >= enough).then_some((
+                found.index,
+                Found::Near,
+                found.similarity,
+            ))
         });
-        let by_words = || ngrams.find(&train[at]).map(|(item, share)| (item, Found::Ngram, share));
-        let (item, found, similarity) = by_question.or(by_features).or_else(by_words)?;
+        let by_ngrams = || ngrams.find(&train[at]).map(|(item, share)| (item, Found::Ngram, share));
+        let by_rare_words =
+            || rare_words.find(&row_words[at]).map(|held| (held.item, Found::RareWords, held.similarity));
+        let (item, found, similarity) =
+            by_question.or(by_features).or_else(by_ngrams).or_else(by_rare_words)?;
         Some(Contamination {
             train: train[at].id.clone(),
             file: tests[item].origin.file.clone(),
@@ -112,22 +130,24 @@ impl Ngrams {
         let mut items: HashMap<u64, (usize, usize)> = HashMap::new();
         let (mut counts, mut lengths) = (Vec::with_capacity(tests.len()), Vec::new());
         for (at, row) in tests.iter().enumerate() {
-            let words = hashed_words(&asked(row));
-            let length = words.len().min(NGRAM_WORDS);
-            if length < SHORTEST {
-                counts.push(0);
-                continue;
-            }
-            if !lengths.contains(&length) {
-                lengths.push(length);
-            }
-            counts.push(words.len() - length + 1);
-            for ngram in words.windows(length) {
-                let (last, holders) = items.entry(joined(ngram)).or_insert((at, 0));
-                if *holders == 0 || *last != at {
-                    (*last, *holders) = (at, *holders + 1);
+            let mut count = 0;
+            for words in asked(row).iter().map(|text| hashed_words(text)) {
+                let length = words.len().min(NGRAM_WORDS);
+                if length < SHORTEST {
+                    continue;
+                }
+                if !lengths.contains(&length) {
+                    lengths.push(length);
+                }
+                count += words.len() - length + 1;
+                for ngram in words.windows(length) {
+                    let (last, holders) = items.entry(joined(ngram)).or_insert((at, 0));
+                    if *holders == 0 || *last != at {
+                        (*last, *holders) = (at, *holders + 1);
+                    }
                 }
             }
+            counts.push(count);
         }
         items.retain(|_, (_, holders)| *holders <= PHRASE);
         Ngrams { items, counts, lengths }
@@ -135,7 +155,7 @@ impl Ngrams {
 
     /// The item of which a row holds most, and the share of its n-grams.
     fn find(&self, row: &Row) -> Option<(usize, f64)> {
-        let words = hashed_words(&format!("{}\n{}", asked(row), row.answer()));
+        let words = hashed_words(&format!("{}\n{}", asked(row).join("\n"), row.answer()));
         let mut held: HashMap<usize, usize> = HashMap::new();
         for &length in &self.lengths {
             for ngram in words.windows(length) {
@@ -150,15 +170,19 @@ impl Ngrams {
     }
 }
 
-/// What is read before an answer is given.
-fn asked(row: &Row) -> String {
+/// What is read before an answer is given: the context, if there is one, and the question.
+fn asked(row: &Row) -> Vec<String> {
     match &row.item {
-        Item::Choice(choice) => match &choice.context {
-            Some(context) => format!("{context}\n{}", choice.question),
-            None => choice.question.clone(),
-        },
-        Item::Conversation(_) => row.question(),
+        Item::Choice(choice) => choice.context.iter().chain([&choice.question]).cloned().collect(),
+        Item::Conversation(_) => vec![row.question()],
     }
+}
+
+fn row_words(row: &Row) -> RowWords {
+    let mut text = content_words(&row.question());
+    let question = text.len();
+    text.extend(content_words(&row.answer()));
+    RowWords { text, question }
 }
 
 fn hashed_words(text: &str) -> Vec<u64> {

@@ -23,6 +23,7 @@ mod nearest;
 mod normalise;
 mod packing;
 mod prepare;
+mod rare_words;
 mod rows;
 mod split;
 

@@ -50,16 +50,11 @@ impl Shingles {
         Shingles::new(words.windows(width).map(hash_words).collect())
     }
 
-    /// The content words of a question and the pairs of neighbours among them; of all words where there is no
-    /// content word.
+    /// The content words of a question and the pairs of neighbours among these; of all words where there is no content
+    /// word.
     pub fn of_question(text: &str) -> Self {
-        let text = lower(text);
-        let content = words(&text).filter(|word| !FUNCTION_WORDS.contains(word));
-        let mut hashes: Vec<_> = content.map(hash_word).collect();
-        if hashes.is_empty() {
-            hashes = words(&text).map(hash_word).collect();
-        }
-        Shingles::new(hashes.windows(1).chain(hashes.windows(2)).map(hash_words).collect())
+        let words = content_words(text);
+        Shingles::new(words.windows(1).chain(words.windows(2)).map(hash_words).collect())
     }
 
     /// A set of features.
@@ -94,6 +89,13 @@ impl Shingles {
         let all = self.0.len() + other.0.len() - shared;
         if all == 0 { 0.0 } else { shared as f64 / all as f64 }
     }
+}
+
+/// Hashes of the content words of a text, in their order; of all words where there is no content word.
+pub(crate) fn content_words(text: &str) -> Vec<u64> {
+    let text = lower(text);
+    let content: Vec<_> = words(&text).filter(|word| !FUNCTION_WORDS.contains(word)).map(hash_word).collect();
+    if content.is_empty() { words(&text).map(hash_word).collect() } else { content }
 }
 
 fn hash_word(word: &str) -> u64 {

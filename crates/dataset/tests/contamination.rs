@@ -80,6 +80,62 @@ fn what_every_exam_says_is_not_an_item() {
     assert_eq!(contamination(&train, &tests), [None]);
 }
 
+/// Rows among which a word that occurs twice is rare.
+fn many_rows() -> Vec<Row> {
+    (0..4000).map(|n| training(n, &format!("What is illness{n} of land{n}?"), "It hurts.")).collect()
+}
+
+#[test]
+fn rare_words_betray_an_item_whose_words_went_or_changed_places() {
+    let tests = [
+        item(0, "Is anorectal endosonography of the sphincter valuable in elderly women with dyschesia?"),
+        item(1, "In Prinzmetal angina"),
+    ];
+    let found = |question: &str, answer: &str| {
+        let mut train = many_rows();
+        train.push(training(9999, question, answer));
+        let found = contamination(&train, &tests);
+        assert!(found[..4000].iter().all(Option::is_none));
+        found[4000].clone().map(|found| (found.test, found.found))
+    };
+    let first = Some(("test-0".to_owned(), Found::RareWords));
+    assert_eq!(found("Is anorectal endosonography valuable in elderly with dyschesia?", "Yes."), first);
+    assert_eq!(
+        found("In elderly women with dyschesia, is endosonography of the anorectal sphincter of use?", ""),
+        first
+    );
+    let told =
+        "They asked me: elderly women, dyschesia, anorectal endosonography, valuable or not? I said yes.";
+    assert_eq!(found("What did they ask you?", told), first);
+    // Two words are the name of a disease, and in a long text so are three.
+    assert_eq!(found("What causes Prinzmetal's variant of angina?", "A spasm."), None);
+    assert_eq!(
+        found("What helps?", "Elderly women with dyschesia may ask for many a thing at the clinic."),
+        None
+    );
+}
+
+#[test]
+fn a_question_is_looked_for_apart_from_its_context() {
+    let question = "Is anorectal endosonography of the sphincter valuable in dyschesia?";
+    let mut test = item(0, question);
+    let Item::Choice(choice) = &mut test.item else { unreachable!() };
+    choice.context = Some("Twenty patients underwent endosonography at rest and during straining.".into());
+    let told = format!("She asked me this: {question} I did not know.");
+    let found = contamination(&[training(0, "What did she ask?", &told)], &[test]).remove(0).unwrap();
+    assert_eq!(found.found, Found::Ngram);
+}
+
+#[test]
+fn a_question_of_two_words_is_not_near_to_another_question_about_the_disease() {
+    let tests = [item(0, "Is it Crohn's disease?")];
+    let rows =
+        [training(0, "What is Crohn's Disease?", "An illness."), training(1, "is it crohn's disease", "No.")];
+    let found = contamination(&rows, &tests);
+    assert_eq!(found[0], None);
+    assert_eq!(found[1].as_ref().map(|found| found.found), Some(Found::Exact));
+}
+
 #[test]
 fn prepare_leaves_out_what_a_test_holds_and_writes_the_pairs() {
     let folder = tempfile::tempdir().unwrap();
@@ -117,6 +173,20 @@ fn rows_of(path: &std::path::Path) -> Vec<Row> {
     read(&Input::new(path)).unwrap().filter_map(|row| row.unwrap().ok()).collect()
 }
 
+/// The share of items that are found in rows that were made of them.
+fn recall(tests: &[Row], plant: impl Fn(&str) -> (String, String)) -> f64 {
+    let planted = |(at, row): (usize, &Row)| {
+        let (question, answer) = plant(&row.question());
+        training(at, &question, &answer)
+    };
+    let train: Vec<Row> = tests.iter().enumerate().map(planted).collect();
+    let found = contamination(&train, tests);
+    let is_right = |(found, test): &(&Option<dataset::Contamination>, &Row)| {
+        found.as_ref().is_some_and(|found| found.test == test.id || found.test_question == test.question())
+    };
+    found.iter().zip(tests).filter(is_right).count() as f64 / tests.len() as f64
+}
+
 #[test]
 fn planted_paraphrases_of_medqa_are_found_and_medquad_is_not_accused() {
     let medqa = "medical/mirage_raw/medqa/data_clean/questions/US/4_options/phrases_no_exclude_test.jsonl";
@@ -124,20 +194,7 @@ fn planted_paraphrases_of_medqa_are_found_and_medquad_is_not_accused() {
         return;
     };
     let tests = rows_of(&medqa);
-    let planted = |change: &dyn Fn(&str) -> (String, String)| {
-        let plant = |(at, row): (usize, &Row)| {
-            let (question, answer) = change(&row.question());
-            training(at, &question, &answer)
-        };
-        let train: Vec<Row> = tests.iter().enumerate().map(plant).collect();
-        let found = contamination(&train, &tests);
-        let right = found.iter().zip(&tests).filter(|(found, test)| {
-            found
-                .as_ref()
-                .is_some_and(|found| found.test == test.id || found.test_question == test.question())
-        });
-        right.count() as f64 / tests.len() as f64
-    };
+    let planted = |change: &dyn Fn(&str) -> (String, String)| recall(&tests, change);
     let exact = planted(&|q| (q.to_lowercase().replace(',', " ,"), "A".into()));
     let retold = planted(&|q| (without_every(q, 8), "A".into()));
     let freely = planted(&|q| (without_every(q, 5), "A".into()));
@@ -164,4 +221,19 @@ fn planted_paraphrases_of_medqa_are_found_and_medquad_is_not_accused() {
         tests.len()
     );
     assert!(accused.len() * 1000 <= train.len(), "{} rows", accused.len());
+}
+
+#[test]
+fn planted_paraphrases_of_the_short_questions_of_pubmedqa_are_found_and_medquad_is_not_accused() {
+    let pubmedqa = oracle("medical/mirage_raw/pubmedqa/data/test_set.json");
+    let (Some(pubmedqa), Some(medquad)) = (pubmedqa, oracle("medical/medquad/medquad.csv.gz")) else {
+        return;
+    };
+    let tests = rows_of(&pubmedqa);
+    let freely = recall(&tests, |q| (without_every(q, 5), "yes".into()));
+    let inside = recall(&tests, |q| ("What did they ask?".into(), format!("They asked: {q} I said yes.")));
+    eprintln!("recall: every 5th word gone {freely:.4}, inside of a text {inside:.4}");
+    assert!(freely > 0.9 && inside > 0.9, "{freely} {inside}");
+    let accused = contamination(&rows_of(&medquad), &tests).into_iter().flatten().count();
+    assert_eq!(accused, 0);
 }

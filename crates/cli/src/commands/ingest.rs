@@ -1,14 +1,15 @@
 //! `medtune ingest`: documents to a corpus.
 
 use ::eval::counted;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use corpus::ingest::{
-    ChildCommand, Converter, DocumentReport, Isolation, Limits, Options, Program, Report, Status, ingest,
-    serve,
+    ChildCommand, Converter, DocumentReport, Ignored, Isolation, Limits, Options, Program, Reason, Report,
+    Status, ingest, serve,
 };
 
 use crate::args::IngestArgs;
@@ -120,6 +121,7 @@ fn summary(report: &Report, out: &Path, took: Duration) -> String {
             let _ = writeln!(text, "  {what}: {}", counts.join(", "));
         }
     }
+    text += &not_read(&report.ignored, out);
     let told = |document: &&DocumentReport| document.status != Status::Done || !document.warnings.is_empty();
     for document in report.documents.iter().filter(told).take(MOST_LINES) {
         let _ = writeln!(text, "  {}", in_words(document));
@@ -131,12 +133,39 @@ fn summary(report: &Report, out: &Path, took: Duration) -> String {
     text
 }
 
+/// What lies in the folders beside documents, by its ending; a folder that cannot be opened by its name.
+fn not_read(ignored: &[Ignored], out: &Path) -> String {
+    let (mut text, mut kinds) = (String::new(), BTreeMap::<String, usize>::new());
+    for Ignored { path, reason } in ignored {
+        let kind = match reason {
+            Reason::Unreadable(error) => {
+                let _ = writeln!(text, "  skipped: {}: {error}", path.display());
+                continue;
+            }
+            Reason::Ending => match path.extension() {
+                Some(ending) => format!(".{}", ending.to_string_lossy()),
+                None => "without ending".into(),
+            },
+            Reason::Link => "link".into(),
+            Reason::Special => "neither file nor folder".into(),
+            Reason::TooDeep => "folder nested too deep".into(),
+        };
+        *kinds.entry(kind).or_default() += 1;
+    }
+    if !kinds.is_empty() {
+        let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let report = out.join("report.json");
+        let _ = writeln!(text, "  no documents: {} (listed in {})", kinds.join(", "), report.display());
+    }
+    text
+}
+
 /// Counts of all documents together, as `12 page furniture`.
 fn sums<K: Ord + ToString>(
     report: &Report,
-    counts: impl Fn(&DocumentReport) -> &std::collections::BTreeMap<K, usize>,
+    counts: impl Fn(&DocumentReport) -> &BTreeMap<K, usize>,
 ) -> Vec<String> {
-    let mut sums = std::collections::BTreeMap::new();
+    let mut sums = BTreeMap::new();
     for document in &report.documents {
         counts(document).iter().for_each(|(key, count)| *sums.entry(key.to_string()).or_insert(0) += count);
     }

@@ -1,5 +1,6 @@
 //! HTML pages: what a person would read as the document, without scripts, navigation and hidden text.
 
+mod depth;
 mod inline;
 mod page;
 mod tables;
@@ -24,7 +25,14 @@ impl Reader for HtmlReader {
         if let Some(warning) = decoded.warning {
             out.warn(warning);
         }
-        let html = Html::parse_document(&decoded.text);
+        let shallow = depth::without_deepest(&decoded.text);
+        if shallow.is_some() {
+            let deepest = depth::DEEPEST_OPEN;
+            out.warn(format!(
+                "tags of elements nested more than {deepest} deep were left out, their text was read"
+            ));
+        }
+        let html = Html::parse_document(shallow.as_deref().unwrap_or(&decoded.text));
         let title = page::title(&html);
         page::read(&html, &mut out);
         if out.len() == 0 {
@@ -37,7 +45,8 @@ impl Reader for HtmlReader {
 
 /// The blocks of a piece of HTML inside another format.
 pub(crate) fn fragment(html: &str, out: &mut Collector) {
-    page::read(&Html::parse_fragment(html), out);
+    let shallow = depth::without_deepest(html);
+    page::read(&Html::parse_fragment(shallow.as_deref().unwrap_or(html)), out);
 }
 
 #[cfg(test)]

@@ -62,6 +62,30 @@ fn deep_nesting_neither_ends_the_stack_nor_loses_text() {
 }
 
 #[test]
+fn two_hundred_thousand_open_elements_are_read_in_linear_time() {
+    let many = 200_000;
+    for (opens, closes) in [("<div>", "</div>"), ("<div>", "</b>"), ("<ul><li>", ""), ("<b><div>", "</b>")] {
+        let html = [opens, "word ", closes].concat().repeat(many) + "last <p>paragraph";
+        let began = std::time::Instant::now();
+        let document = read(&html);
+        // Without the limit it takes minutes.
+        assert!(began.elapsed().as_secs() < 30, "{opens}: {:?}", began.elapsed());
+        let text = to_markdown(&document.blocks);
+        assert_eq!(text.matches("word").count(), many, "{opens}");
+        assert!(text.contains("last") && text.contains("paragraph"), "{opens}");
+    }
+}
+
+#[test]
+fn tags_that_are_forgotten_in_ordinary_numbers_change_nothing() {
+    let row = "<p>One <b>two</b> <i title='a > b'>three<br>four<!-- <div> --><script>'<div>'</script>";
+    assert_eq!(depth::without_deepest(&row.repeat(900)), None);
+    let deep = "<div>".repeat(depth::DEEPEST_OPEN) + "<div title='a > b'>inside</div>outside</div>end";
+    let shallow = depth::without_deepest(&deep).unwrap();
+    assert!(shallow.ends_with("<div> inside outside</div>end"), "{}", &shallow[shallow.len() - 60..]);
+}
+
+#[test]
 fn a_page_of_scripts_only_is_refused() {
     let error = HtmlReader.read(Path::new("a.html"), b"<script>let a = 1;</script>").unwrap_err().to_string();
     assert!(error.contains("a.html: not a readable HTML: no text outside scripts"), "{error}");

@@ -26,7 +26,7 @@ use folder::{Folder, Stored};
 pub use limits::Limits;
 pub use parse::{Parsed, Task, parse};
 pub use report::{BlockRow, DocumentReport, RemovedRow, Report, Status};
-pub use sources::{Part, Source};
+pub use sources::{Ignored, Part, Reason, Source};
 
 use crate::{CorpusError, DocumentId, Format, Result, phi};
 
@@ -84,7 +84,7 @@ pub fn ingest(
     options: &Options,
     watch: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Report> {
-    let sources = sources::find(inputs)?;
+    let sources::Found { sources, ignored } = sources::find(inputs)?;
     let folder = Folder::open(out)?;
     let (jobs, mut documents) = jobs(sources);
     let total = jobs.len() + documents.len();
@@ -112,7 +112,7 @@ pub fn ingest(
         Ok(())
     })?;
     documents.sort_by(|a, b| (&a.name, &a.id, &a.paths).cmp(&(&b.name, &b.id, &b.paths)));
-    let mut report = Report { documents, reused, dropped: 0 };
+    let mut report = Report { documents, ignored, reused, dropped: 0 };
     let read = report.documents.iter().filter(|document| document.status != Status::Failed);
     let ids: Vec<DocumentId> = read.filter_map(|document| document.id.clone()).collect();
     report.dropped = folder.finish(&report, &ids)?;

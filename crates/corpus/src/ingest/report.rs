@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::child::Failure;
+use super::sources::Ignored;
 use crate::phi::Class;
 use crate::{Block, DocumentId, Format, Removed};
 
@@ -89,6 +90,9 @@ pub struct DocumentReport {
 pub struct Report {
     /// Sorted by name and id.
     pub documents: Vec<DocumentReport>,
+    /// What lies in the folders and was not read.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ignored: Vec<Ignored>,
     /// Documents that were read earlier and taken as they were.
     #[serde(skip)]
     pub reused: usize,

@@ -56,46 +56,95 @@ impl Source {
 /// `name_pages_1-300.md`, as page blocks of MinerU's output are named.
 static PAGES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(.+)_pages_([0-9]+)-([0-9]+)$").ok());
 
-/// Files as they were named, and every file of the folders that has a known ending; hidden ones, links and what an earlier call wrote are left out.
-/// Sorted by path, each file once, page blocks of one name in one folder together.
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What is to be read.
+    pub sources: Vec<Source>,
+    /// What lies in the folders and is not, sorted by path.
+    pub ignored: Vec<Ignored>,
+}
+
+/// Something in a folder that is not read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ignored {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why it is left where it is.
+    pub reason: Reason,
+}
+
+/// Why something in a folder is not read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Its ending is none of a document.
+    Ending,
+    /// A link: what it leads to may be named.
+    Link,
+    /// Neither file nor folder.
+    Special,
+    /// A folder inside of too many others.
+    TooDeep,
+    /// A folder that cannot be opened, with the system's reason.
+    Unreadable(String),
+}
+
+/// Files as they were named, and every file of the folders that has a known ending; hidden ones and what an earlier call
+/// wrote are left out. Sorted by path, each file once, page blocks of one name in one folder together.
 ///
 /// # Errors
-/// A path that cannot be read, or nothing to read at all.
-pub(super) fn find(inputs: &[PathBuf]) -> Result<Vec<Source>> {
-    let mut files = Vec::new();
+/// A named path that cannot be read, or nothing to read at all.
+pub(super) fn find(inputs: &[PathBuf]) -> Result<Found> {
+    let (mut files, mut ignored) = (Vec::new(), Vec::new());
     for input in inputs {
-        let about = fs::metadata(input).map_err(|source| CorpusError::Io { path: input.clone(), source })?;
-        if about.is_dir() {
-            search(input, 0, &mut files)?;
+        let io = |source| CorpusError::Io { path: input.clone(), source };
+        if fs::metadata(input).map_err(io)?.is_dir() {
+            let entries = fs::read_dir(input).map_err(io)?;
+            search(entries, 0, &mut files, &mut ignored);
         } else {
             files.push(input.clone());
         }
     }
     files.sort();
     files.dedup();
+    ignored.sort();
+    ignored.dedup();
     if files.is_empty() {
         let paths = inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(CorpusError::Nothing { paths });
     }
-    Ok(grouped(files))
+    Ok(Found { sources: grouped(files), ignored })
 }
 
-fn search(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
-    let io = |source| CorpusError::Io { path: folder.into(), source };
-    for entry in fs::read_dir(folder).map_err(io)? {
-        let entry = entry.map_err(io)?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(io)?);
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if hidden {
+/// Goes through the entries of a folder. What cannot be read inside of it does not keep the rest from being read.
+fn search(entries: fs::ReadDir, depth: usize, files: &mut Vec<PathBuf>, ignored: &mut Vec<Ignored>) {
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
-        if kind.is_dir() && depth < DEEPEST && !folder::is_corpus(&path) {
-            search(&path, depth + 1, files)?;
-        } else if kind.is_file() && Format::of_name(&path).is_some() {
-            files.push(path);
-        }
+        let reason = match entry.file_type() {
+            Ok(kind) if kind.is_dir() && folder::is_corpus(&path) => continue,
+            Ok(kind) if kind.is_dir() && depth == DEEPEST => Reason::TooDeep,
+            Ok(kind) if kind.is_dir() => match fs::read_dir(&path) {
+                Ok(entries) => {
+                    search(entries, depth + 1, files, ignored);
+                    continue;
+                }
+                Err(error) => Reason::Unreadable(error.to_string()),
+            },
+            Ok(kind) if kind.is_symlink() => Reason::Link,
+            Ok(kind) if !kind.is_file() => Reason::Special,
+            Ok(_) if Format::of_name(&path).is_none() => Reason::Ending,
+            Ok(_) => {
+                files.push(path);
+                continue;
+            }
+            Err(error) => Reason::Unreadable(error.to_string()),
+        };
+        ignored.push(Ignored { path, reason });
     }
-    Ok(())
 }
 
 fn grouped(files: Vec<PathBuf>) -> Vec<Source> {
@@ -168,6 +217,9 @@ mod tests {
         folder::Folder::open(&home.path().join("out")).unwrap();
         fs::write(home.path().join("out/documents/a-12345678.md"), "x").unwrap();
         let found = find(&[home.path().into(), home.path().join("b.txt")]).unwrap();
+        let unknown = Ignored { path: home.path().join("c.unknown"), reason: Reason::Ending };
+        assert_eq!(found.ignored, [unknown]);
+        let found = found.sources;
         let names: Vec<_> = found.iter().map(|source| (source.name.as_str(), source.parts.len())).collect();
         let outer = home.path().file_name().unwrap().to_str().unwrap();
         assert_eq!(names, [(format!("{outer}/a").as_str(), 2), ("b", 1), ("sub/a", 1)]);
@@ -184,6 +236,31 @@ mod tests {
         let expected = ["1/text.pdf", "1/text.xml", "x/2/text", "y/2/text", "other", "note"];
         assert_eq!(names(&files), expected);
         assert_eq!(names(&["a.md", "a.txt", "./a.md"]), ["./a", "a.md", "a.txt"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_document_is_named_and_does_not_keep_the_rest_from_being_read() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        fs::write(at("a.txt"), "x").unwrap();
+        fs::write(at("table.xlsx"), "x").unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("link.pdf")).unwrap();
+        std::os::unix::net::UnixListener::bind(at("socket.txt")).unwrap();
+        let deep = "sub/".repeat(DEEPEST + 1);
+        fs::create_dir_all(at(&deep)).unwrap();
+        fs::write(at(&deep).join("b.txt"), "x").unwrap();
+        let found = find(&[home.path().into()]).unwrap();
+        assert_eq!(found.sources.len(), 1);
+        let ignored: Vec<_> =
+            found.ignored.into_iter().map(|ignored| (ignored.path, ignored.reason)).collect();
+        let expected = [
+            (at("link.pdf"), Reason::Link),
+            (at("socket.txt"), Reason::Special),
+            (at(&deep[..deep.len() - 1]), Reason::TooDeep),
+            (at("table.xlsx"), Reason::Ending),
+        ];
+        assert_eq!(ignored, expected);
     }
 
     #[test]

@@ -40,12 +40,11 @@ pub(super) fn text(report: &Report, out: &Path) -> String {
     }
     replies(&mut text, report);
     if report.rows > 0 {
-        let (train, test) = (out.join("messages/train.jsonl"), out.join("messages/test.jsonl"));
+        let sides = out.join("messages/*.jsonl");
         let _ = writeln!(
             text,
-            "\nNext: medtune prepare {} --test 0 --out prepared/\n      and, when it is trained, medtune eval {}",
-            train.display(),
-            test.display()
+            "\nNext: medtune prepare {} --out prepared/\n      which keeps every row on the side of its document",
+            sides.display()
         );
     }
     text

@@ -36,11 +36,12 @@ pub(super) fn depth(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// Strings hold brackets in pairs or escaped. One that does not end within reason is none.
+/// Strings hold brackets in pairs or escaped. One that does not end within reason, or holds more pairs than objects may be
+/// nested, is none: giving up early keeps a file of brackets alone from being read once for each of them.
 fn after_string(bytes: &[u8], start: usize) -> usize {
-    let (mut open, mut at) = (0, start);
+    let (mut open, mut at) = (0_usize, start);
     let end = bytes.len().min(start + 65_536);
-    while at < end {
+    while at < end && open <= DEEPEST {
         match bytes[at] {
             b'\\' => at += 1,
             b'(' => open += 1,
@@ -66,9 +67,18 @@ mod tests {
     use super::depth;
 
     #[test]
+    fn brackets_that_never_close_are_looked_through_once() {
+        let began = std::time::Instant::now();
+        assert_eq!(depth(&b"(".repeat(1_000_000)), 0);
+        // Looked at up to the end of each string it takes minutes.
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    }
+
+    #[test]
     fn brackets_in_strings_and_streams_do_not_count() {
         assert_eq!(depth(b"1 0 obj << /A [1 [2 3]] /B ([[[[\\)) >> endobj 2 0 obj [1] endobj"), 3);
         assert_eq!(depth(b"<< /Length 9 >> stream\n[[[[[[[[[\nendstream [1]"), 1);
         assert_eq!(depth(&b"[".repeat(9_000)), 9_000);
+        assert_eq!(depth(&[&b"(".repeat(500)[..], b"[", &b")".repeat(500)].concat()), 0);
     }
 }
