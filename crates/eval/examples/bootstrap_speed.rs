@@ -31,7 +31,8 @@ fn timed<const N: usize>(what: &str, items: &[[f64; N]], statistic: fn(&[f64; N]
 }
 
 fn main() {
-    let (base, tuned) = (|i: u32| f64::from(u8::from(i.is_multiple_of(3))), |i: u32| f64::from(u8::from(i % 5 < 2)));
+    let (base, tuned) =
+        (|i: u32| f64::from(u8::from(i.is_multiple_of(3))), |i: u32| f64::from(u8::from(i % 5 < 2)));
     let shares: Vec<[f64; 2]> = (0..ITEMS).map(|i| [base(i), 1.0]).collect();
     let pairs: Vec<[f64; 4]> = (0..ITEMS).map(|i| [base(i), 1.0, tuned(i), 1.0]).collect();
     println!("10,000 resamples of {ITEMS} items, {ROUNDS} rounds");
