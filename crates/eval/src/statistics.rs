@@ -105,7 +105,6 @@ pub fn ratio_difference(sums: &[f64; 4]) -> f64 {
     sums[2] / sums[3] - sums[0] / sums[1]
 }
 
-#[inline]
 fn add<const K: usize>(total: &mut [f64; K], row: &[f64; K]) {
     total.iter_mut().zip(row).for_each(|(total, value)| *total += value);
 }

@@ -25,14 +25,12 @@ pub(super) struct Draw {
 impl Draw {
     /// The next two. Each comes from 32 random bits by a product, so that no index is more likely than another by
     /// more than `below / 2^32`.
-    #[inline]
     fn pair(&mut self) -> [usize; 2] {
         let bits = self.random.next_u64();
         [bits >> 32, bits & 0xffff_ffff].map(|half| ((half * self.below) >> 32) as usize)
     }
 
     /// As many as there are to draw from.
-    #[inline]
     pub(super) fn each(&mut self, mut take: impl FnMut(usize)) {
         for _ in 0..self.below / 2 {
             let [first, second] = self.pair();
