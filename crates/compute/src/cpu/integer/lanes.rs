@@ -220,16 +220,20 @@ mod x86 {
 
         /// Even and odd bytes apart in 16 bits, as pairs of products of bytes would not fit there.
         #[inline(always)]
-        fn dot(sum: [__m256i; 2], bytes: [__m256i; 2], codes: i32) -> [__m256i; 2] {
-            std::array::from_fn(|half| unsafe {
-                let codes = _mm256_set1_epi32(codes);
-                let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(codes));
-                let odd = _mm256_srai_epi16::<8>(codes);
-                let low = _mm256_and_si256(bytes[half], _mm256_set1_epi16(255));
-                let high = _mm256_srli_epi16::<8>(bytes[half]);
-                let pairs = _mm256_add_epi32(_mm256_madd_epi16(low, even), _mm256_madd_epi16(high, odd));
-                _mm256_add_epi32(sum[half], pairs)
-            })
+        fn dot(mut sum: [__m256i; 2], bytes: [__m256i; 2], codes: i32) -> [__m256i; 2] {
+            // A loop and no closure, which would be compiled without AVX2 where it is not inlined.
+            for half in 0..2 {
+                sum[half] = unsafe {
+                    let codes = _mm256_set1_epi32(codes);
+                    let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(codes));
+                    let odd = _mm256_srai_epi16::<8>(codes);
+                    let low = _mm256_and_si256(bytes[half], _mm256_set1_epi16(255));
+                    let high = _mm256_srli_epi16::<8>(bytes[half]);
+                    let pairs = _mm256_add_epi32(_mm256_madd_epi16(low, even), _mm256_madd_epi16(high, odd));
+                    _mm256_add_epi32(sum[half], pairs)
+                };
+            }
+            sum
         }
 
         #[inline(always)]
