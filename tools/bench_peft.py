@@ -15,6 +15,7 @@ import common
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--compile", action="store_true", help="torch.compile the model")
+    parser.add_argument("--compile-layers", action="store_true", help="torch.compile one layer, which all layers share")
     parser.add_argument("--compile-mode", default="default", help="default, max-autotune-no-cudagraphs, …")
     parser.add_argument("--keep-heap", action="store_true", help="tune glibc's allocator: freed memory is kept")
     parser.add_argument("--fused-head", action="store_true", help="TRL's head, which never holds all logits")
@@ -84,11 +85,14 @@ def main():
     args = arguments()
     if args.keep_heap:
         common.keep_heap()
-    warmup = args.warmup if args.warmup is not None else (2 if args.compile else 1)
+    warmup = args.warmup if args.warmup is not None else (2 if args.compile or args.compile_layers else 1)
     torch, model, trainable = build(args)
     optimizer = torch.optim.AdamW(trainable, lr=2e-4, weight_decay=0.0, fused=True)
     ids = torch.randint(0, model.config.vocab_size, (args.batch, args.length))
     run = torch.compile(model, dynamic=False, mode=args.compile_mode) if args.compile else model
+    if args.compile_layers:
+        for layer in model.get_base_model().model.layers:
+            layer.compile(dynamic=False, mode=args.compile_mode)
 
     def loss_of(ids):
         if not args.fused_head:
@@ -113,7 +117,7 @@ def main():
     measured = times[warmup:]
     tokens = args.batch * args.length
     variants = [(args.base, args.base != "f32"), (f"{args.compute}-compute", args.compute != "f32")]
-    variants += [("compile", args.compile), ("keep-heap", args.keep_heap), ("fused-head", args.fused_head)]
+    variants += [("compile", args.compile), ("compile-layers", args.compile_layers), ("keep-heap", args.keep_heap), ("fused-head", args.fused_head)]
     middle, best = common.median(measured), min(measured)
     import peft
     import transformers

@@ -1,7 +1,7 @@
 //! Measures what writing spends on attention: one token of SmolLM2-135M after so many others, whose keys and values do
 //! not fit into a cache.
 //!
-//! `cargo run --release -p compute --example attention_peak [threads [positions]]`
+//! `cargo run --release -p compute --example attention_peak [threads [positions [1: 16 bits]]]`
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,12 @@ fn main() {
     let argument =
         |n: usize, default| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(default);
     let (threads, positions) = (argument(1, 2), argument(2, 576));
+    let half = argument(3, 0) == 1;
     let cpu = Cpu::new(threads);
+    let cpu = if half { cpu.with_integer_products() } else { cpu };
     let shape = AttentionShape::new(9, 3, 64);
     let width = positions.div_ceil(KV_BLOCK);
-    let len = width * shape.kv_block_len();
+    let len = width * cpu.kv_block_len(shape);
     let cache = || (0..LAYERS).map(|_| cpu.zeros("cache", len).expect("room")).collect::<Vec<_>>();
     let (mut keys, mut values) = (cache(), cache());
     let qkv = cpu.zeros("q|k|v", shape.qkv_width()).expect("room");
@@ -43,7 +45,7 @@ fn main() {
         }
         best = best.min(start.elapsed());
     }
-    let bytes = 2 * LAYERS * positions * shape.kv_width() * size_of::<f32>();
+    let bytes = 2 * LAYERS * positions * shape.kv_width() * if half { 2 } else { 4 };
     let seconds = best.as_secs_f64();
     println!(
         "{threads} threads, {positions} positions: {:.1} MB {:.2} ms {:.1} GB/s",

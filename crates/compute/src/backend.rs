@@ -236,7 +236,7 @@ pub struct CachedAttention<'a, Buf> {
     pub tables: BlockTables<'a>,
     /// `q | k | v` after RoPE, `[T, qkv_width]`. Keys and values of all rows enter the cache before any is read.
     pub qkv: &'a Buf,
-    /// Keys, `[blocks, kv_block_len]`, within a block in an order of the backend's own.
+    /// Keys, `[blocks, Backend::kv_block_len]`, within a block in an order of the backend's own.
     pub keys: &'a mut Buf,
     /// Values, as `keys`.
     pub values: &'a mut Buf,
@@ -466,6 +466,12 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         shape: AttentionShape,
         inverse: bool,
     );
+
+    /// Elements of a buffer that a block of cached keys takes, and one of values: as many as it has, or fewer where a
+    /// device keeps them in less than 32 bits.
+    fn kv_block_len(&self, shape: AttentionShape) -> usize {
+        shape.kv_block_len()
+    }
 
     /// Causal grouped-query attention over segments.
     fn attention(&self, a: AttentionForward<'_, Self::Buffer>);

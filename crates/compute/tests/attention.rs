@@ -66,7 +66,7 @@ fn cached(cpu: &Cpu, shape: AttentionShape, rows: &[(u32, u32)], batch: usize, q
     let blocks: Vec<u32> = (0..count).map(|i| ((i * 7 + 3) % count.max(1)) as u32).collect();
     let blocks = if count.is_multiple_of(7) { (0..count as u32).rev().collect() } else { blocks };
     let tables = BlockTables { blocks: &blocks, width };
-    let before = vec![f32::NAN; count * shape.kv_block_len()];
+    let before = vec![f32::NAN; count * cpu.kv_block_len(shape)];
     let (mut keys, mut cached_values) = (buffer(cpu, &before), buffer(cpu, &before));
     let mut all = Vec::new();
     for (rows, qkv) in rows.chunks(batch).zip(qkv.chunks(batch * shape.qkv_width())) {
@@ -300,6 +300,51 @@ fn a_text_read_from_the_cache_has_the_bits_of_the_whole() {
                 assert_eq!(bits(&out), bits(&whole), "{:?}, {batch} at a time", cpu.isa());
             }
         }
+    }
+}
+
+/// Beside products of integers keys and values are halves in the cache.
+fn devices_of_halves() -> Vec<Cpu> {
+    instruction_sets().into_iter().map(|isa| Cpu::with_isa(2, isa).with_integer_products()).collect()
+}
+
+#[test]
+fn a_cache_of_halves_has_the_bits_of_the_whole_and_takes_half_the_room() {
+    for shape in variants(shape(9, 3, 64)).into_iter().chain(variants(shape(4, 4, 24))) {
+        let length = 150u32;
+        let qkv = random_qkv(14, shape, length as usize);
+        let rows: Vec<(u32, u32)> = (0..length).map(|position| (1, position)).collect();
+        for cpu in devices_of_halves() {
+            assert_eq!(2 * cpu.kv_block_len(shape), shape.kv_block_len());
+            let (whole, _) = forward(&cpu, shape, &[Segment::whole(0, length as usize)], &qkv);
+            for batch in [1, 7, 150] {
+                let out = cached(&cpu, shape, &rows, batch, &qkv);
+                assert_eq!(bits(&out), bits(&whole), "{:?}, {batch} at a time", cpu.isa());
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_to_halves_is_that_of_the_textbook_to_rounded_keys_and_values() {
+    let shape = shape(4, 2, 24);
+    let segments = mixed_segments();
+    let qkv = random_qkv(15, shape, tokens(&segments));
+    let round = |(i, &value): (usize, &f32)| match i % shape.qkv_width() < shape.q_width() {
+        true => f64::from(value),
+        false => f64::from(half::f16::from_f32(value)),
+    };
+    let rounded: Vec<f64> = qkv.iter().enumerate().map(round).collect();
+    let (expected, _) = naive(shape, &segments, &rounded);
+    for cpu in devices_of_halves() {
+        let (out, _) = forward(&cpu, shape, &segments, &qkv);
+        assert_close(&out, &expected, 2e-5, &format!("{:?}", cpu.isa()));
+
+        // One token has its own value; one beyond the halves becomes the largest of them.
+        let mut alone = random_qkv(16, shape, 1);
+        alone[shape.q_width() + shape.kv_width()] = -1e6;
+        let (out, _) = forward(&cpu, shape, &[Segment::whole(0, 1)], &alone);
+        assert_eq!(out[0], -65_504.0, "{:?}", cpu.isa());
     }
 }
 

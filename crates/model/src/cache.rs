@@ -31,7 +31,7 @@ impl<B: Backend> Cache<B> {
     /// # Errors
     /// When the device has no room.
     pub fn paged(decoder: &Decoder<B>, (sequences, capacity): (usize, usize), blocks: usize) -> Result<Self> {
-        let block_len = decoder.config.attention().kv_block_len();
+        let block_len = decoder.backend.kv_block_len(decoder.config.attention());
         let layer = || decoder.backend.zeros("key and value cache", blocks.saturating_mul(block_len));
         let all = || (0..decoder.config.layers).map(|_| layer()).collect::<compute::Result<Vec<_>>>();
         let width = capacity.div_ceil(KV_BLOCK);

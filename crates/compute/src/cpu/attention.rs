@@ -9,12 +9,12 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::attention_cached::CachedHead;
+use super::attention_source::{Rounded, Sequence, Source};
 use super::buffer::{CpuBuffer, Shared};
 use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
 use super::softcap::cap_all;
 use super::tile::{
-    PANEL, Pieces, load, multiply, multiply_rows, pack_column, pack_four_columns, pack_row, store,
+    Element, PANEL, Pieces, load, multiply, multiply_rows, pack_column, pack_four_columns, store,
 };
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
@@ -33,71 +33,6 @@ pub(super) const TALLEST: usize = 8;
 
 /// Up to this many queries take a tile of this height, whatever the registers would hold: generation has one token.
 const NARROW: usize = 4;
-
-/// Keys and values of consecutive tokens in one head.
-#[derive(Clone, Copy)]
-pub(super) struct Run<'a> {
-    /// From the head's first value in the first token on.
-    pub(super) keys: &'a [f32],
-    /// As `keys`.
-    pub(super) values: &'a [f32],
-    /// Distance of two tokens.
-    pub(super) stride: usize,
-    /// Number of tokens.
-    pub(super) len: usize,
-}
-
-/// Keys and values of a text in one head: those of the prefix, then its own.
-#[derive(Clone, Copy)]
-pub(super) struct Sequence<'a> {
-    pub(super) runs: [Run<'a>; 2],
-}
-
-impl<'a> Sequence<'a> {
-    /// Key and value of token `j`.
-    #[inline(always)]
-    pub(super) fn token(&self, j: usize, width: usize) -> (&'a [f32], &'a [f32]) {
-        let [prefix, own] = &self.runs;
-        let (run, j) = if j < prefix.len { (prefix, j) } else { (own, j - prefix.len) };
-        (&run.keys[j * run.stride..][..width], &run.values[j * run.stride..][..width])
-    }
-
-    /// The values in the place of the keys.
-    pub(super) fn values(&self) -> Self {
-        Sequence { runs: self.runs.map(|run| Run { keys: run.values, ..run }) }
-    }
-
-    /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time.
-    #[inline(always)]
-    pub(super) fn pack_keys(&self, to: &mut [f32], start: usize, len: usize, width: usize) {
-        let key = |j: usize| self.token(start + j, width).0;
-        for j in (0..len / 4 * 4).step_by(4) {
-            pack_four_columns(to, j, [key(j), key(j + 1), key(j + 2), key(j + 3)]);
-        }
-        for j in len / 4 * 4..len {
-            pack_column::<PANEL>(to, j, key(j));
-        }
-    }
-
-    /// Keys and values of `segments[index]` in key head `kv_head`.
-    pub(super) fn of_segment(
-        shape: AttentionShape,
-        segments: &[Segment],
-        index: usize,
-        qkv: &'a [f32],
-        kv_head: usize,
-    ) -> Self {
-        let stride = shape.qkv_width();
-        let run = |start: usize, len: usize| {
-            let keys = start * stride + shape.q_width() + kv_head * shape.head_dim;
-            let values = keys + shape.kv_width();
-            Run { keys: &qkv[keys.min(qkv.len())..], values: &qkv[values.min(qkv.len())..], stride, len }
-        };
-        let segment = segments[index];
-        let prefix = segment.prefix.map_or(run(0, 0), |p| run(segments[p].start, segments[p].len));
-        Sequence { runs: [prefix, run(segment.start, segment.len)] }
-    }
-}
 
 /// Position of a segment's first token in its text.
 pub(super) fn first_position(segments: &[Segment], index: usize) -> usize {
@@ -120,6 +55,8 @@ pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) ->
 /// Arguments of [`forward`].
 pub(super) struct Forward<'a> {
     pub(super) shape: AttentionShape,
+    /// Keys and values are what a cache in 16 bits gives back.
+    pub(super) half: bool,
     pub(super) segments: &'a [Segment],
     pub(super) qkv: &'a [f32],
     pub(super) out: &'a mut [f32],
@@ -128,7 +65,7 @@ pub(super) struct Forward<'a> {
 
 /// Attention of whole segments.
 pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
-    let Forward { shape, segments, qkv, out, log_sum_exp } = f;
+    let Forward { shape, half, segments, qkv, out, log_sum_exp } = f;
     check(shape, segments, out.len() / shape.q_width());
     let step = task_tokens(shape);
     let tiles: Vec<(usize, usize)> = (0..segments.len())
@@ -146,9 +83,13 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
             tokens: step.min(segments[index].len - first),
             position: first_position(segments, index) + first,
         };
-        let source = Source::Rows(Sequence::of_segment(shape, segments, index, qkv, kv_head));
-        with_scratch(scratch_len(&queries), |scratch| {
-            dispatch(isa, Attend { scratch, queries, source, out: &out, log_sum_exp: Some(&log_sum_exp) });
+        let source = Sequence::of_segment(shape, segments, index, qkv, kv_head);
+        let (out, log_sum_exp) = (&out, Some(&log_sum_exp));
+        with_scratch(scratch_len(&queries), |scratch| match half {
+            false => dispatch(isa, Attend { scratch, queries, source, out, log_sum_exp }),
+            true => {
+                dispatch(isa, Attend { scratch, queries, source: Rounded(source), out, log_sum_exp });
+            }
         });
     });
 }
@@ -234,69 +175,26 @@ impl<'a> Queries<'a> {
     }
 }
 
-/// Panels of a block of [`KEYS`] tokens: the `i`-th has [`PANEL`] of them, their keys as `[D][PANEL]`, their values as
-/// `[D / PANEL][PANEL][PANEL]`, the token before the value. Panels behind the last token that is seen may be empty.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Panels<'a> {
-    pub(super) keys: [&'a [f32]; PANELS],
-    pub(super) values: [&'a [f32]; PANELS],
-}
-
-/// Where a task finds keys and values.
-#[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
-    /// Row after row: each task lays them out for itself.
-    Rows(Sequence<'a>),
-    /// Laid out already.
-    Cache(CachedHead<'a>),
-}
-
-impl Source<'_> {
-    /// The block of `len` tokens from `start` on; `keys` and `values` are scratch for it.
-    #[inline(always)]
-    fn panels<'s>(
-        &'s self,
-        (start, len): (usize, usize),
-        (keys, values): (&'s mut [f32], &'s mut [f32]),
-        width: usize,
-    ) -> Panels<'s> {
-        let sequence = match self {
-            Source::Cache(cache) => return cache.panels(start, len),
-            Source::Rows(sequence) => sequence,
-        };
-        sequence.pack_keys(keys, start, len, width);
-        let (key_panel, value_panel) = (keys.len() / PANELS, values.len() / PANELS);
-        for j in 0..len {
-            let panel = &mut values[j / PANEL * value_panel..][..value_panel];
-            pack_row(panel, PANEL, j % PANEL, sequence.token(start + j, width).1);
-        }
-        Panels {
-            keys: std::array::from_fn(|i| &keys[i * key_panel..][..key_panel]),
-            values: std::array::from_fn(|i| &values[i * value_panel..][..value_panel]),
-        }
-    }
-}
-
 /// A task of [`attend`].
-pub(super) struct Attend<'a> {
+pub(super) struct Attend<'a, S> {
     /// [`scratch_len`] elements.
     pub(super) scratch: &'a mut [f32],
     pub(super) queries: Queries<'a>,
-    pub(super) source: Source<'a>,
+    pub(super) source: S,
     pub(super) out: &'a Shared<'a>,
     pub(super) log_sum_exp: Option<&'a Shared<'a>>,
 }
 
-impl Kernel for Attend<'_> {
+impl<S: Source> Kernel for Attend<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
         let narrow = self.queries.count() <= NARROW;
         match A::TILE_ROWS {
-            8 if !narrow => attend::<A, 8>(self),
-            4 | 8 => attend::<A, 4>(self),
-            _ => attend::<A, 2>(self),
+            8 if !narrow => attend::<A, S, 8>(self),
+            4 | 8 => attend::<A, S, 4>(self),
+            _ => attend::<A, S, 2>(self),
         }
     }
 }
@@ -309,7 +207,7 @@ pub(super) fn scratch_len(queries: &Queries<'_>) -> usize {
 }
 
 #[inline(always)]
-fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
+fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
     let Attend { scratch, queries, source, out, log_sum_exp } = task;
     let width = queries.shape.head_dim;
     let padded = width.next_multiple_of(PANEL);
@@ -330,7 +228,7 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
     let end = queries.position + queries.tokens;
     for start in queries.blocks() {
         let len = KEYS.min(end - start);
-        let panels = source.panels((start, len), (&mut *keys, &mut *values), width);
+        let panels = source.panels::<A>((start, len), (&mut *keys, &mut *values), width);
         for group in 0..groups {
             let first = group * R;
             let seen = queries.seen_by(first, (first + R).min(count), start);
@@ -338,15 +236,13 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                 continue;
             }
             let q = &q[first * width..][..R * width];
-            let mut scores = scores::<A, R>(q, panels.keys.iter().copied(), seen.end);
+            let mut scores = scores::<A, _, R>(q, panels.keys.iter().copied(), seen.end);
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(scores.as_flattened_mut(), cap);
             }
-            let mut rescale = [0.0; R];
-            for r in 0..R {
-                let state = (&mut maxima[first + r], &mut totals[first + r]);
-                rescale[r] = softmax_step::<A>(&mut scores[r], queries.seen(first + r, start), state);
-            }
+            let seen_by = std::array::from_fn(|r| queries.seen(first + r, start));
+            let state = (&mut maxima[first..][..R], &mut totals[first..][..R]);
+            let rescale = softmax_step::<A, R>(&mut scores, seen_by, state);
             let values = panels.values.iter().zip((0..seen.end).step_by(PANEL));
             for column in (0..padded).step_by(PANEL) {
                 let mut tile = load::<A, R>(sums, first, padded, column);
@@ -356,7 +252,7 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                 if count > NARROW {
                     for (panel, from) in values.clone() {
                         let steps = value_steps(panel, column, from..seen.end);
-                        tile = multiply_rows::<A, R, KEYS>(tile, &scores, from, steps);
+                        tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps);
                     }
                 }
                 store::<A, R>(tile, sums, first, padded, column);
@@ -367,7 +263,7 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
                     for column in (0..padded).step_by(PANEL) {
                         let steps = value_steps(panel, column, from..seen.end);
                         let tile = load::<A, R>(sums, first, padded, column);
-                        let tile = multiply_rows::<A, R, KEYS>(tile, &scores, from, steps);
+                        let tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps);
                         store::<A, R>(tile, sums, first, padded, column);
                     }
                 }
@@ -394,59 +290,91 @@ fn attend<A: Arithmetic, const R: usize>(task: Attend<'_>) {
 
 /// Of a panel of values those of the tokens `seen`, by token, in the columns from `column` on.
 #[inline(always)]
-fn value_steps(panel: &[f32], column: usize, seen: Range<usize>) -> &[[f32; PANEL]] {
+fn value_steps<E>(panel: &[E], column: usize, seen: Range<usize>) -> &[[E; PANEL]] {
     panel[column * PANEL..][..PANEL.min(seen.len()) * PANEL].as_chunks::<PANEL>().0
 }
 
-/// Queries times the scale, `R` side by side. Those that fill up the last group keep what was there.
+/// Queries times the scale, `R` side by side. Those that fill up the last group are of no meaning.
 #[inline(always)]
 pub(super) fn pack_queries<const R: usize>(queries: &Queries<'_>, q: &mut [f32]) {
-    let width = queries.shape.head_dim;
-    for r in 0..queries.count() {
-        let (steps, _) = q[r / R * R * width..][..R * width].as_chunks_mut::<R>();
-        for (step, &value) in steps.iter_mut().zip(queries.row(r)) {
-            step[r % R] = value * queries.shape.scale;
-        }
+    let fours = if R.is_multiple_of(4) { queries.count() / 4 * 4 } else { 0 };
+    for r in (0..fours).step_by(4) {
+        pack_four_columns::<R>(q, r, std::array::from_fn(|i| queries.row(r + i)));
     }
+    for r in fours..queries.count() {
+        pack_column::<R>(q, r, queries.row(r));
+    }
+    q.iter_mut().for_each(|q| *q *= queries.shape.scale);
 }
 
 /// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels of them.
 #[inline(always)]
-pub(super) fn scores<'a, A: Arithmetic, const R: usize>(
+pub(super) fn scores<'a, A: Arithmetic, E: Element, const R: usize>(
     q: &[f32],
-    keys: impl Iterator<Item = &'a [f32]>,
+    keys: impl Iterator<Item = &'a [E]>,
     seen: usize,
 ) -> [[f32; KEYS]; R] {
     let mut scores = [[0.0; KEYS]; R];
     let (q, _) = q.as_chunks::<R>();
     for (panel, keys) in keys.take(seen.div_ceil(PANEL)).enumerate() {
         let (steps, _) = keys.as_chunks::<PANEL>();
-        let tile = multiply::<A, R>([A::splat(0.0); R], q, steps);
+        let tile = multiply::<A, _, R>([A::splat(0.0); R], q, steps);
         store::<A, R>(tile, scores.as_flattened_mut(), 0, KEYS, panel * PANEL);
     }
     scores
 }
 
-/// Turns the scores of a query with a block into probabilities up to a factor, carries maximum and total on, and
-/// returns the factor on what was summed before.
+/// Turns the scores of queries with a block, of which each has `seen` some keys, into probabilities up to a factor,
+/// carries maxima and totals on, and returns the factors on what was summed before.
 #[inline(always)]
-fn softmax_step<A: Arithmetic>(
-    scores: &mut [f32; KEYS],
-    seen: Range<usize>,
-    state: (&mut f32, &mut f32),
-) -> f32 {
-    let (maximum, total) = state;
-    for (j, score) in scores.iter_mut().enumerate() {
-        *score = if j < seen.end && j >= seen.start { *score } else { f32::NEG_INFINITY };
+fn softmax_step<A: Arithmetic, const R: usize>(
+    scores: &mut [[f32; KEYS]; R],
+    seen: [Range<usize>; R],
+    (maxima, totals): (&mut [f32], &mut [f32]),
+) -> [f32; R] {
+    let panels = seen.each_ref().map(|seen| seen.start / PANEL..seen.end.div_ceil(PANEL));
+    let mut rescale = [0.0; R];
+    for r in 0..R {
+        let (scores, seen) = (scores[r].as_chunks_mut().0, &seen[r]);
+        if seen.is_empty() {
+            scores.as_flattened_mut().fill(0.0);
+            continue;
+        }
+        let Range { start, end } = panels[r].clone();
+        scores[..start].as_flattened_mut().fill(0.0);
+        scores[end..].as_flattened_mut().fill(0.0);
+        let to = |panel: usize| (seen.end - panel * PANEL).min(PANEL) as u32;
+        mask(&mut scores[start], (seen.start - start * PANEL) as u32, to(start));
+        mask(&mut scores[end - 1], 0, to(end - 1));
+        let new = larger(largest_of(&scores[start..end]), maxima[r]);
+        rescale[r] = maxima[r] - new;
+        maxima[r] = new;
     }
-    if seen.is_empty() {
-        scores.fill(0.0);
-        return 1.0;
+    // All at once: one after another they would wait for each other.
+    rescale.iter_mut().for_each(|rescale| *rescale = exp::<A>(*rescale));
+    for r in 0..R {
+        if seen[r].is_empty() {
+            continue;
+        }
+        let mut lanes = [0.0; PANEL];
+        for panel in &mut scores[r].as_chunks_mut::<PANEL>().0[panels[r].clone()] {
+            for l in 0..PANEL {
+                panel[l] = exp::<A>(panel[l] - maxima[r]);
+                lanes[l] += panel[l];
+            }
+        }
+        totals[r] = totals[r] * rescale[r] + sum_lanes(lanes);
     }
+    rescale
+}
+
+/// The largest score of some panels.
+#[inline(always)]
+fn largest_of(panels: &[[f32; PANEL]]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; PANEL];
-    for block in scores.as_chunks::<PANEL>().0 {
+    for panel in panels {
         for l in 0..PANEL {
-            lanes[l] = larger(block[l], lanes[l]);
+            lanes[l] = larger(panel[l], lanes[l]);
         }
     }
     let mut width = PANEL / 2;
@@ -456,16 +384,13 @@ fn softmax_step<A: Arithmetic>(
         }
         width /= 2;
     }
-    let new = larger(lanes[0], *maximum);
-    let rescale = exp::<A>(*maximum - new);
-    let mut lanes = [0.0; PANEL];
-    for block in scores.as_chunks_mut::<PANEL>().0 {
-        for l in 0..PANEL {
-            block[l] = exp::<A>(block[l] - new);
-            lanes[l] += block[l];
-        }
+    lanes[0]
+}
+
+/// Keeps the scores of keys `from..to`; the others get no probability.
+#[inline(always)]
+fn mask(panel: &mut [f32; PANEL], from: u32, to: u32) {
+    for (l, score) in (0..).zip(panel) {
+        *score = if l < to && l >= from { *score } else { f32::NEG_INFINITY };
     }
-    *total = *total * rescale + sum_lanes(lanes);
-    *maximum = new;
-    rescale
 }

@@ -4,8 +4,9 @@
 //! is in one task and in one order.
 
 use super::attention::{
-    KEYS, Queries, Sequence, TALLEST, check, first_position, pack_queries, scores, task_tokens, with_scratch,
+    KEYS, Queries, TALLEST, check, first_position, pack_queries, scores, task_tokens, with_scratch,
 };
+use super::attention_source::Sequence;
 use super::buffer::Shared;
 use super::math::{Arithmetic, Kernel, dispatch, dot, exp};
 use super::softcap::{cap_all, slope};
@@ -278,12 +279,12 @@ fn queries_backward<A: Arithmetic, const R: usize>(
         if !seen.is_empty() {
             let end = seen.end;
             let keys = scratch.keys.chunks_exact(width * PANEL);
-            let mut s = scores::<A, R>(&scratch.q[first * width..][..R * width], keys, end);
+            let mut s = scores::<A, _, R>(&scratch.q[first * width..][..R * width], keys, end);
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(s.as_flattened_mut(), cap);
             }
             let values = scratch.values.chunks_exact(width * PANEL);
-            let d_p = scores::<A, R>(&scratch.d_out[first * width..][..R * width], values, end);
+            let d_p = scores::<A, _, R>(&scratch.d_out[first * width..][..R * width], values, end);
             for r in 0..R.min(count - first) {
                 let (token, head) = queries.place(first + r);
                 let log_sum_exp = task.forward.log_sum_exp[token * queries.shape.heads + head];
@@ -305,7 +306,7 @@ fn queries_backward<A: Arithmetic, const R: usize>(
             for (panel, keys) in scratch.key_panels.chunks_exact(KEYS * PANEL).enumerate() {
                 let tile = load::<A, R>(scratch.d_q, first, padded, panel * PANEL);
                 let (steps, _) = keys[..end * PANEL].as_chunks::<PANEL>();
-                let tile = multiply_rows::<A, R, KEYS>(tile, &d_scores, 0, steps);
+                let tile = multiply_rows::<A, _, R, KEYS>(tile, &d_scores, 0, steps);
                 store::<A, R>(tile, scratch.d_q, first, padded, panel * PANEL);
             }
         }

@@ -360,18 +360,18 @@ impl<'a> From<Matrix<'a, super::Cpu>> for Weights<'a> {
 }
 
 /// A slice whose elements several tasks write, no element by two of them.
-pub(super) struct Shared<'a> {
-    pointer: *mut f32,
+pub(super) struct Shared<'a, T = f32> {
+    pointer: *mut T,
     len: usize,
-    owner: PhantomData<&'a mut [f32]>,
+    owner: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: it stands for a `&mut [f32]`, and `f32` is `Send`; who uses it keeps the tasks' ranges apart (`range`).
+// SAFETY: it stands for a `&mut [T]`, and `T` is `Send`; who uses it keeps the tasks' ranges apart (`range`).
 #[allow(unsafe_code)]
-unsafe impl Sync for Shared<'_> {}
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl<'a> Shared<'a> {
-    pub(super) fn new(data: &'a mut [f32]) -> Self {
+impl<'a, T> Shared<'a, T> {
+    pub(super) fn new(data: &'a mut [T]) -> Self {
         Shared { pointer: data.as_mut_ptr(), len: data.len(), owner: PhantomData }
     }
 
@@ -380,7 +380,7 @@ impl<'a> Shared<'a> {
     /// # Safety
     /// While the result lives, no other range that this returned may overlap it.
     #[allow(unsafe_code)]
-    pub(super) unsafe fn range(&self, start: usize, len: usize) -> &'a mut [f32] {
+    pub(super) unsafe fn range(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start, "{start}+{len} of {}", self.len);
         // SAFETY: inside the slice this was made of, and by contract the only reference to these elements.
         unsafe { std::slice::from_raw_parts_mut(self.pointer.add(start), len) }

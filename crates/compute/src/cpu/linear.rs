@@ -2,7 +2,7 @@
 
 use super::buffer::{Rows, RowsMut, Weights, by_rows, task_rows};
 use super::gemm::{Gemm, Init, Low, MAX_PARTS, Method, Operand, Part, Tail, gemm};
-use super::integer::{Activations, Factor, Output, Panels, product};
+use super::integer::{Activations, Addend, Factor, Output, Panels, product};
 use super::{Cpu, CpuBuffer, Threads};
 use crate::{Adapter, Linear, LinearGroup, Matrix, Start};
 
@@ -66,16 +66,19 @@ pub(super) fn forward_of_integers(
     f: Forward<'_>,
 ) {
     let Forward { mut y, mut t, x, start } = f;
-    let add = match start {
-        Start::Zero => false,
-        Start::Output => true,
+    let addend = match start {
+        Start::Zero => Addend::Nothing,
+        Start::Output => Addend::Output,
+        Start::From(view) if group.layers.iter().all(|layer| layer.panels().is_some()) => {
+            Addend::Rows(view.into())
+        }
         Start::From(view) => {
             let start = Rows::from(view);
             assert_eq!((start.rows, start.cols), (y.rows, y.cols), "start as the output");
             by_rows(&cpu.threads, task_rows(y.cols), [y.reborrow()], |first, [mut y]| {
                 (0..y.rows).for_each(|i| y.row(i).copy_from_slice(start.row(first + i)));
             });
-            true
+            Addend::Output
         }
     };
     assert_eq!(y.cols, group.column(group.layers.len()), "output [T, Σ N]");
@@ -84,7 +87,7 @@ pub(super) fn forward_of_integers(
         let weight = layer.panels()?;
         Some(Factor { weight, column: group.column(i) })
     });
-    product(&cpu.threads, cpu.isa, activations, factors, Output { y: y.reborrow(), add });
+    product(&cpu.threads, cpu.isa, activations, factors, Output { y: y.reborrow(), addend });
     for (i, layer) in group.layers.iter().enumerate() {
         let weight = Weights::from(layer.weight);
         assert_eq!(weight.cols, x.cols, "weight [N, K]");
@@ -92,7 +95,7 @@ pub(super) fn forward_of_integers(
         let data = &mut y.data[from..];
         let mut own = RowsMut { data, rows: y.rows, cols: weight.rows, stride: y.stride };
         if layer.panels().is_none() {
-            let init = if add { Init::Output } else { Init::Zero };
+            let init = if matches!(addend, Addend::Nothing) { Init::Zero } else { Init::Output };
             let part = Part::whole(weight.rows, weight.along_cols(), init);
             single(cpu, own.reborrow(), x.operand(), (x.rows, x.cols), part);
         }

@@ -4,6 +4,8 @@
 //! instruction set. Sums run in [`LANES`] accumulators and one fixed tree whatever the width of the registers, so
 //! AVX2 and AVX-512 agree bit for bit.
 
+use half::f16;
+
 use super::Isa;
 
 /// Accumulators of a sum: enough to hide the latency of an addition in registers of any width.
@@ -32,6 +34,12 @@ pub(super) trait Arithmetic {
     /// The other way.
     fn store(to: &mut [f32; VECTOR], from: Self::Vector);
 
+    /// As [`Arithmetic::load`], of values in 16 bits.
+    fn load_half(from: &[f16; VECTOR]) -> Self::Vector;
+
+    /// The other way, rounded to the nearest, of two the even one.
+    fn store_half(to: &mut [f16; VECTOR], from: Self::Vector);
+
     /// `x` in every lane.
     fn splat(x: f32) -> Self::Vector;
 
@@ -53,7 +61,11 @@ pub(super) mod x86 {
 
     use core::arch::x86_64::*;
 
+    use half::f16;
+
     use super::{Arithmetic, VECTOR};
+
+    const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
 
     /// 32 registers of 16 values.
     pub(in crate::cpu) struct Avx512;
@@ -78,6 +90,18 @@ pub(super) mod x86 {
         fn store(to: &mut [f32; VECTOR], from: __m512) {
             // SAFETY: see above.
             unsafe { _mm512_storeu_ps(to.as_mut_ptr(), from) }
+        }
+
+        #[inline(always)]
+        fn load_half(from: &[f16; VECTOR]) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+        }
+
+        #[inline(always)]
+        fn store_half(to: &mut [f16; VECTOR], from: __m512) {
+            // SAFETY: see above.
+            unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<NEAREST>(from)) }
         }
 
         #[inline(always)]
@@ -133,6 +157,23 @@ pub(super) mod x86 {
         }
 
         #[inline(always)]
+        fn load_half(from: &[f16; VECTOR]) -> [__m256; 2] {
+            let from: *const __m128i = from.as_ptr().cast();
+            // SAFETY: see above.
+            unsafe { [_mm256_cvtph_ps(_mm_loadu_si128(from)), _mm256_cvtph_ps(_mm_loadu_si128(from.add(1)))] }
+        }
+
+        #[inline(always)]
+        fn store_half(to: &mut [f16; VECTOR], [low, high]: [__m256; 2]) {
+            let to: *mut __m128i = to.as_mut_ptr().cast();
+            // SAFETY: see above.
+            unsafe {
+                _mm_storeu_si128(to, _mm256_cvtps_ph::<NEAREST>(low));
+                _mm_storeu_si128(to.add(1), _mm256_cvtps_ph::<NEAREST>(high));
+            }
+        }
+
+        #[inline(always)]
         fn splat(x: f32) -> [__m256; 2] {
             // SAFETY: see above.
             [unsafe { _mm256_set1_ps(x) }; 2]
@@ -181,6 +222,16 @@ impl Arithmetic for Portable {
     }
 
     #[inline(always)]
+    fn load_half(from: &[f16; VECTOR]) -> [f32; VECTOR] {
+        from.map(f16::to_f32)
+    }
+
+    #[inline(always)]
+    fn store_half(to: &mut [f16; VECTOR], from: [f32; VECTOR]) {
+        *to = from.map(f16::from_f32);
+    }
+
+    #[inline(always)]
     fn splat(x: f32) -> [f32; VECTOR] {
         [x; VECTOR]
     }
@@ -216,12 +267,12 @@ pub(super) trait Kernel {
 pub(super) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c")]
         fn avx512<K: Kernel>(kernel: K) -> K::Output {
             kernel.run::<x86::Avx512>()
         }
 
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         fn avx2<K: Kernel>(kernel: K) -> K::Output {
             kernel.run::<x86::Avx2>()
         }

@@ -6,6 +6,7 @@ mod activation;
 mod attention;
 mod attention_backward;
 mod attention_cached;
+mod attention_source;
 mod bias;
 mod buffer;
 mod dropout;
@@ -32,6 +33,7 @@ mod tile;
 use std::sync::{Mutex, PoisonError};
 
 use formats::quant::QuantizedMatrix;
+use half::f16;
 
 pub use buffer::{CpuBuffer, CpuWeight};
 #[doc(hidden)]
@@ -39,6 +41,7 @@ pub use gemm::measure;
 pub use isa::{Isa, Precision};
 pub use threads::Threads;
 
+use self::attention_cached::Cached;
 use self::buffer::{Rows, RowsMut, Weights};
 use self::gemm::{Gemm, Init, Method, Part, gemm};
 use crate::{
@@ -107,6 +110,11 @@ impl Cpu {
 
     fn method(&self) -> Method {
         Method { isa: self.isa, precision: self.precision }
+    }
+
+    /// Whether a cache has keys and values as halves: beside products of integers.
+    fn caches_half(&self) -> bool {
+        self.activations.is_some()
     }
 
     /// Instruction set in use.
@@ -187,7 +195,7 @@ impl Backend for Cpu {
             let mut activations = activations.lock().unwrap_or_else(PoisonError::into_inner);
             activations.quantize(&self.threads, self.isa, x.into());
             let factor = integer::Factor { weight: panels, column: 0 };
-            let output = integer::Output { y: y.into(), add: false };
+            let output = integer::Output { y: y.into(), addend: integer::Addend::Nothing };
             return integer::product(&self.threads, self.isa, &activations, [factor].into_iter(), output);
         }
         let (y, x, weight) = (RowsMut::from(y), Rows::from(x), Weights::from(weight));
@@ -390,9 +398,14 @@ impl Backend for Cpu {
         rope::rotate(&self.threads, self.isa, qkv, rotation);
     }
 
+    fn kv_block_len(&self, shape: AttentionShape) -> usize {
+        shape.kv_block_len() / if self.caches_half() { 2 } else { 1 }
+    }
+
     fn attention(&self, a: AttentionForward<'_, CpuBuffer>) {
         let AttentionForward { shape, segments, qkv, out, log_sum_exp } = a;
-        let forward = attention::Forward { shape, segments, qkv, out, log_sum_exp };
+        let half = self.caches_half();
+        let forward = attention::Forward { shape, half, segments, qkv, out, log_sum_exp };
         attention::forward(&self.threads, self.isa, forward);
     }
 
@@ -404,7 +417,13 @@ impl Backend for Cpu {
 
     fn attention_cached(&self, a: CachedAttention<'_, CpuBuffer>) {
         let CachedAttention { shape, sequences, positions, tables, qkv, keys, values, out } = a;
-        let cached = attention_cached::Cached { shape, sequences, positions, tables, qkv, keys, values, out };
+        if self.caches_half() {
+            let (keys, values): (&mut [f16], &mut [f16]) =
+                (bytemuck::cast_slice_mut(keys), bytemuck::cast_slice_mut(values));
+            let cached = Cached { shape, sequences, positions, tables, qkv, keys, values, out };
+            return attention_cached::cached(&self.threads, self.isa, cached);
+        }
+        let cached = Cached { shape, sequences, positions, tables, qkv, keys, values, out };
         attention_cached::cached(&self.threads, self.isa, cached);
     }
 

@@ -4,6 +4,8 @@
 //! of the sum. Each element is one chain of multiply-adds in the order of the sum, so the size of the tile does not
 //! change its bits.
 
+use half::f16;
+
 use super::math::{Arithmetic, VECTOR};
 
 /// Columns of a tile.
@@ -12,15 +14,52 @@ pub(super) const PANEL: usize = VECTOR;
 /// Rows of a tile, a vector each.
 pub(super) type Tile<A, const R: usize> = [<A as Arithmetic>::Vector; R];
 
+/// What panels hold.
+pub(super) trait Element: bytemuck::Pod + Default + Send + Sync {
+    /// The values of an array.
+    fn load<A: Arithmetic>(from: &[Self; PANEL]) -> A::Vector;
+
+    /// The other way. Values too large for a half become the largest of its sign.
+    fn round<A: Arithmetic>(from: &[f32; PANEL]) -> [Self; PANEL];
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn load<A: Arithmetic>(from: &[f32; PANEL]) -> A::Vector {
+        A::load(from)
+    }
+
+    #[inline(always)]
+    fn round<A: Arithmetic>(from: &[f32; PANEL]) -> [f32; PANEL] {
+        *from
+    }
+}
+
+impl Element for f16 {
+    #[inline(always)]
+    fn load<A: Arithmetic>(from: &[f16; PANEL]) -> A::Vector {
+        A::load_half(from)
+    }
+
+    #[inline(always)]
+    fn round<A: Arithmetic>(from: &[f32; PANEL]) -> [f16; PANEL] {
+        const LARGEST: f32 = 65_504.0;
+        let mut to = [f16::ZERO; PANEL];
+        // A NaN stays one.
+        A::store_half(&mut to, A::load(&from.map(|x| x.clamp(-LARGEST, LARGEST))));
+        to
+    }
+}
+
 /// `tile += a b`, where step `p` of the sum reads `a[p]` and row `p` of the panel `b`.
 #[inline(always)]
-pub(super) fn multiply<A: Arithmetic, const R: usize>(
+pub(super) fn multiply<A: Arithmetic, E: Element, const R: usize>(
     mut tile: Tile<A, R>,
     a: &[[f32; R]],
-    b: &[[f32; PANEL]],
+    b: &[[E; PANEL]],
 ) -> Tile<A, R> {
     for (a, b) in a.iter().zip(b) {
-        let b = A::load(b);
+        let b = E::load::<A>(b);
         for r in 0..R {
             tile[r] = A::mul_add_lanes(A::splat(a[r]), b, tile[r]);
         }
@@ -30,15 +69,15 @@ pub(super) fn multiply<A: Arithmetic, const R: usize>(
 
 /// As [`multiply`], with `a` row after row: step `p` reads `a[r][from + p]`.
 #[inline(always)]
-pub(super) fn multiply_rows<A: Arithmetic, const R: usize, const N: usize>(
+pub(super) fn multiply_rows<A: Arithmetic, E: Element, const R: usize, const N: usize>(
     mut tile: Tile<A, R>,
     a: &[[f32; N]; R],
     from: usize,
-    b: &[[f32; PANEL]],
+    b: &[[E; PANEL]],
 ) -> Tile<A, R> {
     assert!(from + b.len() <= N);
     for (p, b) in b.iter().enumerate() {
-        let b = A::load(b);
+        let b = E::load::<A>(b);
         for r in 0..R {
             tile[r] = A::mul_add_lanes(A::splat(a[r][from + p]), b, tile[r]);
         }
@@ -74,14 +113,14 @@ pub(super) fn pack_column<const W: usize>(to: &mut [f32], index: usize, row: &[f
     }
 }
 
-/// As [`pack_column`] with [`PANEL`] wide groups for four neighbouring columns from `index`, a multiple of 4, on: a
-/// 4 x 4 block at a time, which the compiler turns in registers.
+/// As [`pack_column`] for four neighbouring columns from `index`, a multiple of 4 as `W` is, on: a 4 x 4 block at a
+/// time, which the compiler turns in registers.
 #[inline(always)]
-pub(super) fn pack_four_columns(to: &mut [f32], index: usize, rows: [&[f32]; 4]) {
+pub(super) fn pack_four_columns<const W: usize>(to: &mut [f32], index: usize, rows: [&[f32]; 4]) {
     let width = rows[0].len();
-    let group = &mut to[index / PANEL * PANEL * width..][..PANEL * width];
-    let (steps, _) = group.as_chunks_mut::<PANEL>();
-    let lane = index % PANEL;
+    let group = &mut to[index / W * W * width..][..W * width];
+    let (steps, _) = group.as_chunks_mut::<W>();
+    let lane = index % W;
     let blocks = rows.map(|row| row.as_chunks::<4>().0);
     for (d, steps) in steps.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let block = [blocks[0][d], blocks[1][d], blocks[2][d], blocks[3][d]];

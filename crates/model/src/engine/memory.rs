@@ -29,7 +29,8 @@ impl<B: Backend> Engine<'_, B> {
         let settings = settings.within(decoder.positions());
         let c = decoder.config();
         let row = c.hidden_size + decoder.end_ranks().0 + c.vocab_size;
-        let cache = 2 * c.layers * blocks_of(settings.positions) * c.attention().kv_block_len();
+        let cache =
+            2 * c.layers * blocks_of(settings.positions) * decoder.backend.kv_block_len(c.attention());
         let activations = ActivationPlan::for_inference(decoder, (settings.step_tokens, 0));
         activations.total() + (settings.slots * row + cache) * size_of::<f32>()
     }

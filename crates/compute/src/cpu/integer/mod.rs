@@ -15,4 +15,4 @@ mod tests;
 
 pub(super) use activations::Activations;
 pub(super) use panels::Panels;
-pub(super) use product::{Factor, Output, product};
+pub(super) use product::{Addend, Factor, Output, product};

@@ -118,8 +118,10 @@ impl Panels {
                     minimum *= f32::from(own[VECTOR + lane]);
                 }
             }
-            for (at, out) in (at..).zip(part) {
-                *out = scale * (f32::from(code(codes, lane, at)) - offset) - minimum;
+            let first = at / SCALED * SCALED;
+            let quads: [[u8; 4]; SCALED / 4] = std::array::from_fn(|q| quad(codes, lane, first / 4 + q));
+            for (&code, out) in quads.as_flattened()[at - first..].iter().zip(part) {
+                *out = scale * (f32::from(code) - offset) - minimum;
             }
         }
     }
@@ -179,18 +181,24 @@ fn block_bits(bytes: usize) -> usize {
     bytes / QUAD
 }
 
-/// Code `at` of row `lane` of a block.
-fn code(block: &[u8], lane: usize, at: usize) -> u8 {
-    let (q, byte) = (at / 4, 4 * lane + at % 4);
+/// Codes `4 q..4 q + 4` of row `lane` of a block.
+fn quad(block: &[u8], lane: usize, q: usize) -> [u8; 4] {
+    let four = |place: usize| -> u32 {
+        let bytes = block[place * QUAD + 4 * lane..].first_chunk().expect("a block has a quad of every row");
+        u32::from_le_bytes(*bytes)
+    };
     let bits = block_bits(block.len());
     if bits == 8 {
-        return block[q * QUAD + byte];
+        return four(q).to_le_bytes();
     }
-    let nibble = (block[q % 4 * QUAD + byte] >> (4 * (q / 4))) & 15;
-    let upper = &block[4 * QUAD..];
-    match bits {
-        5 => nibble | ((upper[q * QUAD / 8 + byte / 8] >> (byte % 8)) & 1) << 4,
-        6 => nibble | ((upper[q / 4 * QUAD + byte] >> (2 * (q % 4))) & 3) << 4,
-        _ => nibble,
-    }
+    let nibbles = (four(q % 4) >> (4 * (q / 4))) & 0x0f0f_0f0f;
+    let upper = match bits {
+        5 => {
+            let fifth = block[4 * QUAD + QUAD / 8 * q + lane / 2] >> (4 * (lane % 2));
+            u32::from_le_bytes(std::array::from_fn(|i| (fifth >> i) & 1))
+        }
+        6 => (four(4 + q / 4) >> (2 * (q % 4))) & 0x0303_0303,
+        _ => 0,
+    };
+    (nibbles | upper << 4).to_le_bytes()
 }

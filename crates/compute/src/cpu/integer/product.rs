@@ -6,7 +6,7 @@ use std::ops::Range;
 use formats::quant::BlockType;
 use formats::quant::ggml::SUB_BLOCK;
 
-use super::super::buffer::{RowsMut, Shared};
+use super::super::buffer::{Rows, RowsMut, Shared};
 use super::super::math::VECTOR;
 use super::super::{Isa, Threads};
 use super::activations::{Activations, TILE, Tile};
@@ -35,17 +35,26 @@ pub(in crate::cpu) struct Factor<'a> {
 pub(in crate::cpu) struct Output<'a> {
     /// `[T, N]`.
     pub(in crate::cpu) y: RowsMut<'a>,
-    /// What is there already is added to.
-    pub(in crate::cpu) add: bool,
+    pub(in crate::cpu) addend: Addend<'a>,
 }
 
-/// `y = x Wᵀ` or `y += x Wᵀ` for each of `factors`, in the columns that are its own.
+/// What is added to a product.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) enum Addend<'a> {
+    Nothing,
+    /// What the output holds.
+    Output,
+    /// Rows like those of the output.
+    Rows(Rows<'a>),
+}
+
+/// `y = x Wᵀ + addend` for each of `factors`, in the columns that are its own.
 pub(in crate::cpu) fn product<'a>(
     threads: &Threads,
     isa: Isa,
     x: &Activations,
     factors: impl Iterator<Item = Factor<'a>> + Clone + Sync,
-    Output { y, add }: Output<'_>,
+    Output { y, addend }: Output<'_>,
 ) {
     assert_eq!(y.rows, x.rows(), "output [T, N]");
     let (mut end, mut bytes) = (0, 0);
@@ -56,6 +65,9 @@ pub(in crate::cpu) fn product<'a>(
         bytes += weight.bytes();
     }
     assert!(end <= y.cols, "output [T, N]");
+    if let Addend::Rows(rows) = addend {
+        assert_eq!((rows.rows, rows.cols), (y.rows, y.cols), "addend as the output");
+    }
     let of_thread = if x.rows() <= FEW { TASKS_OF_THREAD_OF_FEW } else { TASKS_OF_THREAD };
     let tasks = threads.count() * of_thread;
     let (stride, shared) = (y.stride, Shared::new(y.data));
@@ -72,7 +84,7 @@ pub(in crate::cpu) fn product<'a>(
             if panels.is_empty() {
                 continue;
             }
-            let target = Target { shared: &shared, column, cols: weight.rows(), stride, add };
+            let target = Target { shared: &shared, column, cols: weight.rows(), stride, addend };
             with_format!(weight.kind(), F => run(isa, Columns::<F> { x, weight, panels, target, format: PhantomData }),
                 else unreachable!("panels hold integers"));
         }
@@ -181,7 +193,7 @@ struct Target<'a> {
     column: usize,
     cols: usize,
     stride: usize,
-    add: bool,
+    addend: Addend<'a>,
 }
 
 impl Target<'_> {
@@ -189,19 +201,36 @@ impl Target<'_> {
     fn write<L: Lanes, const ROWS: usize>(&self, first: usize, panel: usize, sums: &[L::Vector; ROWS]) {
         let column = panel * VECTOR;
         let width = VECTOR.min(self.cols - column);
+        let column = self.column + column;
         for (r, &sums) in sums.iter().enumerate() {
+            let row = first + r;
             // SAFETY: a panel is one task's, and this the only reference to its columns of the row.
             #[allow(unsafe_code)]
-            let to = unsafe { self.shared.range((first + r) * self.stride + self.column + column, width) };
+            let to = unsafe { self.shared.range(row * self.stride + column, width) };
             if let Ok(to) = <&mut [f32; VECTOR]>::try_from(&mut *to) {
-                let sums = if self.add { L::mul_add_lanes(sums, L::splat(1.0), L::load(to)) } else { sums };
+                let addend = match self.addend {
+                    Addend::Nothing => None,
+                    Addend::Output => Some(L::load(to)),
+                    Addend::Rows(rows) => {
+                        let addend = rows.row(row)[column..].first_chunk().expect("the width of the output");
+                        Some(L::load(addend))
+                    }
+                };
+                let sums = match addend {
+                    Some(addend) => L::mul_add_lanes(sums, L::splat(1.0), addend),
+                    None => sums,
+                };
                 L::store(to, sums);
                 continue;
             }
             let mut values = [0.0; VECTOR];
             L::store(&mut values, sums);
-            for (to, value) in to.iter_mut().zip(values) {
-                *to = if self.add { *to + value } else { value };
+            for (i, (to, value)) in to.iter_mut().zip(values).enumerate() {
+                *to = match self.addend {
+                    Addend::Nothing => value,
+                    Addend::Output => *to + value,
+                    Addend::Rows(rows) => rows.row(row)[column + i] + value,
+                };
             }
         }
     }

@@ -6,7 +6,7 @@ use formats::quant::ggml::BlockMatrix;
 use super::super::buffer::{Rows, RowsMut};
 use super::super::slabs::Slabs;
 use super::super::{Isa, Threads};
-use super::{Activations, Factor, Output, Panels, product};
+use super::{Activations, Addend, Factor, Output, Panels, product};
 
 const KINDS: [BlockType; 8] = [
     BlockType::Q8_0,
@@ -54,7 +54,7 @@ fn multiply(
     rows: usize,
     matrix: &BlockMatrix,
     y: &mut [f32],
-    add: bool,
+    addend: Addend<'_>,
 ) {
     let threads = Threads::new(threads);
     let panels = Panels::new(&threads, &Slabs::default(), matrix).unwrap();
@@ -63,7 +63,7 @@ fn multiply(
     activations.quantize(&threads, isa, Rows { data: x, rows, cols: k, stride: k });
     let y = RowsMut { data: y, rows, cols: n, stride: n };
     let factor = Factor { weight: &panels, column: 0 };
-    product(&threads, isa, &activations, [factor].into_iter(), Output { y, add });
+    product(&threads, isa, &activations, [factor].into_iter(), Output { y, addend });
 }
 
 /// What a row is rounded to.
@@ -106,7 +106,11 @@ fn a_product_is_that_of_the_decoded_weights_with_the_rounded_activations() {
         let x_rounded: Vec<f32> = x.chunks(512).flat_map(rounded).collect();
         for isa in [Isa::Plain, Isa::Avx2.min(Isa::available()), Isa::available()] {
             let mut y = vec![0.5; 15 * 37];
-            multiply(isa, 2, &x, 15, &matrix, &mut y, true);
+            multiply(isa, 2, &x, 15, &matrix, &mut y, Addend::Output);
+            let mut apart = vec![f32::NAN; 15 * 37];
+            let start = Rows { data: &vec![0.5; 15 * 40], rows: 15, cols: 37, stride: 40 };
+            multiply(isa, 2, &x, 15, &matrix, &mut apart, Addend::Rows(start));
+            assert_eq!(apart, y, "{} {isa:?}: what is added lies elsewhere", kind.name());
             for t in 0..15 {
                 for n in 0..37 {
                     let (x, w) = (&x_rounded[t * 512..][..512], &weights[n * 512..][..512]);
@@ -131,10 +135,10 @@ fn rows_do_not_depend_on_company_or_threads() {
         let mut random = random(5);
         let x: Vec<f32> = (0..15 * 256).map(|_| random()).collect();
         let mut together = vec![0.0; 15 * 80];
-        multiply(Isa::available(), 2, &x, 15, &matrix, &mut together, false);
+        multiply(Isa::available(), 2, &x, 15, &matrix, &mut together, Addend::Nothing);
         for (x, together) in x.chunks(256).zip(together.chunks(80)) {
             let mut alone = vec![9.0; 80];
-            multiply(Isa::available(), 1, x, 1, &matrix, &mut alone, false);
+            multiply(Isa::available(), 1, x, 1, &matrix, &mut alone, Addend::Nothing);
             assert_eq!(alone, together, "{}", kind.name());
         }
     }
@@ -160,12 +164,12 @@ fn weights_that_share_a_product_give_what_each_gives_alone() {
             Some(factor)
         });
         let y = RowsMut { data: &mut together, rows, cols, stride: cols };
-        product(&threads, Isa::available(), &activations, factors, Output { y, add: false });
+        product(&threads, Isa::available(), &activations, factors, Output { y, addend: Addend::Nothing });
         let mut column = 0;
         for weight in &weights {
             let n = weight.rows();
             let mut alone = vec![0.0; rows * n];
-            multiply(Isa::available(), 1, x.data, rows, weight, &mut alone, false);
+            multiply(Isa::available(), 1, x.data, rows, weight, &mut alone, Addend::Nothing);
             for (together, alone) in together.chunks(cols).zip(alone.chunks(n)) {
                 assert_eq!(together[column..column + n], *alone, "{} by {rows}", weight.kind().name());
             }

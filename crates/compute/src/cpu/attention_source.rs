@@ -1,0 +1,148 @@
+//! Where attention finds keys and values, and how a block of them lies for its kernel.
+
+use half::f16;
+
+use super::attention::PANELS;
+use super::math::Arithmetic;
+use super::tile::{Element, PANEL, pack_column, pack_four_columns, pack_row};
+use crate::{AttentionShape, Segment};
+
+/// Panels of a block of [`KEYS`](super::attention::KEYS) tokens: the `i`-th has [`PANEL`] of them, their keys as `[D][PANEL]`, their values as
+/// `[D / PANEL][PANEL][PANEL]`, the token before the value. Panels behind the last token that is seen may be empty.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Panels<'a, E> {
+    pub(super) keys: [&'a [E]; PANELS],
+    pub(super) values: [&'a [E]; PANELS],
+}
+
+impl<'a, E> Panels<'a, E> {
+    #[inline(always)]
+    fn of(keys: &'a [E], values: &'a [E]) -> Self {
+        let (key_panel, value_panel) = (keys.len() / PANELS, values.len() / PANELS);
+        Panels {
+            keys: std::array::from_fn(|i| &keys[i * key_panel..][..key_panel]),
+            values: std::array::from_fn(|i| &values[i * value_panel..][..value_panel]),
+        }
+    }
+}
+
+/// Keys and values of a text in one head.
+pub(super) trait Source {
+    /// As what they are stored.
+    type Element: Element;
+
+    /// The block of so many tokens from a first one on, `(start, len)`, in heads of `width`, with scratch for its keys
+    /// and values.
+    fn panels<'s, A: Arithmetic>(
+        &'s self,
+        block: (usize, usize),
+        scratch: (&'s mut [f32], &'s mut [f32]),
+        width: usize,
+    ) -> Panels<'s, Self::Element>;
+}
+
+/// Keys and values of consecutive tokens in one head.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    /// From the head's first value in the first token on.
+    pub(super) keys: &'a [f32],
+    /// As `keys`.
+    pub(super) values: &'a [f32],
+    /// Distance of two tokens.
+    pub(super) stride: usize,
+    /// Number of tokens.
+    pub(super) len: usize,
+}
+
+/// Keys and values of a text in one head: those of the prefix, then its own.
+#[derive(Clone, Copy)]
+pub(super) struct Sequence<'a> {
+    pub(super) runs: [Run<'a>; 2],
+}
+
+impl<'a> Sequence<'a> {
+    /// Key and value of token `j`.
+    #[inline(always)]
+    pub(super) fn token(&self, j: usize, width: usize) -> (&'a [f32], &'a [f32]) {
+        let [prefix, own] = &self.runs;
+        let (run, j) = if j < prefix.len { (prefix, j) } else { (own, j - prefix.len) };
+        (&run.keys[j * run.stride..][..width], &run.values[j * run.stride..][..width])
+    }
+
+    /// The values in the place of the keys.
+    pub(super) fn values(&self) -> Self {
+        Sequence { runs: self.runs.map(|run| Run { keys: run.values, ..run }) }
+    }
+
+    /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time.
+    #[inline(always)]
+    pub(super) fn pack_keys(&self, to: &mut [f32], start: usize, len: usize, width: usize) {
+        let key = |j: usize| self.token(start + j, width).0;
+        for j in (0..len / 4 * 4).step_by(4) {
+            pack_four_columns::<PANEL>(to, j, [key(j), key(j + 1), key(j + 2), key(j + 3)]);
+        }
+        for j in len / 4 * 4..len {
+            pack_column::<PANEL>(to, j, key(j));
+        }
+    }
+
+    /// Keys and values of `segments[index]` in key head `kv_head`.
+    pub(super) fn of_segment(
+        shape: AttentionShape,
+        segments: &[Segment],
+        index: usize,
+        qkv: &'a [f32],
+        kv_head: usize,
+    ) -> Self {
+        let stride = shape.qkv_width();
+        let run = |start: usize, len: usize| {
+            let keys = start * stride + shape.q_width() + kv_head * shape.head_dim;
+            let values = keys + shape.kv_width();
+            Run { keys: &qkv[keys.min(qkv.len())..], values: &qkv[values.min(qkv.len())..], stride, len }
+        };
+        let segment = segments[index];
+        let prefix = segment.prefix.map_or(run(0, 0), |p| run(segments[p].start, segments[p].len));
+        Sequence { runs: [prefix, run(segment.start, segment.len)] }
+    }
+}
+
+impl Source for Sequence<'_> {
+    type Element = f32;
+
+    #[inline(always)]
+    fn panels<'s, A: Arithmetic>(
+        &'s self,
+        (start, len): (usize, usize),
+        (keys, values): (&'s mut [f32], &'s mut [f32]),
+        width: usize,
+    ) -> Panels<'s, f32> {
+        self.pack_keys(keys, start, len, width);
+        let value_panel = values.len() / PANELS;
+        for j in 0..len {
+            let panel = &mut values[j / PANEL * value_panel..][..value_panel];
+            pack_row(panel, PANEL, j % PANEL, self.token(start + j, width).1);
+        }
+        Panels::of(keys, values)
+    }
+}
+
+/// A sequence with the values that a cache in 16 bits would give back.
+pub(super) struct Rounded<'a>(pub(super) Sequence<'a>);
+
+impl Source for Rounded<'_> {
+    type Element = f32;
+
+    #[inline(always)]
+    fn panels<'s, A: Arithmetic>(
+        &'s self,
+        block: (usize, usize),
+        (keys, values): (&'s mut [f32], &'s mut [f32]),
+        width: usize,
+    ) -> Panels<'s, f32> {
+        self.0.panels::<A>(block, (&mut *keys, &mut *values), width);
+        for vector in [&mut *keys, &mut *values].into_iter().flat_map(|panels| panels.as_chunks_mut().0) {
+            A::store(vector, A::load_half(&f16::round::<A>(vector)));
+        }
+        Panels::of(keys, values)
+    }
+}
