@@ -14,7 +14,8 @@ use super::buffer::{CpuBuffer, Shared};
 use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
 use super::softcap::cap_all;
 use super::tile::{
-    Element, PANEL, Pieces, load, multiply, multiply_rows, pack_column, pack_four_columns, store,
+    Element, PANEL, Pieces, load, multiply, multiply_rows, multiply_rows_two, multiply_two, pack_column,
+    pack_four_columns, store,
 };
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
@@ -31,7 +32,7 @@ const TASK_QUERIES: usize = 192;
 /// Rows of the tallest tile.
 pub(super) const TALLEST: usize = 8;
 
-/// Up to this many queries take a tile of this height, whatever the registers would hold: generation has one token.
+/// Up to this many queries are a tile of their own, whatever the registers would hold: generation has one token.
 const NARROW: usize = 4;
 
 /// Position of a segment's first token in its text.
@@ -190,10 +191,12 @@ impl<S: Source> Kernel for Attend<'_, S> {
 
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
-        let narrow = self.queries.count() <= NARROW;
-        match A::TILE_ROWS {
-            8 if !narrow => attend::<A, S, 8>(self),
-            4 | 8 => attend::<A, S, 4>(self),
+        match (A::TILE_ROWS, self.queries.count()) {
+            (4 | 8, 1) => attend::<A, S, 1>(self),
+            (_, 1 | 2) => attend::<A, S, 2>(self),
+            (4 | 8, 3) => attend::<A, S, 3>(self),
+            (8, NARROW) | (4, _) => attend::<A, S, 4>(self),
+            (8, _) => attend::<A, S, 8>(self),
             _ => attend::<A, S, 2>(self),
         }
     }
@@ -260,10 +263,20 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
             if count <= NARROW {
                 // In the order in which they lie: so few queries wait for memory.
                 for (panel, from) in values {
-                    for column in (0..padded).step_by(PANEL) {
-                        let steps = value_steps(panel, column, from..seen.end);
+                    let steps = |column: usize| value_steps(panel, column, from..seen.end);
+                    let mut column = 0;
+                    while two_at_once::<A, R>() && column + PANEL < padded {
+                        let columns = [column, column + PANEL];
+                        let tiles = columns.map(|column| load::<A, R>(sums, first, padded, column));
+                        let steps = columns.map(steps);
+                        let tiles = multiply_rows_two::<A, _, R, KEYS>(tiles, &scores, from, steps);
+                        store::<A, R>(tiles[0], sums, first, padded, column);
+                        store::<A, R>(tiles[1], sums, first, padded, column + PANEL);
+                        column += 2 * PANEL;
+                    }
+                    for column in (column..padded).step_by(PANEL) {
                         let tile = load::<A, R>(sums, first, padded, column);
-                        let tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps);
+                        let tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps(column));
                         store::<A, R>(tile, sums, first, padded, column);
                     }
                 }
@@ -286,6 +299,12 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
             to[0] = maxima[r] + totals[r].ln();
         }
     }
+}
+
+/// Whether the registers hold two tiles of so few rows.
+#[inline(always)]
+const fn two_at_once<A: Arithmetic, const R: usize>() -> bool {
+    A::TILE_ROWS == TALLEST && R <= NARROW
 }
 
 /// Of a panel of values those of the tokens `seen`, by token, in the columns from `column` on.
@@ -316,10 +335,20 @@ pub(super) fn scores<'a, A: Arithmetic, E: Element, const R: usize>(
 ) -> [[f32; KEYS]; R] {
     let mut scores = [[0.0; KEYS]; R];
     let (q, _) = q.as_chunks::<R>();
-    for (panel, keys) in keys.take(seen.div_ceil(PANEL)).enumerate() {
-        let (steps, _) = keys.as_chunks::<PANEL>();
-        let tile = multiply::<A, _, R>([A::splat(0.0); R], q, steps);
-        store::<A, R>(tile, scores.as_flattened_mut(), 0, KEYS, panel * PANEL);
+    let mut panels = keys.take(seen.div_ceil(PANEL)).map(|panel| panel.as_chunks::<PANEL>().0);
+    let mut column = 0;
+    while let Some(steps) = panels.next() {
+        let zeros = [A::splat(0.0); R];
+        let next = if two_at_once::<A, R>() { panels.next() } else { None };
+        let Some(next) = next else {
+            store::<A, R>(multiply::<A, _, R>(zeros, q, steps), scores.as_flattened_mut(), 0, KEYS, column);
+            column += PANEL;
+            continue;
+        };
+        let tiles = multiply_two::<A, _, R>([zeros; 2], q, [steps, next]);
+        store::<A, R>(tiles[0], scores.as_flattened_mut(), 0, KEYS, column);
+        store::<A, R>(tiles[1], scores.as_flattened_mut(), 0, KEYS, column + PANEL);
+        column += 2 * PANEL;
     }
     scores
 }

@@ -67,6 +67,31 @@ pub(super) fn multiply<A: Arithmetic, E: Element, const R: usize>(
     tile
 }
 
+/// Bytes between what is multiplied and what is asked for: two panels are two streams, which the processor itself does
+/// not follow, and these so many bytes later are still to be read where blocks lie side by side.
+const AHEAD: usize = 8192;
+
+/// As [`multiply`] with two panels: the sums of few rows leave the processor time for others while they wait for each
+/// other.
+#[inline(always)]
+pub(super) fn multiply_two<A: Arithmetic, E: Element, const R: usize>(
+    mut tiles: [Tile<A, R>; 2],
+    a: &[[f32; R]],
+    [first, second]: [&[[E; PANEL]]; 2],
+) -> [Tile<A, R>; 2] {
+    for ((a, first), second) in a.iter().zip(first).zip(second) {
+        A::prefetch_far(first.as_ptr().wrapping_byte_add(AHEAD));
+        A::prefetch_far(second.as_ptr().wrapping_byte_add(AHEAD));
+        let b = [E::load::<A>(first), E::load::<A>(second)];
+        for r in 0..R {
+            let a = A::splat(a[r]);
+            tiles[0][r] = A::mul_add_lanes(a, b[0], tiles[0][r]);
+            tiles[1][r] = A::mul_add_lanes(a, b[1], tiles[1][r]);
+        }
+    }
+    tiles
+}
+
 /// As [`multiply`], with `a` row after row: step `p` reads `a[r][from + p]`.
 #[inline(always)]
 pub(super) fn multiply_rows<A: Arithmetic, E: Element, const R: usize, const N: usize>(
@@ -83,6 +108,28 @@ pub(super) fn multiply_rows<A: Arithmetic, E: Element, const R: usize, const N: 
         }
     }
     tile
+}
+
+/// As [`multiply_rows`] with two panels; see [`multiply_two`].
+#[inline(always)]
+pub(super) fn multiply_rows_two<A: Arithmetic, E: Element, const R: usize, const N: usize>(
+    mut tiles: [Tile<A, R>; 2],
+    a: &[[f32; N]; R],
+    from: usize,
+    [first, second]: [&[[E; PANEL]]; 2],
+) -> [Tile<A, R>; 2] {
+    assert!(from + first.len() <= N);
+    for (p, (first, second)) in first.iter().zip(second).enumerate() {
+        A::prefetch_far(first.as_ptr().wrapping_byte_add(AHEAD));
+        A::prefetch_far(second.as_ptr().wrapping_byte_add(AHEAD));
+        let b = [E::load::<A>(first), E::load::<A>(second)];
+        for r in 0..R {
+            let a = A::splat(a[r][from + p]);
+            tiles[0][r] = A::mul_add_lanes(a, b[0], tiles[0][r]);
+            tiles[1][r] = A::mul_add_lanes(a, b[1], tiles[1][r]);
+        }
+    }
+    tiles
 }
 
 /// As [`multiply`], with `a` the columns `from..from + R` of rows of `N` values.
