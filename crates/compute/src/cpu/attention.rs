@@ -192,10 +192,10 @@ impl<S: Source> Kernel for Attend<'_, S> {
     #[inline(always)]
     fn run<A: Arithmetic>(self) {
         match (A::TILE_ROWS, self.queries.count()) {
-            (4 | 8, 1) => attend::<A, S, 1>(self),
-            (_, 1 | 2) => attend::<A, S, 2>(self),
-            (4 | 8, 3) => attend::<A, S, 3>(self),
-            (8, NARROW) | (4, _) => attend::<A, S, 4>(self),
+            (4 | 8, 1) if S::HAS_SINGLE_TOKENS => attend::<A, S, 1>(self),
+            (4 | 8, 2) if S::HAS_SINGLE_TOKENS => attend::<A, S, 2>(self),
+            (4 | 8, 3) if S::HAS_SINGLE_TOKENS => attend::<A, S, 3>(self),
+            (8, ..=NARROW) | (4, _) => attend::<A, S, 4>(self),
             (8, _) => attend::<A, S, 8>(self),
             _ => attend::<A, S, 2>(self),
         }
@@ -266,12 +266,16 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                     let steps = |column: usize| value_steps(panel, column, from..seen.end);
                     let mut column = 0;
                     while two_at_once::<A, R>() && column + PANEL < padded {
-                        let columns = [column, column + PANEL];
-                        let tiles = columns.map(|column| load::<A, R>(sums, first, padded, column));
-                        let steps = columns.map(steps);
+                        let next = column + PANEL;
+                        // Not by `map`, which would be compiled for no instruction set.
+                        let tiles = [
+                            load::<A, R>(sums, first, padded, column),
+                            load::<A, R>(sums, first, padded, next),
+                        ];
+                        let steps = [steps(column), steps(next)];
                         let tiles = multiply_rows_two::<A, _, R, KEYS>(tiles, &scores, from, steps);
                         store::<A, R>(tiles[0], sums, first, padded, column);
-                        store::<A, R>(tiles[1], sums, first, padded, column + PANEL);
+                        store::<A, R>(tiles[1], sums, first, padded, next);
                         column += 2 * PANEL;
                     }
                     for column in (column..padded).step_by(PANEL) {
@@ -361,7 +365,7 @@ fn softmax_step<A: Arithmetic, const R: usize>(
     seen: [Range<usize>; R],
     (maxima, totals): (&mut [f32], &mut [f32]),
 ) -> [f32; R] {
-    let panels = seen.each_ref().map(|seen| seen.start / PANEL..seen.end.div_ceil(PANEL));
+    let panels_of = |seen: &Range<usize>| seen.start / PANEL..seen.end.div_ceil(PANEL);
     let mut rescale = [0.0; R];
     for r in 0..R {
         let (scores, seen) = (scores[r].as_chunks_mut().0, &seen[r]);
@@ -369,7 +373,7 @@ fn softmax_step<A: Arithmetic, const R: usize>(
             scores.as_flattened_mut().fill(0.0);
             continue;
         }
-        let Range { start, end } = panels[r].clone();
+        let Range { start, end } = panels_of(seen);
         scores[..start].as_flattened_mut().fill(0.0);
         scores[end..].as_flattened_mut().fill(0.0);
         let to = |panel: usize| (seen.end - panel * PANEL).min(PANEL) as u32;
@@ -380,13 +384,15 @@ fn softmax_step<A: Arithmetic, const R: usize>(
         maxima[r] = new;
     }
     // All at once: one after another they would wait for each other.
-    rescale.iter_mut().for_each(|rescale| *rescale = exp::<A>(*rescale));
+    for rescale in &mut rescale {
+        *rescale = exp::<A>(*rescale);
+    }
     for r in 0..R {
         if seen[r].is_empty() {
             continue;
         }
         let mut lanes = [0.0; PANEL];
-        for panel in &mut scores[r].as_chunks_mut::<PANEL>().0[panels[r].clone()] {
+        for panel in &mut scores[r].as_chunks_mut::<PANEL>().0[panels_of(&seen[r])] {
             for l in 0..PANEL {
                 panel[l] = exp::<A>(panel[l] - maxima[r]);
                 lanes[l] += panel[l];

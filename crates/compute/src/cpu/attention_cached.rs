@@ -61,6 +61,8 @@ struct CachedHead<'a, E> {
 impl<E: Element> Source for CachedHead<'_, E> {
     type Element = E;
 
+    const HAS_SINGLE_TOKENS: bool = true;
+
     #[inline(always)]
     fn panels<'s, A: Arithmetic>(
         &'s self,

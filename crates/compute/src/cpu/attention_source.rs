@@ -31,6 +31,9 @@ pub(super) trait Source {
     /// As what they are stored.
     type Element: Element;
 
+    /// Whether texts mostly come token by token, so that tiles for one are worth their code.
+    const HAS_SINGLE_TOKENS: bool = false;
+
     /// The block of so many tokens from a first one on, `(start, len)`, in heads of `width`, with scratch for its keys
     /// and values.
     fn panels<'s, A: Arithmetic>(
