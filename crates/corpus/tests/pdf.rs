@@ -251,6 +251,57 @@ fn deeply_nested_arrays_do_not_overflow_the_stack() {
     assert!(reason(&assemble(&objects)).contains("nested 200001 deep"), "{}", reason(&assemble(&objects)));
 }
 
+/// A page of text that paints the first of these forms; each paints the next one twice, the last one a word.
+fn forms_that_paint_each_other_twice(forms: usize) -> Vec<u8> {
+    let stream = |dictionary: &str, content: &str| {
+        format!("<< {dictionary} /Length {} >>\nstream\n{content}\nendstream", content.len())
+    };
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R \
+         /Resources << /Font << /R 5 0 R >> /XObject << /X 6 0 R >> >> >>"
+            .to_owned(),
+        stream("", "BT /R 10 Tf 72 700 Td (The heart has four chambers.) Tj ET /X Do"),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+    ];
+    for next in 7..6 + forms {
+        let resources = format!("/Resources << /XObject << /X {next} 0 R >> >>");
+        objects.push(stream(
+            &format!("/Type /XObject /Subtype /Form /BBox [0 0 612 792] {resources}"),
+            "/X Do /X Do",
+        ));
+    }
+    objects.push(stream(
+        "/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /Font << /R 5 0 R >> >>",
+        "BT /R 10 Tf 72 600 Td (Stamp.) Tj ET",
+    ));
+    assemble(&objects)
+}
+
+#[test]
+fn forms_that_paint_each_other_twice_are_read_while_they_are_few_and_else_refused_at_once() {
+    let document = read(&forms_that_paint_each_other_twice(4));
+    let all: Vec<&str> = all_blocks(&document).map(|block| block.text.as_str()).collect();
+    assert!(all.iter().any(|text| text.contains("four chambers")), "{all:?}");
+    assert!(all.iter().any(|text| text.contains("Stamp.")), "{all:?}");
+
+    let began = std::time::Instant::now();
+    let reason = reason(&forms_that_paint_each_other_twice(40));
+    assert!(reason.contains("page 1 paints more than 100000 forms"), "{reason}");
+    // Followed to the end they are a billion and more.
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_form_that_paints_itself_is_painted_once() {
+    let file = String::from_utf8(forms_that_paint_each_other_twice(2)).unwrap();
+    // The first form paints itself instead of the second; its length stays.
+    let file = file.replace("/XObject << /X 7 0 R >>", "/XObject << /X 6 0 R >>");
+    let document = read(file.as_bytes());
+    assert!(all_blocks(&document).any(|block| block.text.contains("four chambers")));
+}
+
 #[test]
 fn a_file_encrypted_with_a_password_says_so() {
     let objects = [

@@ -2,6 +2,7 @@
 //!
 //! Everything it hands out is measured from the page's upper left corner, in points.
 
+mod forms;
 mod nesting;
 mod rulings;
 
@@ -109,6 +110,11 @@ pub(super) fn load(bytes: &[u8]) -> Result<Source, String> {
     let mut pages = Vec::with_capacity(numbers.len());
     let (mut undecoded, mut unreadable) = (Vec::new(), Vec::new());
     for (&number, &id) in &numbers {
+        let content = backend.page_content(id).unwrap_or_default();
+        let operations = backend.decode_content(&content).unwrap_or_default();
+        if forms::too_many(&backend, id, &operations) {
+            return Err(format!("page {number} paints more than {} forms", forms::MOST));
+        }
         let analyzer = LayoutAnalyzer::new(&backend);
         let frame = backend.crop_box(id);
         let spans = match analyzer.extract_page_spans(number) {
@@ -121,7 +127,7 @@ pub(super) fn load(bytes: &[u8]) -> Result<Source, String> {
         if analyzer.undecodable_content_streams() > 0 || analyzer.suppressed_text_runs() > 0 {
             undecoded.push(number);
         }
-        let rulings = rulings::of_page(&backend, id, &frame);
+        let rulings = rulings::of_page(&backend, id, &operations, &frame);
         pages.push(Page { number, height: frame.height(), spans, rulings });
     }
     if !unreadable.is_empty() {

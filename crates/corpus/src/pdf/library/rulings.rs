@@ -17,11 +17,14 @@ const DEEPEST_FORM: u8 = 4;
 type Matrix = [f32; 6];
 
 /// Horizontal and vertical lines that are stroked or filled, in the page's own frame.
-pub(super) fn of_page(backend: &dyn PdfBackend, page: PageId, frame: &PageBox) -> Vec<Ruling> {
-    let Ok(content) = backend.page_content(page) else { return Vec::new() };
-    let Ok(operations) = backend.decode_content(&content) else { return Vec::new() };
+pub(super) fn of_page(
+    backend: &dyn PdfBackend,
+    page: PageId,
+    operations: &[ContentOp],
+    frame: &PageBox,
+) -> Vec<Ruling> {
     let mut painter = Painter { backend, page, frame, found: Vec::new() };
-    painter.paint(&operations, [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], ResourceScope::page(page), 0);
+    painter.paint(operations, [1.0, 0.0, 0.0, 1.0, 0.0, 0.0], ResourceScope::page(page), 0);
     painter.found
 }
 
