@@ -14,7 +14,9 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{Bench, BenchGenerate, BenchTrain, FourBit, LayerCheckpointing, Shape, Storage};
 pub(crate) use compare::{CompareArgs, RescoreArgs};
-pub(crate) use eval::{BertScoreArgs, ElsewhereArgs, EvalArgs, ModeArg, SigningArgs, SuiteName, TooLongArg};
+pub(crate) use eval::{
+    BertScoreArgs, ElsewhereArgs, EvalArgs, ModeArg, RuleArg, SigningArgs, SuiteName, TooLongArg,
+};
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use judge::JudgeArgs;
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};

@@ -165,8 +165,25 @@ impl From<eval::Error> for Failure {
                 "docs/guide.md, \"Evaluate\", has the files that are read: JSON lines, a JSON list or CSV, in UTF-8"
             }
             Error::Evaluation(EvaluationError::Occupied { .. }) => "name a new or empty folder with --out",
+            Error::Runs(RunsError::DifferentItems { common: 0, .. }) => {
+                "items are paired by their ids: evaluate the same questions, or name the column of ids that the files share: \
+                 `medtune eval --answers-file FILE --column id=NAME`"
+            }
             Error::Runs(RunsError::DifferentItems { .. }) => "`--common` compares the items that all have",
+            Error::Runs(RunsError::Unlike { .. }) => {
+                "one id stands for two questions: evaluate both on the same version of the questions"
+            }
             Error::Runs(RunsError::SameName(_)) => "name each run once",
+            Error::Runs(RunsError::Unknown { .. }) => "name one of them: `--against NAME`",
+            Error::Judge { what: "systems", .. } => "name them: `medtune judge NAME=FILE NAME=FILE`",
+            Error::Judge { what: "questions", .. } => {
+                "answers are put together by the column `id`, or without one by their questions, which have to be the same"
+            }
+            Error::Reread { .. } => {
+                "ask again with `medtune eval --tasks … --mode generation --rule RULE`, or read a file of answers: `medtune eval \
+                 --answers-file FILE --labels A,B,C,D --rule RULE`"
+            }
+            Error::Unpaired { .. } => "measure both models on the same items with the same options",
             _ => return failure,
         };
         failure.hint(hint)

@@ -228,6 +228,60 @@ fn the_rule_that_reads_options_is_chosen_named_and_on_file() {
 }
 
 #[test]
+fn answers_on_file_are_read_by_another_rule_without_asking_again() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("answers.csv");
+    let rows =
+        "output,model_response\nA,the answer is A\nB,<answer>B</answer>\nA,An aspirin\nB,I cannot tell\n";
+    fs::write(&file, rows).unwrap();
+    let [ours, tags, again] = ["ours", "tags", "again"].map(|name| folder.path().join(name));
+    let eval = ["eval", "--answers-file", text(&file), "--labels", "A,B", "--out"];
+    run(&[&eval[..], &[text(&ours)]].concat(), 0);
+    run(&[&eval[..], &[text(&tags), "--rule", "medgpt"]].concat(), 0);
+    let items = |folder: &Path| fs::read_to_string(folder.join("items.jsonl")).unwrap();
+    let before = items(&ours);
+
+    let found = run_json(&["rescore", text(&ours), "--rule", "medgpt", "--out", text(&again), "--json"]);
+    assert_eq!(found["reread"]["changed"], serde_json::json!(["row-000001", "row-000004"]), "{found}");
+    assert_eq!((items(&again), items(&ours)), (items(&tags), before.clone()), "as if read so at first");
+    let settings: Value = serde_json::from_slice(&fs::read(again.join("settings.json")).unwrap()).unwrap();
+    assert_eq!(settings["rule"], "medgpt");
+    let page = stdout(&run(&["rescore", text(&again), "--rule", "medtune"], 0));
+    assert!(page.contains("other than by medgpt: 2 of 4 answers"), "{page}");
+    assert_eq!(items(&again), before, "and back");
+
+    let without = items(&ours).replace(",\"answer\":\"I cannot tell\"", "");
+    fs::write(ours.join("items.jsonl"), without).unwrap();
+    let error = refused(&["rescore", text(&ours), "--rule", "medgpt"]);
+    assert!(error.contains("`row-000004` cannot be read by another rule: the text of its answer"), "{error}");
+    assert!(error.contains("hint: ask again with"), "{error}");
+    let texts = scored();
+    let error = refused(&["rescore", text(&texts.path().join("a")), "--rule", "medgpt"]);
+    assert!(error.contains("no multiple-choice question in it"), "{error}");
+}
+
+#[test]
+fn runs_that_share_no_number_are_refused_with_what_to_do() {
+    let folder = tempdir().unwrap();
+    let file = |name: &str, line: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, line).unwrap();
+        path
+    };
+    let rouge = file("rouge.jsonl", r#"{"id": "q1", "rouge_l": 0.5}"#);
+    let choice = file("choice.jsonl", r#"{"id": "q1", "choice": {"gold": "A", "picked": "B"}}"#);
+    let other = file("other.jsonl", r#"{"id": "q2", "rouge_l": 0.5}"#);
+    let error = refused(&["compare", text(&rouge), text(&choice)]);
+    assert!(error.contains("Nothing was measured for both rouge and choice."), "{error}");
+    assert!(error.contains("hint: measure them in one way") && !error.contains("intervals"), "{error}");
+    let same = file("same.jsonl", r#"{"id": "q1", "rouge_l": 0.5}"#);
+    let error = refused(&["compare", text(&rouge), text(&same), "--metric", "bleu"]);
+    assert!(error.contains("hint: without --metric"), "{error}");
+    let error = refused(&["compare", text(&rouge), text(&other), "--common"]);
+    assert!(error.contains("0 in all") && error.contains("hint: items are paired by their ids"), "{error}");
+}
+
+#[test]
 fn a_file_that_is_no_evaluation_is_named_with_the_line_and_what_was_expected() {
     let folder = scored();
     let items = folder.path().join("a/items.jsonl");

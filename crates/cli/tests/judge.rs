@@ -193,6 +193,13 @@ fn a_dry_run_shows_prompts_and_costs_and_asks_nothing() {
     let expected = 1e-6 * tokens("prompt_tokens") + 2e-6 * tokens("reply_tokens");
     assert!((plan["cost"]["usual"].as_f64().unwrap() - expected).abs() < 1e-9);
     assert!(server.asked().is_empty() && !folder.path().join("out").exists());
+
+    let mut arguments = arguments(folder.path(), &server.address, &more);
+    let place = arguments.iter().position(|argument| argument == "--out").unwrap();
+    arguments.drain(place..place + 2);
+    assert_eq!(run_json(&as_text(&arguments)), plan, "it writes nothing, so it needs no folder");
+    arguments.retain(|argument| argument != "--dry-run");
+    assert!(stderr(&medtune().args(&arguments).output().unwrap()).contains("--out <DIR>"));
 }
 
 #[test]
@@ -221,6 +228,47 @@ fn the_shipped_base_judges_offline_and_every_call_is_accounted_for() {
 }
 
 #[test]
+fn rows_that_cannot_be_read_are_counted_and_named_and_the_rest_is_judged() {
+    let folder = answers();
+    let (strong, weak) = (folder.path().join("strong.jsonl"), folder.path().join("weak.csv"));
+    let lines: Vec<String> = fs::read_to_string(&strong).unwrap().lines().map(str::to_owned).collect();
+    let with = |at: usize, line: &str| {
+        let mut lines = lines.clone();
+        lines[at] = line.to_owned();
+        lines.join("\n")
+    };
+    fs::write(&strong, with(2, &lines[2][..20])).unwrap();
+    let table =
+        fs::read_to_string(&weak).unwrap().replace("q5,Question 5?,", "q5,") + "q0,Question 0?,,again\n";
+    fs::write(&weak, table).unwrap();
+
+    let server = ScriptedServer::start(point_wise);
+    let arguments = arguments(folder.path(), &server.address, &[]);
+    let summary = run_json(&as_text(&arguments));
+    let faults = summary["faults"].as_array().unwrap();
+    let named = |at: usize| (faults[at]["file"].as_str().unwrap(), faults[at]["row"].as_u64().unwrap());
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert_eq!([named(0), named(1), named(2)], [(text(&strong), 3), (text(&weak), 6), (text(&weak), 25)]);
+    assert_eq!(
+        (&summary["items"], &summary["calls"]["judged"]),
+        (&(ITEMS - 2).into(), &(2 * (ITEMS - 2)).into())
+    );
+    let asked = server.asked();
+    assert!(
+        asked
+            .iter()
+            .all(|asked| !["Question 2?", "Question 5?"].iter().any(|q| asked.question().contains(q)))
+    );
+    let written = fs::read_to_string(folder.path().join("out/judge.txt")).unwrap();
+    assert!(written.contains("rows with something wrong: 1 duplicate ids, 2 unreadable\n"), "{written}");
+    assert!(written.contains("weak.csv, row 6: 3 cells, the header has 4\n"), "{written}");
+
+    fs::write(&strong, r#"{"id": "q1", "answer": ["one", "two"]}"#).unwrap();
+    let error = refused(&as_text(&arguments));
+    assert!(error.contains("strong.jsonl: no row can be read; row 1: `answer` is a list of 2"), "{error}");
+}
+
+#[test]
 fn grades_of_people_are_tabulated_without_a_judge() {
     let folder = tempdir().unwrap();
     let grades = human(folder.path(), 4);
@@ -242,6 +290,19 @@ fn what_is_missing_is_asked_for() {
     let error =
         refused(&["judge", &at("weak.csv"), "--judge", BASE, "--out", &at("out"), "--mode", "pairwise"]);
     assert!(error.contains("two systems or more"), "{error}");
+    let judge = ["--judge", "http://127.0.0.1:9", "--model-name", "x", "--dry-run"];
+    fs::write(at("other.csv"), "question,answer\nAnother question?,yes\n").unwrap();
+    fs::write(at("bare.csv"), "question,reference\nQuestion?,yes\n").unwrap();
+    for (files, hint) in [
+        (vec![at("weak.csv"), at("weak.csv")], "hint: name them: `medtune judge NAME=FILE"),
+        (vec![at("weak.csv"), at("other.csv")], "hint: answers are put together by the column `id`"),
+        (vec![at("bare.csv")], "hint: rename the column of the answers"),
+        (vec![at("nothing.csv")], "hint: look at the path"),
+    ] {
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let error = refused(&[&["judge"], &files[..], &judge].concat());
+        assert!(error.contains(hint), "{error}");
+    }
     let error = refused(&["judge", &at("weak.csv"), "--judge", "http://127.0.0.1:9", "--out", &at("out")]);
     assert!(error.contains("needs the model's name there"), "{error}");
     let prompt = stdout(&run(&["judge", "--print-prompt", "rubric"], 0));

@@ -157,6 +157,10 @@ fn a_dry_run_says_what_it_would_take_and_asks_nothing() {
     let expected = 1e-6 * tokens("prompt_tokens") + 2e-6 * tokens("reply_tokens");
     assert!((plan["cost"]["usual"].as_f64().unwrap() - expected).abs() < 1e-9);
     assert!(server.asked().is_empty() && !folder.path().join("out").exists());
+
+    let place = arguments.iter().position(|argument| argument == "--out").unwrap();
+    arguments.drain(place..place + 2);
+    assert_eq!(run_json(&as_text(&arguments)), plan, "it writes nothing, so it needs no folder");
 }
 
 /// The report of a run whose rows nobody can foretell: the status is 1 where there is none.

@@ -120,6 +120,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// An answer on file that no rule can read once more.
+    #[error("`{id}` cannot be read by another rule: {reason}")]
+    Reread {
+        /// The item or the evaluation.
+        id: String,
+        /// What is missing.
+        reason: &'static str,
+    },
     /// The files of an evaluation.
     #[error(transparent)]
     Evaluation(#[from] crate::evaluation::EvaluationError),

@@ -6,8 +6,8 @@ mod prompt;
 mod source;
 
 pub use known::{MMLU_SUBJECTS, expand, names};
-pub(crate) use prompt::letter;
 pub use prompt::{Answers, Prompt};
+pub(crate) use prompt::{letter, options_shown};
 
 use dataset::{AnswerOption, Input, Item, Layout, ReadOptions, Row};
 use serde::{Deserialize, Serialize};

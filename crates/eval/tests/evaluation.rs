@@ -6,8 +6,8 @@ mod reference;
 use answered::{KEY, answers, evaluation};
 use eval::comparison::{Choice, Metric, Outcome, Rated};
 use eval::evaluation::{
-    Answers, Card, Evaluation, FaultKind, PublicKey, Reading, Results, Settings, Signed, SigningKey,
-    TaskSettings, rescore,
+    AnswerFault, Answers, Card, Evaluation, FaultKind, PublicKey, Reading, Results, Settings, Signed,
+    SigningKey, TaskSettings, rescore,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ fn what_is_wrong_with_a_row_is_counted_and_named_and_never_averaged_in() {
     );
     assert_eq!(kinds.len(), 6);
     assert_eq!(
-        found.counts(),
+        AnswerFault::count(&found.faults),
         BTreeMap::from([
             ("duplicate ids", 1),
             ("empty references", 1),
@@ -137,7 +137,10 @@ fn options_are_read_out_of_references_and_answers() {
         none("A", false),
     ];
     assert_eq!(read, expected);
-    assert_eq!(found.counts(), BTreeMap::from([("without an option in the reference", 1)]));
+    assert_eq!(
+        AnswerFault::count(&found.faults),
+        BTreeMap::from([("without an option in the reference", 1)])
+    );
     let results = Results::of(&found.outcomes, &answered::FEW).unwrap();
     let counts = results.tasks["questions"].choices.unwrap();
     assert_eq!((counts.right, counts.wrong, counts.abstained, counts.unparsed), (1, 1, 1, 2));

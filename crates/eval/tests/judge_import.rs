@@ -49,7 +49,11 @@ fn lists_of_answers_can_be_judged_anew() {
         (&["base".to_owned(), "tuned".to_owned()][..], 1)
     );
     assert_eq!(answers.items[0].answers, ["a", "b"]);
-    std::fs::write(&path, text.replace(r#"["a", "b"]"#, r#"["a"]"#)).unwrap();
+    let short = text.replace(r#"["a", "b"]"#, r#"["a"]"#);
+    std::fs::write(&path, format!("{}, {}", &text[..text.len() - 1], &short[1..])).unwrap();
+    let answers = read_lists(&path).unwrap().unwrap();
+    assert_eq!((answers.items.len(), answers.faults.len(), answers.faults[0].row), (1, 1, 2));
+    std::fs::write(&path, short).unwrap();
     assert!(read_lists(&path).unwrap_err().to_string().contains("row 1: expected `question`"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{BertScoreArgs, SigningArgs};
+use super::{BertScoreArgs, RuleArg, SigningArgs};
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,9 @@ pub(crate) struct RescoreArgs {
     /// Write the evaluation here [default: where it was, for an evaluation folder].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Read the options out of the answers on file once more, by this rule.
+    #[arg(long, value_name = "RULE")]
+    pub(crate) rule: Option<RuleArg>,
     #[command(flatten)]
     pub(crate) bertscore: BertScoreArgs,
     #[command(flatten)]

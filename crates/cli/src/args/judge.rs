@@ -64,7 +64,7 @@ pub(crate) struct JudgeArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub(crate) max_tokens: usize,
     /// The folder to write. A run that was ended goes on in it.
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["human", "import", "print_prompt"])]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["human", "import", "print_prompt", "dry_run"])]
     pub(crate) out: Option<PathBuf>,
     /// Grades of people for some of the answers: the judge ranks the systems only where it agrees with them. CSV or JSON
     /// lines of item, system, grader, grade, or a table with a column for each grade.

@@ -20,7 +20,7 @@ pub(crate) struct SynthArgs {
     #[arg(value_name = "CORPUS", required_unless_present = "print_prompt")]
     pub(crate) corpus: Option<PathBuf>,
     /// The folder to write. A run that was ended goes on in it.
-    #[arg(long, value_name = "DIR", required_unless_present = "print_prompt")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["print_prompt", "dry_run"])]
     pub(crate) out: Option<PathBuf>,
     /// What is made [default: qa, or what the recipe says].
     #[arg(long)]

@@ -26,6 +26,9 @@ pub(crate) fn run(args: &CompareArgs) -> Outcome<()> {
     let (options, notes) = options(args, &evaluations)?;
     let mut comparison = compare_runs(&runs, &options)?;
     comparison.notes.extend(notes);
+    if comparison.differences.is_empty() {
+        return Err(nothing_in_common(args, &comparison));
+    }
     let settings = || evaluations.iter().map(|evaluation| &evaluation.settings);
     comparison.notes.extend(different_arithmetic(settings()));
     comparison.notes.extend(different_rules(settings()));
@@ -82,6 +85,19 @@ fn options(args: &CompareArgs, evaluations: &[Evaluation]) -> Outcome<(CompareOp
         resampling: Resampling { resamples: args.resamples, ..Resampling::default() },
     };
     Ok((options, notes))
+}
+
+/// What is said of runs that share items and no number of them.
+fn nothing_in_common(args: &CompareArgs, comparison: &RunsComparison) -> Failure {
+    let said: Vec<String> =
+        comparison.verdict_sentences().into_iter().chain(comparison.notes.clone()).collect();
+    Failure::input(said.join("\n")).hint(match args.metrics.is_empty() {
+        true => {
+            "measure them in one way: `medtune eval` with the same files, tasks and options, or `medtune rescore` for \
+             answers and references that are on file"
+        }
+        false => "without --metric, everything that was measured for both is compared",
+    })
 }
 
 /// The evaluations under names that tell them apart: their own, or their paths.

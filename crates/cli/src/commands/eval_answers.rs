@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ::eval::Error;
-use ::eval::evaluation::{Answers, Evaluation, Reading, Results, Settings};
+use ::eval::evaluation::{AnswerFault, Answers, Evaluation, LABELS, Reading, Results, Settings};
 use ::eval::statistics::Resampling;
 use serde_json::json;
 use track::FileHash;
@@ -14,9 +14,6 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::bertscore;
 use crate::pipeline::evaluation_folder::{keep, program, table};
-
-/// Faults that are shown; all of them are on file.
-const SHOWN: usize = 5;
 
 pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
     let ElsewhereArgs { task, labels, .. } = &args.elsewhere;
@@ -29,15 +26,13 @@ pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
     };
     let mut answers = Answers::read(file, &reading).map_err(Error::from)?;
     if answers.outcomes.is_empty() {
-        let first = answers.faults.first().map_or("it has no rows".to_owned(), |fault| {
-            format!("row {}: {}", fault.row, fault.kind.describe())
-        });
+        let first = answers.faults.first().map_or("it has no rows".to_owned(), ToString::to_string);
         return Err(Failure::input(format!("{}: no row can be read; {first}", file.display()))
             .hint("docs/guide.md, \"Evaluate\", has the rows that are read: CSV, JSON lines or a JSON list, in UTF-8"));
     }
     let mut settings = Settings { rule, ..settings(file, &answers)? };
     if !labels.is_empty() {
-        settings.options.insert("labels".to_owned(), json!(labels));
+        settings.options.insert(LABELS.to_owned(), json!(labels));
     }
     let mut evaluation = Evaluation { settings, outcomes: std::mem::take(&mut answers.outcomes) };
     bertscore::measure(&args.bertscore, &mut evaluation)?;
@@ -53,7 +48,8 @@ pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
         return output::print_json(&document);
     }
     let read_by = rule.map_or_else(String::new, |rule| format!("options read by the rule {rule}"));
-    let mut lines = vec![answers.columns.describe(), read_by, faults(&answers), table(&results)];
+    let wrong = AnswerFault::list(&answers.faults).unwrap_or_default();
+    let mut lines = vec![answers.columns.describe(), read_by, wrong, table(&results)];
     if let Some(out) = &args.out {
         keep_if_asked(args, evaluation)?;
         lines.push(format!("written to {}", out.display()));
@@ -70,10 +66,6 @@ fn keep_if_asked(args: &EvalArgs, evaluation: Evaluation) -> Outcome<Option<Resu
 }
 
 fn settings(file: &Path, answers: &Answers) -> Outcome<Settings> {
-    let left_out = answers.faults.iter().map(|fault| {
-        let id = fault.id.as_ref().map_or_else(String::new, |id| format!(" `{id}`"));
-        format!("row {}{id}: {}", fault.row, fault.kind.describe())
-    });
     let columns = answers.columns.describe();
     Ok(Settings {
         model: format!("answers made elsewhere: {}", file.display()),
@@ -82,7 +74,7 @@ fn settings(file: &Path, answers: &Answers) -> Outcome<Settings> {
         resampling: Resampling::default(),
         options: [("columns".to_owned(), json!(columns))].into_iter().collect(),
         files: vec![FileHash::of(file)?],
-        left_out: left_out.collect(),
+        left_out: answers.faults.iter().map(ToString::to_string).collect(),
         ..Settings::default()
     })
 }
@@ -90,25 +82,11 @@ fn settings(file: &Path, answers: &Answers) -> Outcome<Settings> {
 /// `reference=Musterantwort` as a pair.
 fn columns(args: &ElsewhereArgs) -> Outcome<BTreeMap<String, String>> {
     let pair = |text: &String| {
-        let (ours, theirs) = text
-            .split_once('=')
-            .ok_or_else(|| Failure::input(format!("--column {text}: expected OURS=THEIRS")))?;
+        let (ours, theirs) = text.split_once('=').ok_or_else(|| {
+            Failure::input(format!("--column {text}: expected OURS=THEIRS"))
+                .hint("for example --column reference=Musterantwort")
+        })?;
         Ok((ours.to_owned(), theirs.to_owned()))
     };
     args.columns.iter().map(pair).collect()
-}
-
-/// What is wrong with rows, counted, and the first ones.
-fn faults(answers: &Answers) -> String {
-    let counts: Vec<String> =
-        answers.counts().iter().map(|(what, count)| format!("{count} {what}")).collect();
-    if counts.is_empty() {
-        return String::new();
-    }
-    let mut lines = vec![format!("rows with something wrong: {}", counts.join(", "))];
-    lines.extend(answers.faults.iter().take(SHOWN).map(|fault| {
-        let id = fault.id.as_ref().map_or_else(String::new, |id| format!(" `{id}`"));
-        format!("  row {}{id}: {}", fault.row, fault.kind.describe())
-    }));
-    lines.join("\n")
 }

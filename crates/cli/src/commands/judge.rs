@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use ::chat::Calls;
-use ::eval::counted;
+use ::eval::evaluation::EvaluationError;
 use ::eval::judge::human::{Grades, SeveralMarks, read_grades, tabulate};
 use ::eval::judge::{
     Answers, Asked, Beside, Judgement, Mode, PROMPTS, People, Plan, Rubric, Settings, Summary, ask, import,
     read_answers, read_judgements, read_lists,
 };
-use endpoint::{Cached, ReplyStore};
+use ::eval::{Error, counted};
+use endpoint::Cached;
 use formats::atomic::write_atomic;
 
 use crate::args::JudgeArgs;
 use crate::failure::{Failure, Outcome, io};
 use crate::interrupt::Interrupts;
 use crate::output;
-use crate::pipeline::question_writer::{Named, REPLIES, Writer};
+use crate::pipeline::planned_calls::replies;
+use crate::pipeline::question_writer::{Named, Writer};
 use crate::pipeline::remote::is_address;
 use crate::progress::Counted;
 
@@ -40,9 +42,7 @@ pub(crate) fn run(args: &JudgeArgs) -> Outcome<()> {
     if !args.import.is_empty() {
         return imported(args);
     }
-    let (Some(judge), Some(out)) = (&args.judge, &args.out) else {
-        return Err(Failure::input("--judge and --out are needed"));
-    };
+    let Some(judge) = &args.judge else { return Err(Failure::input("--judge is needed")) };
     let judge = judge.strip_prefix("local:").unwrap_or(judge);
     let settings = match is_address(judge) {
         true => settings(args)?,
@@ -52,18 +52,14 @@ pub(crate) fn run(args: &JudgeArgs) -> Outcome<()> {
     let grades = grades(&args.calibration, args)?;
     let judges = args.other_judge.iter().map(|path| read_judgements(path)).collect::<Result<Vec<_>, _>>()?;
     let plan = Plan::new(&answers, &settings)?;
-    let store = match args.dry_run && !out.join(REPLIES).is_file() {
-        true => None,
-        false => {
-            std::fs::create_dir_all(out).map_err(io(out))?;
-            Some(ReplyStore::open(&out.join(REPLIES))?)
-        }
-    };
+    let store = replies(args.out.as_deref(), args.dry_run)?;
     let named = Named::new(judge, &args.access, &args.spending, store.as_ref())?;
     if args.dry_run {
         return plan::show(args, &plan, &named, store);
     }
-    let store = store.ok_or_else(|| Failure::unexpected("no store of replies"))?;
+    let (Some(out), Some(store)) = (&args.out, store) else {
+        return Err(Failure::input("--out is needed").hint("name a new or empty folder"));
+    };
     announce(judge, &plan, &named);
     let context = plan::context(&plan, &named);
     let model = named.start(judge, &args.access, context)?.kept_in(store);
@@ -171,8 +167,8 @@ fn settings(args: &JudgeArgs) -> Outcome<Settings> {
     })
 }
 
-/// One file with the answers of several systems, or the answers of all files under the names of their systems: what stands before `=`, the name of the file, or, where
-/// files have one name, that of their folder.
+/// One file with the answers of several systems, or the answers of all files under the names of their systems: what
+/// stands before `=`, the name of the file, or, where files have one name, that of their folder.
 fn answers(files: &[String]) -> Outcome<Answers> {
     if let [only] = files
         && Path::new(only).is_file()
@@ -188,14 +184,21 @@ fn answers(files: &[String]) -> Outcome<Answers> {
     let part =
         |part: Option<&std::ffi::OsStr>| part.map_or_else(String::new, |p| p.to_string_lossy().into_owned());
     let stem = |path: &Path| part(path.file_stem());
-    let mut systems = Vec::new();
+    let (mut systems, mut faults) = (Vec::new(), Vec::new());
     for (name, path) in &files {
         let alone = files.iter().filter(|(_, other)| stem(other) == stem(path)).count() == 1;
         let folder = part(path.parent().and_then(Path::file_name));
         let of_file = if alone || folder.is_empty() { stem(path) } else { folder };
-        systems.push((name.clone().unwrap_or(of_file), read_answers(path)?));
+        let read = read_answers(path).map_err(|error| match error {
+            Error::Evaluation(EvaluationError::Column { .. }) => {
+                Failure::from(error).hint("rename the column of the answers in the file: `answer`")
+            }
+            error => error.into(),
+        })?;
+        systems.push((name.clone().unwrap_or(of_file), read.outcomes));
+        faults.extend(read.faults);
     }
-    Ok(Answers::join(systems)?)
+    Ok(Answers { faults, ..Answers::join(systems)? })
 }
 
 /// What the judge is called in results: the model's name at an address, or that of its folder.

@@ -1,6 +1,8 @@
 //! `medtune rescore`: every number once more, from the items on file.
 
-use ::eval::evaluation::{Evaluation, Rescored, rescore};
+use ::eval::choice::extract::Rule;
+use ::eval::counted;
+use ::eval::evaluation::{Evaluation, Reread, Rescored, reread, rescore};
 use serde_json::json;
 
 use crate::args::RescoreArgs;
@@ -15,6 +17,7 @@ const SHOWN: usize = 20;
 pub(crate) fn run(args: &RescoreArgs) -> Outcome<()> {
     let mut evaluation = Evaluation::read(&args.evaluation)?;
     let on_file = Evaluation::results_on_file(&args.evaluation)?;
+    let reread = args.rule.map(|rule| reread(&mut evaluation, rule.into())).transpose()?;
     bertscore::measure(&args.bertscore, &mut evaluation)?;
     let written_by = evaluation.settings.program.replace(program());
     let rescored = rescore(evaluation, on_file.as_ref())?;
@@ -24,9 +27,14 @@ pub(crate) fn run(args: &RescoreArgs) -> Outcome<()> {
         rescored.evaluation.write(out, signing_key(&args.signing)?.as_ref())?;
     }
     if args.json {
-        return output::print_json(&json!(rescored.findings()));
+        let mut document = json!(rescored.findings());
+        if let Some(reread) = reread {
+            document["reread"] = json!(reread);
+        }
+        return output::print_json(&document);
     }
     let mut lines = vec![table(&rescored.results), String::new()];
+    lines.extend(reread.as_ref().map(readings));
     lines.extend(differences(&rescored));
     if let Some(before) = written_by {
         lines.push(format!(
@@ -38,6 +46,13 @@ pub(crate) fn run(args: &RescoreArgs) -> Outcome<()> {
     }
     lines.extend(out.map(|out| format!("written to {}", out.display())));
     output::print(&lines.join("\n"))
+}
+
+fn readings(reread: &Reread) -> String {
+    let before = reread.before.map_or("another reading", Rule::name);
+    let answers = counted(reread.answers, "answer");
+    let changed = reread.changed.len();
+    format!("options read by the rule {}; other than by {before}: {changed} of {answers}", reread.rule)
 }
 
 fn differences(rescored: &Rescored) -> Vec<String> {

@@ -9,12 +9,13 @@ use std::sync::atomic::Ordering;
 
 use ::chat::{Calls, Message};
 use ::synth::{Kind, Made, PROMPTS, Plan, Settings, assemble, generate};
-use endpoint::{Cached, ReplyStore};
+use endpoint::Cached;
 
 use crate::args::{SynthArgs, SynthKind};
 use crate::failure::{Failure, Outcome, io};
 use crate::interrupt::Interrupts;
 use crate::output;
+use crate::pipeline::planned_calls::replies;
 use crate::pipeline::question_writer::{Named, REPLIES, Writer};
 use crate::progress::Counted;
 
@@ -29,18 +30,12 @@ pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
         })?;
         return output::print(text);
     }
-    let (Some(corpus), Some(out)) = (&args.corpus, &args.out) else {
-        return Err(Failure::input("a corpus and --out are needed"));
-    };
+    let Some(corpus) = &args.corpus else { return Err(Failure::input("a corpus is needed")) };
     let blocks = blocks_of(corpus)?;
-    check_free(out)?;
-    let store = match args.dry_run && !out.join(REPLIES).is_file() {
-        true => None,
-        false => {
-            std::fs::create_dir_all(out).map_err(io(out))?;
-            Some(ReplyStore::open(&out.join(REPLIES))?)
-        }
-    };
+    if let Some(out) = &args.out {
+        check_free(out)?;
+    }
+    let store = replies(args.out.as_deref(), args.dry_run)?;
     let name = args.writer.model.as_deref().unwrap_or_default();
     let named = Named::new(name, &args.writer.access, &args.spending, store.as_ref())?;
     let settings = settings(args, &named)?;
@@ -49,7 +44,9 @@ pub(crate) fn run(args: &SynthArgs) -> Outcome<()> {
     if args.dry_run {
         return estimate::show(args, &plan, &named, store);
     }
-    let store = store.ok_or_else(|| Failure::unexpected("no store of replies"))?;
+    let (Some(out), Some(store)) = (&args.out, store) else {
+        return Err(Failure::input("--out is needed").hint("name a new or empty folder"));
+    };
     announce(args, &plan, &named);
     let model = named.start(name, &args.writer.access, context)?.kept_in(store);
     let (made, interrupted) = work(args, &plan, &model)?;

@@ -10,6 +10,7 @@ pub(crate) mod fidelity;
 pub(crate) mod importance;
 pub(crate) mod merging;
 pub(crate) mod ollama;
+pub(crate) mod planned_calls;
 pub(crate) mod quantization;
 pub(crate) mod question_writer;
 pub(crate) mod ranks;

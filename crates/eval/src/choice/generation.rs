@@ -4,7 +4,7 @@ use compute::Backend;
 use model::engine::{AdapterId, Engine, EngineSettings, Event, FinishReason, Request, Stop};
 
 use super::asked::{Asked, Wording};
-use super::extract::{NO_OPTION, Reader, Reading};
+use super::extract::{Reader, Reading};
 use super::{Settings, pair};
 use crate::comparison::Outcome;
 use crate::task::LeftOut;
@@ -80,12 +80,8 @@ pub(super) fn outcome(asked: &Asked<'_>, answer: &str, settings: &Settings) -> O
     let reading =
         Reader::new(settings.rule, &labels).map_or(Reading::Unparsed, |reader| reader.read(answer, &texts));
     if let Some(choice) = &mut outcome.choice {
-        choice.picked = match reading {
-            Reading::Named(place) => Some(asked.label(place)),
-            Reading::NoOption => Some(NO_OPTION.to_owned()),
-            Reading::Abstained | Reading::Unparsed => None,
-        };
-        choice.abstained = reading == Reading::Abstained;
+        let options: Vec<String> = (0..asked.order.len()).map(|place| asked.label(place)).collect();
+        choice.take(reading, &options);
     }
     outcome.answer = Some(answer.to_owned());
     outcome

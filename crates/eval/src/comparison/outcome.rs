@@ -1,7 +1,7 @@
 //! What one model did with one item.
 
 use super::Metric;
-use crate::choice::extract::NO_OPTION;
+use crate::choice::extract::{NO_OPTION, Reading};
 use crate::safety::SafetyOutcome;
 use crate::text::{PrecisionRecall, TextOutcome};
 use crate::{Error, Result};
@@ -118,6 +118,16 @@ impl ChoiceResult {
 }
 
 impl Choice {
+    /// Takes what was read from its answer; `labels` are those of the options, in the order in which they were read.
+    pub(crate) fn take(&mut self, reading: Reading, labels: &[String]) {
+        self.picked = match reading {
+            Reading::Named(place) => labels.get(place).cloned(),
+            Reading::NoOption => Some(NO_OPTION.to_owned()),
+            Reading::Abstained | Reading::Unparsed => None,
+        };
+        self.abstained = reading == Reading::Abstained;
+    }
+
     /// How the answer came out.
     pub fn result(&self) -> ChoiceResult {
         match &self.picked {

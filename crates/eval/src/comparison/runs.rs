@@ -137,7 +137,7 @@ pub fn compare_runs(runs: &[Run], options: &CompareOptions) -> Result<RunsCompar
     }
     judge(differences.iter_mut().map(|difference| &mut difference.paired));
     let groups = group_count(aligned[0].iter().copied());
-    if groups < super::FEW_GROUPS {
+    if groups < super::FEW_GROUPS && !differences.is_empty() {
         notes.push(format!("Only {} of related items: the intervals are rough.", counted(groups, "group")));
     }
     Ok(RunsComparison {

@@ -4,16 +4,17 @@
 //! that says nothing is not left out of its own average.
 
 mod columns;
+mod faults;
 
 pub use columns::Columns;
+pub use faults::{AnswerFault, FaultKind};
 
 use super::EvaluationError;
-use crate::choice::extract::{NO_OPTION, Reader, Reading as Named, Rule};
+use crate::choice::extract::{Reader, Rule};
 use crate::comparison::{Choice, Outcome};
 use crate::records::{self, Record};
 use crate::text::{TextOutcome, TextPair};
 pub(crate) use columns::Role;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -26,46 +27,6 @@ pub struct Answers {
     pub columns: Columns,
     /// What is wrong with rows, in the order of the file.
     pub faults: Vec<AnswerFault>,
-}
-
-/// A row with something wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AnswerFault {
-    /// Number of the row, from 1; a header is not counted.
-    pub row: u64,
-    /// Its id, where it has one.
-    pub id: Option<String>,
-    /// What is wrong.
-    pub kind: FaultKind,
-}
-
-/// What is wrong with a row of answers.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// It cannot be read. It is no outcome.
-    Unreadable(String),
-    /// Its id stands further up. It is no outcome; the first one counts.
-    DuplicateId,
-    /// There is nothing to compare with. It is an outcome, in no number.
-    EmptyReference,
-    /// There is no answer. It counts as an empty one.
-    NoAnswer,
-    /// Its reference names none of the options. It is no outcome.
-    NoOption,
-}
-
-impl FaultKind {
-    /// What is wrong and what follows, for a reader.
-    pub fn describe(&self) -> &str {
-        match self {
-            Self::Unreadable(reason) => reason,
-            Self::DuplicateId => "its id stands further up: left out",
-            Self::EmptyReference => "its reference is empty: in no number",
-            Self::NoAnswer => "it has no answer: counts as an empty one",
-            Self::NoOption => "its reference names none of the options: left out",
-        }
-    }
 }
 
 /// How a file of answers is to be read.
@@ -101,30 +62,14 @@ impl Answers {
         for (row, record) in (1..).zip(table.records) {
             match record {
                 Ok(record) => answers.add(row, &record, &how, &mut ids),
-                Err(reason) => answers.fault(row, None, FaultKind::Unreadable(reason)),
+                Err(reason) => answers.faults.push(AnswerFault::unreadable(row, reason)),
             }
         }
         Ok(answers)
     }
 
-    /// Number of rows with each fault.
-    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
-        let mut counts = BTreeMap::new();
-        for fault in &self.faults {
-            let name = match fault.kind {
-                FaultKind::Unreadable(_) => "unreadable",
-                FaultKind::DuplicateId => "duplicate ids",
-                FaultKind::EmptyReference => "empty references",
-                FaultKind::NoAnswer => "without an answer",
-                FaultKind::NoOption => "without an option in the reference",
-            };
-            *counts.entry(name).or_insert(0) += 1;
-        }
-        counts
-    }
-
-    fn fault(&mut self, row: u64, id: Option<&str>, kind: FaultKind) {
-        self.faults.push(AnswerFault { row, id: id.map(str::to_string), kind });
+    fn fault(&mut self, row: u64, id: &str, kind: FaultKind) {
+        self.faults.push(AnswerFault { file: None, row, id: Some(id.to_owned()), kind });
     }
 
     fn add(&mut self, row: u64, record: &Record, how: &RowReading<'_>, ids: &mut BTreeSet<String>) {
@@ -133,8 +78,7 @@ impl Answers {
             match record.text(name) {
                 Ok(text) => text,
                 Err(reason) => {
-                    let kind = FaultKind::Unreadable(format!("`{name}` {reason}"));
-                    self.faults.push(AnswerFault { row, id: None, kind });
+                    self.faults.push(AnswerFault::unreadable(row, format!("`{name}` {reason}")));
                     None
                 }
             }
@@ -148,10 +92,10 @@ impl Answers {
         let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let id = filled(id).unwrap_or_else(|| format!("row-{row:06}"));
         if !ids.insert(id.clone()) {
-            return self.fault(row, Some(&id), FaultKind::DuplicateId);
+            return self.fault(row, &id, FaultKind::DuplicateId);
         }
         if answer.is_none() {
-            self.fault(row, Some(&id), FaultKind::NoAnswer);
+            self.fault(row, &id, FaultKind::NoAnswer);
         }
         let mut outcome = Outcome {
             id,
@@ -166,12 +110,12 @@ impl Answers {
             outcome.choice = choice(reader, options, &outcome);
             return match outcome.choice {
                 Some(_) => self.outcomes.push(outcome),
-                None => self.fault(row, Some(&outcome.id), FaultKind::NoOption),
+                None => self.fault(row, &outcome.id, FaultKind::NoOption),
             };
         }
         outcome.measure_text();
         if outcome.text.as_ref().is_some_and(|text| text.empty_reference) {
-            self.fault(row, Some(&outcome.id), FaultKind::EmptyReference);
+            self.fault(row, &outcome.id, FaultKind::EmptyReference);
         }
         self.outcomes.push(outcome);
     }
@@ -189,17 +133,9 @@ fn choice(reader: &Reader, options: &[String], outcome: &Outcome) -> Option<Choi
         text.as_deref().unwrap_or_default().trim()
     }
     let gold = reader.read_reference(trimmed(&outcome.reference))?;
-    let answer = reader.read(trimmed(&outcome.answer), &[]);
-    Some(Choice {
-        gold: options[gold].clone(),
-        picked: match answer {
-            Named::Named(picked) => Some(options[picked].clone()),
-            Named::NoOption => Some(NO_OPTION.to_owned()),
-            Named::Abstained | Named::Unparsed => None,
-        },
-        abstained: answer == Named::Abstained,
-        ..Choice::default()
-    })
+    let mut choice = Choice { gold: options[gold].clone(), ..Choice::default() };
+    choice.take(reader.read(trimmed(&outcome.answer), &[]), options);
+    Some(choice)
 }
 
 impl Outcome {

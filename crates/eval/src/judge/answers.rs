@@ -1,6 +1,7 @@
 //! The answers of several systems to the same questions.
 
 use crate::comparison::Outcome;
+use crate::evaluation::AnswerFault;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,8 @@ pub struct Answers {
     pub items: Vec<Item>,
     /// Questions that not every system has an answer to.
     pub left_out: Vec<LeftOut>,
+    /// Rows of the files that are no answer.
+    pub faults: Vec<AnswerFault>,
 }
 
 impl Answers {
@@ -76,7 +79,7 @@ impl Answers {
             _ if !answers.items.is_empty() => Ok(answers),
             None => Err(Error::NoItems),
             Some(first) => Err(Error::Judge {
-                what: "answers",
+                what: "questions",
                 reason: format!(
                     "no question has an answer of every system; {}: {}",
                     first.item, first.reason

@@ -4,13 +4,15 @@
 //! columns (MedGPT), one object of criteria for each answer (MediLiteQA), and two samples scored from 0 to 1 (MedicalQA
 //! with RLAIF). What these programs leave out, or replace by a middle score, is a failure here and enters no mean.
 
-use super::read::{read_records, text, wrong};
+use super::read::{Rows, faults_of, read_records, text, wrong};
 use super::reply::number as number_of;
 use super::{
     Answers, Beside, Criterion, Failure, FailureKind, Item, Judgement, Mode, Rubric, Scale, Settings, Source,
     Summary, Verdict,
 };
 use crate::comparison::Outcome;
+use crate::evaluation::AnswerFault;
+use crate::records::Record;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,44 +116,50 @@ pub fn import(paths: &[impl AsRef<Path>]) -> Result<Vec<Imported>> {
 /// same length. `None` for a file of another layout.
 ///
 /// # Errors
-/// As [`read_records`] and [`Answers::join`]; [`Error::File`] where the lists of a row have different lengths.
+/// As [`read_answers`](super::read_answers) and [`Answers::join`].
 pub fn read_lists(path: &Path) -> Result<Option<Answers>> {
-    let rows = read_records(path)?;
-    if !rows.first().is_some_and(has_models) {
+    let Rows { rows, mut faults, .. } = Rows::read(path)?;
+    if !rows.first().is_some_and(|(_, row)| has_models(&row.0)) {
         return Ok(None);
     }
     let mut systems: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-    for (row, number) in rows.iter().zip(1..) {
-        let (question, answers) = list(path, row, number)?;
-        for (model, answer) in answers {
-            systems.entry(model).or_default().push(Outcome {
-                id: question.clone(),
-                question: Some(question.clone()),
-                reference: row.get("reference").and_then(text),
-                answer: Some(answer),
-                ..Outcome::default()
-            });
+    let mut questions = BTreeSet::new();
+    for (number, Record(row)) in rows {
+        match list(&row) {
+            Ok((question, _)) if !questions.insert(question.clone()) => {
+                faults.push(AnswerFault::duplicate(number, None));
+            }
+            Ok((question, answers)) => {
+                for (model, answer) in answers {
+                    systems.entry(model).or_default().push(Outcome {
+                        id: question.clone(),
+                        question: Some(question.clone()),
+                        reference: row.get("reference").and_then(text),
+                        answer: Some(answer),
+                        ..Outcome::default()
+                    });
+                }
+            }
+            Err(reason) => faults.push(AnswerFault::unreadable(number, reason)),
         }
     }
-    Answers::join(systems.into_iter().collect()).map(Some)
+    let faults = faults_of(path, faults, systems.is_empty())?;
+    Ok(Some(Answers { faults, ..Answers::join(systems.into_iter().collect())? }))
 }
 
 fn has_models(row: &Map<String, Value>) -> bool {
     row.get("models").is_some_and(Value::is_array) && row.get("answer").is_some_and(Value::is_array)
 }
 
-/// A question, and its answers by model.
-fn list(path: &Path, row: &Map<String, Value>, number: usize) -> Result<(String, Vec<(String, String)>)> {
+/// A question, and its answers by model; why a row is none.
+fn list(row: &Map<String, Value>) -> std::result::Result<(String, Vec<(String, String)>), String> {
     let texts = |name: &str| -> Option<Vec<String>> { row.get(name)?.as_array()?.iter().map(text).collect() };
     let question = row.get("question").and_then(text);
     match (question, texts("models"), texts("answer")) {
         (Some(question), Some(models), Some(answers)) if models.len() == answers.len() => {
             Ok((question.trim().to_owned(), models.into_iter().zip(answers).collect()))
         }
-        _ => Err(wrong(
-            path,
-            format!("row {number}: expected `question`, and `models` and `answer` of one length"),
-        )),
+        _ => Err("expected `question`, and `models` and `answer` of one length".to_owned()),
     }
 }
 
@@ -163,7 +171,8 @@ fn lists(file: &File<'_>) -> Result<Vec<Imported>> {
     let mut order = Imported::new(judge.clone(), Mode::Listwise, Scale::ZeroToOne, &["rank".to_owned()]);
     let mut lists = Vec::new();
     for (row, number) in rows.iter().zip(1..) {
-        lists.push((list(path, row, number)?, row.get("evaluation").cloned().unwrap_or_default()));
+        let of_row = list(row).map_err(|reason| wrong(path, format!("row {number}: {reason}")))?;
+        lists.push((of_row, row.get("evaluation").cloned().unwrap_or_default()));
     }
     let names: BTreeSet<String> =
         lists.iter().flat_map(|((_, answers), _)| answers.iter().map(|(model, _)| model.clone())).collect();
@@ -336,7 +345,7 @@ fn of_files(files: &[File<'_>], columns: &[&str]) -> Answers {
     Answers {
         systems: files.iter().map(|file| file.name.clone()).collect(),
         items: items.collect(),
-        left_out: Vec::new(),
+        ..Answers::default()
     }
 }
 

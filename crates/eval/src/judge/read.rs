@@ -2,65 +2,110 @@
 
 use super::Judgement;
 use crate::comparison::Outcome;
-use crate::evaluation::{Columns, EvaluationError, Role};
+use crate::evaluation::{AnswerFault, Answers as FileOfAnswers, Columns, EvaluationError, Role};
 use crate::faults;
 use crate::records::{self, Record};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The rows of a CSV file (by its header), of a JSON list, or of JSON lines, each with its fields by name. Names lose the blanks
 /// around them.
 ///
 /// # Errors
-/// [`Error::File`] where the file cannot be read or a row is none.
+/// [`Error::Evaluation`] where the system refuses the file, [`Error::File`] where it is no table or a row is none.
 pub fn read_records(path: &Path) -> Result<Vec<Map<String, Value>>> {
-    Ok(table(path)?.1.into_iter().map(|record| record.0).collect())
+    let Rows { rows, faults, .. } = Rows::read(path)?;
+    match faults.first() {
+        Some(fault) => Err(wrong(path, fault.to_string())),
+        None => Ok(rows.into_iter().map(|(_, record)| record.0).collect()),
+    }
 }
 
-/// The columns and the rows of a table.
-fn table(path: &Path) -> Result<(Vec<String>, Vec<Record>)> {
-    let table = records::read(path).map_err(|error| match error {
-        EvaluationError::Io { source, .. } => wrong(path, source.to_string()),
-        EvaluationError::Malformed { reason, .. } => wrong(path, reason),
-        other => other.into(),
-    })?;
-    let row = |(record, number): (std::result::Result<Record, String>, usize)| {
-        record.map_err(|reason| wrong(path, format!("row {number}: {reason}")))
-    };
-    Ok((table.columns, table.records.into_iter().zip(1..).map(row).collect::<Result<_>>()?))
+/// A table: its rows with their numbers, and those that cannot be read.
+pub(super) struct Rows {
+    columns: Vec<String>,
+    pub(super) rows: Vec<(u64, Record)>,
+    pub(super) faults: Vec<AnswerFault>,
+}
+
+impl Rows {
+    /// Reads a table of which a row at least can be read.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let table = records::read(path).map_err(|error| match error {
+            EvaluationError::Malformed { reason, .. } => wrong(path, reason),
+            other => other.into(),
+        })?;
+        let mut read = Self { columns: table.columns, rows: Vec::new(), faults: Vec::new() };
+        for (number, record) in (1..).zip(table.records) {
+            match record {
+                Ok(record) => read.rows.push((number, record)),
+                Err(reason) => read.faults.push(AnswerFault::unreadable(number, reason)),
+            }
+        }
+        Ok(read)
+    }
 }
 
 /// The answers of one system, in the columns that `eval --answers-file` reads. A row without an id has its question for a
-/// name; a reference is not needed.
+/// name; a reference is not needed. A row that cannot be read, or that stands there twice, is a fault and no answer.
 ///
 /// # Errors
-/// As [`read_records`]; [`Error::File`] where a row has neither id nor question; [`Error::Evaluation`] without a column of
-/// answers.
-pub fn read_answers(path: &Path) -> Result<Vec<Outcome>> {
-    let (columns, rows) = table(path)?;
+/// [`Error::File`] where the file is no table, or none of its rows can be read; [`Error::Evaluation`] where the system refuses
+/// the file or it has no column of answers.
+pub fn read_answers(path: &Path) -> Result<FileOfAnswers> {
+    let Rows { columns, rows, faults } = Rows::read(path)?;
     let columns = Columns::find(path, &columns, &BTreeMap::new(), &[Role::Answer])?;
-    let outcome = |(row, number): (&Record, usize)| {
-        let cell = |role: Role| match columns.name(role) {
-            None => Ok(None),
-            Some(name) => {
-                row.text(name).map_err(|reason| wrong(path, format!("row {number}: `{name}` {reason}")))
+    let mut answers = FileOfAnswers { columns, faults, outcomes: Vec::new() };
+    let mut ids = BTreeSet::new();
+    for (number, row) in rows {
+        match outcome(&row, &answers.columns) {
+            Ok(outcome) if ids.insert(outcome.id.clone()) => answers.outcomes.push(outcome),
+            Ok(outcome) => {
+                let named = answers.columns.name(Role::Id).is_some();
+                answers.faults.push(AnswerFault::duplicate(number, named.then_some(outcome.id)));
             }
-        };
-        let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-        let question = cell(Role::Question)?;
-        let id = filled(cell(Role::Id)?).or_else(|| filled(question.clone()).map(|q| q.trim().to_owned()));
-        Ok(Outcome {
-            id: id.ok_or_else(|| wrong(path, format!("row {number}: neither `id` nor `question`")))?,
-            group: filled(cell(Role::Group)?),
-            question,
-            reference: cell(Role::Reference)?,
-            answer: cell(Role::Answer)?,
-            ..Outcome::default()
-        })
+            Err(reason) => answers.faults.push(AnswerFault::unreadable(number, reason)),
+        }
+    }
+    answers.faults = faults_of(path, answers.faults, answers.outcomes.is_empty())?;
+    Ok(answers)
+}
+
+/// Faults in the order of the rows of their file, under its name.
+///
+/// # Errors
+/// [`Error::File`] with the first one where they leave no row.
+pub(super) fn faults_of(
+    path: &Path,
+    mut faults: Vec<AnswerFault>,
+    none_is_left: bool,
+) -> Result<Vec<AnswerFault>> {
+    faults.sort_by_key(|fault| fault.row);
+    match faults.first() {
+        Some(first) if none_is_left => Err(wrong(path, format!("no row can be read; {first}"))),
+        _ => Ok(faults.into_iter().map(|fault| fault.of(path)).collect()),
+    }
+}
+
+/// What a row says, or why it is no answer.
+fn outcome(row: &Record, columns: &Columns) -> std::result::Result<Outcome, String> {
+    let cell = |role: Role| match columns.name(role) {
+        None => Ok(None),
+        Some(name) => row.text(name).map_err(|reason| format!("`{name}` {reason}")),
     };
-    rows.iter().zip(1..).map(outcome).collect()
+    let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let question = cell(Role::Question)?;
+    let id = filled(cell(Role::Id)?).or_else(|| filled(question.clone()).map(|q| q.trim().to_owned()));
+    Ok(Outcome {
+        id: id.ok_or("neither `id` nor `question`")?,
+        group: filled(cell(Role::Group)?),
+        question,
+        reference: cell(Role::Reference)?,
+        answer: cell(Role::Answer)?,
+        ..Outcome::default()
+    })
 }
 
 /// The judgements of a run, from its `judgements.jsonl`.

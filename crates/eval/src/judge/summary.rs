@@ -9,6 +9,7 @@ use super::{
     Plan, PositionBias, Ranking, Scale, ScoreDifference, ScoreMean, SelfPreference, Settings, Verdict,
     Yardstick, bias,
 };
+use crate::evaluation::AnswerFault;
 use crate::wording::counted;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,6 +64,9 @@ pub struct Summary {
     pub groups: usize,
     /// Questions that were not.
     pub left_out: Vec<LeftOut>,
+    /// Rows of the files of answers that are none; what they hold is in no number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<AnswerFault>,
     /// The calls.
     pub calls: Calls,
     /// Means of scores.
@@ -193,6 +197,7 @@ impl Summary {
             items: items.len(),
             groups: groups.len(),
             left_out: answers.left_out.clone(),
+            faults: answers.faults.clone(),
             calls,
             position: bias::position(&duels),
             length: bias::length(&duels, of_people.as_ref(), (judgements, &mean), answers, resampling),

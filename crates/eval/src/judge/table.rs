@@ -1,6 +1,7 @@
 //! The summary as text.
 
 use super::{Mode, SelfPreference, Summary, Yardstick};
+use crate::evaluation::AnswerFault;
 use crate::statistics::Interval;
 use crate::wording::counted;
 use std::fmt::Write;
@@ -17,12 +18,16 @@ impl Summary {
         writeln!(out, "judge {}, {}{scale}, prompt {}", self.judge, self.mode.name(), self.prompt)?;
         writeln!(
             out,
-            "{}, {} in {}, {} left out\n",
+            "{}, {} in {}, {} left out",
             counted(self.systems.len(), "system"),
             counted(self.items, "question"),
             counted(self.groups, "group"),
             self.left_out.len()
         )?;
+        if let Some(faults) = AnswerFault::list(&self.faults) {
+            writeln!(out, "{faults}")?;
+        }
+        writeln!(out)?;
         self.write_scores(out)?;
         self.write_pairs(out)?;
         self.write_ranking(out)?;

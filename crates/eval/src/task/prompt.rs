@@ -30,12 +30,29 @@ pub enum Answers {
     Letters,
 }
 
+/// How a question ends.
+const END: &str = "Answer:";
+
 /// The letter of the option that is shown at `place`.
 pub(crate) fn letter(place: usize) -> String {
     match u8::try_from(place).ok().filter(|place| *place < 26) {
         Some(place) => char::from(b'A' + place).to_string(),
         None => (place + 1).to_string(),
     }
+}
+
+/// The texts of `count` options in a question as [`Prompt::text`] puts it; `None` where it does not list so many.
+pub(crate) fn options_shown(asked: &str, count: usize) -> Option<Vec<&str>> {
+    let mut listed = asked.strip_suffix(END)?.strip_suffix('\n')?;
+    let mut texts = Vec::with_capacity(count);
+    for place in (0..count).rev() {
+        let label = format!("\n{}. ", letter(place));
+        let at = listed.rfind(&label)?;
+        texts.push(&listed[at + label.len()..]);
+        listed = &listed[..at];
+    }
+    texts.reverse();
+    Some(texts)
 }
 
 impl Prompt {
@@ -73,7 +90,7 @@ impl Prompt {
                 text += &format!("{}. {}\n", letter(place), question.options[*option].text);
             }
         }
-        text + "Answer:"
+        text + END
     }
 
     /// The answers that are read after [`Prompt::text`], one for each of `shown`.
@@ -137,5 +154,7 @@ mod tests {
         let listed = Prompt::Plain.text(&question, &[3, 1], Answers::Letters);
         assert!(listed.ends_with("\nA. B12\nB. C\nAnswer:"), "{listed}");
         assert_eq!(Prompt::Plain.answers(&question, &[3, 1], Answers::Letters), ["A", "B"]);
+        assert_eq!(options_shown(&listed, 2).unwrap(), ["B12", "C"]);
+        assert_eq!((options_shown(&listed, 3), options_shown(&own, 2)), (None, None));
     }
 }

@@ -3,15 +3,16 @@
 use std::fmt::Write;
 
 use ::eval::counted;
-use ::eval::judge::{CallEstimate, Plan};
+use ::eval::evaluation::AnswerFault;
+use ::eval::judge::Plan;
 use endpoint::ReplyStore;
 use serde_json::json;
 
 use crate::args::JudgeArgs;
 use crate::failure::Outcome;
 use crate::output;
+use crate::pipeline::planned_calls::{PlannedCalls, is_kept};
 use crate::pipeline::question_writer::Named;
-use crate::pipeline::remote;
 
 /// Prompts that a dry run shows.
 const SHOWN: usize = 2;
@@ -34,43 +35,39 @@ pub(super) fn show(
     named: &Named,
     store: Option<ReplyStore>,
 ) -> Outcome<()> {
-    let count = |text: &str| named.count(text);
-    let estimate = match store {
-        None => plan.estimate(&count, |_| ::chat::Result::Ok(false))?,
-        Some(store) => {
-            let identity = named.identity(&args.access)?;
-            plan.estimate(&count, |request| Ok::<_, ::chat::Error>(store.get(&identity, request)?.is_some()))?
-        }
+    let identity = named.identity(&args.access)?;
+    let estimate = plan.estimate(&|text| named.count(text), is_kept(store.as_ref(), &identity))?;
+    let planned = PlannedCalls {
+        what: "calls",
+        calls: estimate.requests,
+        kept: estimate.kept,
+        prompt_tokens: estimate.prompt_tokens,
+        // A call that is repaired sends its prompt and its first reply again.
+        most_prompt_tokens: 2 * estimate.prompt_tokens + estimate.most_reply_tokens / 2,
+        reply_tokens: estimate.reply_tokens,
+        most_reply_tokens: estimate.most_reply_tokens,
     };
-    let cost = cost(args, &estimate)?;
+    let cost = planned.cost(&args.access, &args.spending)?;
     let prompts: Vec<_> = plan.tasks.iter().take(SHOWN).map(|task| &task.request.messages).collect();
     if args.json {
-        let cost = cost.map(|(usual, most)| json!({ "usual": usual, "most": most }));
         return output::print_json(&json!({
             "systems": plan.answers.systems, "items": plan.answers.items.len(), "left_out": plan.left_out,
+            "faults": plan.answers.faults,
             "calls": plan.tasks.len(), "estimate": estimate, "cost": cost, "prompt": plan.prompt.to_string(),
             "prompts": prompts,
         }));
     }
     let mut text = format!(
-        "{}, {}, {} left out\n\n",
+        "{}, {}, {} left out\n",
         counted(plan.answers.systems.len(), "system"),
         counted(plan.answers.items.len(), "question"),
         plan.left_out.len()
     );
-    let CallEstimate { requests, kept, prompt_tokens, reply_tokens, most_reply_tokens } = estimate;
-    let _ = writeln!(text, "  calls          {requests:>10}   ({kept} more are answered already)");
-    let _ = writeln!(text, "  prompt tokens  {prompt_tokens:>10}");
-    let _ = writeln!(text, "  reply tokens   {reply_tokens:>10}   (at most {most_reply_tokens})");
-    match cost {
-        Some((usual, most)) => {
-            let _ = writeln!(text, "  cost           {usual:>10.4}   (at most {most:.4})");
-        }
-        None if matches!(named, Named::Remote(_)) => {
-            let _ = writeln!(text, "  cost: no price of this model is known; --prices FILE names it");
-        }
-        None => {}
+    if let Some(faults) = AnswerFault::list(&plan.answers.faults) {
+        let _ = writeln!(text, "{faults}");
     }
+    text.push('\n');
+    text += &planned.lines(cost, named);
     for (messages, number) in prompts.iter().zip(1..) {
         let _ = writeln!(text, "\n── prompt {number} of {}, {}", plan.tasks.len(), plan.prompt);
         for message in *messages {
@@ -78,21 +75,4 @@ pub(super) fn show(
         }
     }
     output::print(&text)
-}
-
-/// What is usual, and what it may cost at most.
-fn cost(args: &JudgeArgs, estimate: &CallEstimate) -> Outcome<Option<(f64, f64)>> {
-    let prices = remote::prices(args.spending.prices.as_deref())?;
-    let price = args.access.remote.model_name.as_deref().and_then(|name| prices.of(name));
-    let of = |prompts: usize, completion: usize| {
-        let usage = ::chat::Usage {
-            prompt_tokens: prompts as u64,
-            completion_tokens: completion as u64,
-            estimated: true,
-        };
-        price.map(|price| price.cost(&usage))
-    };
-    // A call that is repaired sends its prompt and its first reply again.
-    let again = 2 * estimate.prompt_tokens + estimate.most_reply_tokens / 2;
-    Ok(of(estimate.prompt_tokens, estimate.reply_tokens).zip(of(again, estimate.most_reply_tokens)))
 }
