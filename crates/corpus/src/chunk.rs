@@ -1,8 +1,9 @@
 //! Chunks: pieces of a document that fit into a prompt, each with its headings and the places that it came from.
 //!
-//! [`by_headings`] cuts where sections begin and joins small sections of one parent; [`recursive`] cuts text by number of
-//! characters as LangChain does.
+//! [`by_headings`] cuts where sections begin and joins small sections of one parent; [`by_characters`] cuts text by number
+//! of characters as LangChain does ([`recursive`]).
 
+mod characters;
 mod pieces;
 pub mod recursive;
 mod stored;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Block, DocumentId, Kind, Place, to_markdown};
 use pieces::{Piece, pieces};
 
+pub use characters::{Characters, by_characters};
 pub use stored::{StoredDocument, read_blocks};
 
 /// How large chunks are.
@@ -24,11 +26,14 @@ pub struct ChunkOptions {
     pub min_tokens: usize,
     /// Also sections without a heading in common, such as the chapters of a book.
     pub across_parts: bool,
+    /// Cut by number of characters, as LangChain does, and not by headings; what is above does not count then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recursive: Option<Characters>,
 }
 
 impl Default for ChunkOptions {
     fn default() -> Self {
-        ChunkOptions { max_tokens: 1024, min_tokens: 256, across_parts: false }
+        ChunkOptions { max_tokens: 1024, min_tokens: 256, across_parts: false, recursive: None }
     }
 }
 
@@ -68,6 +73,19 @@ struct Draft {
     headings: Vec<String>,
     pieces: Vec<Piece>,
     tokens: usize,
+}
+
+/// Cuts a document as the options say.
+pub fn cut(
+    document: &DocumentId,
+    blocks: &[Block],
+    options: &ChunkOptions,
+    count: &dyn Fn(&str) -> usize,
+) -> Vec<Chunk> {
+    match options.recursive {
+        Some(characters) => by_characters(document, blocks, characters, count),
+        None => by_headings(document, blocks, options, count),
+    }
 }
 
 /// Cuts a document where its sections begin, and long sections between paragraphs, sentences, table rows or words, at last
@@ -155,21 +173,30 @@ fn finished(
     let mut indices: Vec<usize> = draft.pieces.iter().filter_map(|piece| piece.index).collect();
     indices.sort_unstable();
     indices.dedup();
-    let places = indices.iter().filter_map(|&index| blocks.get(index)).flat_map(|block| &block.places);
-    let mut pages: Vec<u32> = places.map(|place| place.page).collect();
-    pages.sort_unstable();
-    pages.dedup();
     let text = to_markdown(&parts).trim_end().to_owned();
-    let name = document.to_string();
     Chunk {
-        id: format!("{}-{number:04}", name.get(..12).unwrap_or(&name)),
+        id: id_of(document, number),
         document: document.clone(),
         headings: draft.headings,
         tokens: count(&text),
         text,
+        pages: pages_of(blocks, &indices),
         blocks: indices,
-        pages,
     }
+}
+
+fn id_of(document: &DocumentId, number: usize) -> String {
+    let name = document.to_string();
+    format!("{}-{number:04}", name.get(..12).unwrap_or(&name))
+}
+
+/// The pages of some of the blocks, ascending.
+fn pages_of(blocks: &[Block], indices: &[usize]) -> Vec<u32> {
+    let places = indices.iter().filter_map(|&index| blocks.get(index)).flat_map(|block| &block.places);
+    let mut pages: Vec<u32> = places.map(|place| place.page).collect();
+    pages.sort_unstable();
+    pages.dedup();
+    pages
 }
 
 #[cfg(test)]
@@ -237,7 +264,7 @@ mod tests {
         assert_eq!(chunks[0].text, "## Signs\n\nChest pain.\n\n## Treatment\n\nAspirin.");
         assert_eq!(chunks[1].headings, ["Myocarditis"]);
 
-        let options = ChunkOptions { max_tokens: 100, min_tokens: 100, across_parts: true };
+        let options = ChunkOptions { max_tokens: 100, min_tokens: 100, across_parts: true, recursive: None };
         let whole = by_headings(&DocumentId::of(b"x"), &blocks, &options, &words);
         assert_eq!((whole.len(), whole[0].headings.len()), (1, 0), "unless the whole document is wanted");
         assert_eq!(

@@ -15,6 +15,7 @@ mod docx;
 mod error;
 mod format;
 mod html;
+mod hyphen;
 pub mod ingest;
 mod markdown;
 mod ocr;

@@ -1,15 +1,24 @@
 //! Blocks as Markdown.
 
+use std::ops::Range;
+
 use crate::{Block, Kind};
 
 /// The text of a document as CommonMark with pipe tables, one empty line between blocks, none between list items.
 pub fn to_markdown(blocks: &[Block]) -> String {
+    with_ranges(blocks).0
+}
+
+/// The same, and the bytes of it that each block is.
+pub(crate) fn with_ranges(blocks: &[Block]) -> (String, Vec<Range<usize>>) {
     let mut text = String::new();
+    let mut ranges = Vec::with_capacity(blocks.len());
     for (index, block) in blocks.iter().enumerate() {
         let list = |block: &Block| matches!(block.kind, Kind::ListItem { .. });
         if index > 0 {
             text.push_str(if list(block) && list(&blocks[index - 1]) { "\n" } else { "\n\n" });
         }
+        let start = text.len();
         match block.kind {
             Kind::Heading { level } => {
                 text.extend(std::iter::repeat_n('#', level.clamp(1, 6).into()));
@@ -33,11 +42,12 @@ pub fn to_markdown(blocks: &[Block]) -> String {
             | Kind::Footnote
             | Kind::RunningHead => text.push_str(&block.text),
         }
+        ranges.push(start..text.len());
     }
     if !text.is_empty() {
         text.push('\n');
     }
-    text
+    (text, ranges)
 }
 
 #[cfg(test)]

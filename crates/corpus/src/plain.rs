@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::collect::Collector;
 use crate::decode::decode;
+use crate::hyphen::{self, Vocabulary};
 use crate::{CorpusError, Document, Kind, Place, Reader, Result};
 
 /// A heading in capitals is at most so long.
@@ -23,11 +24,12 @@ impl Reader for PlainReader {
         }
         let text = decoded.text.trim_end_matches('\u{c}');
         let paged = text.contains('\u{c}');
+        let vocabulary = Vocabulary::of(text.lines());
         let mut pages = 0;
         for page in text.split('\u{c}') {
             pages += 1;
             let start = out.len();
-            read_page(page, &mut out);
+            read_page(page, &vocabulary, &mut out);
             if paged {
                 out.since(start)
                     .iter_mut()
@@ -42,34 +44,35 @@ impl Reader for PlainReader {
     }
 }
 
-fn read_page(page: &str, out: &mut Collector) {
+fn read_page(page: &str, vocabulary: &Vocabulary, out: &mut Collector) {
     let lines: Vec<&str> = page.lines().map(str::trim_end).collect();
     for paragraph in lines.split(|line| line.trim().is_empty()).filter(|lines| !lines.is_empty()) {
-        read_paragraph(paragraph, out);
+        read_paragraph(paragraph, vocabulary, out);
     }
 }
 
-fn read_paragraph(lines: &[&str], out: &mut Collector) {
+fn read_paragraph(lines: &[&str], vocabulary: &Vocabulary, out: &mut Collector) {
     match lines {
         [title, line, rest @ ..] if is_underline(line, title) => {
             out.heading(if line.trim().starts_with('=') { 1 } else { 2 }, title);
             if !rest.is_empty() {
-                read_paragraph(rest, out);
+                read_paragraph(rest, vocabulary, out);
             }
         }
         [title] if is_capital_heading(title) => out.heading(2, title),
         _ if lines.len() > 1 && 2 * lines.iter().filter(|line| has_columns(line)).count() > lines.len() => {
             out.push(Kind::Code, &lines.join("\n"));
         }
-        _ => read_lines(lines, out),
+        _ => read_lines(lines, vocabulary, out),
     }
 }
 
-/// Items of lists, and all other lines joined.
-fn read_lines(lines: &[&str], out: &mut Collector) {
+/// Items of lists, and all other lines joined, with the words that their ends have divided.
+fn read_lines(lines: &[&str], vocabulary: &Vocabulary, out: &mut Collector) {
     let (mut run, mut depth) = (String::new(), None);
     let mut flush = |run: &mut String, depth: Option<usize>| {
-        let text = std::mem::take(run);
+        let mut text = std::mem::take(run);
+        hyphen::finish(&mut text);
         match depth {
             Some(depth) => out.item(depth, &text),
             None => out.push(Kind::Paragraph, &text),
@@ -79,13 +82,19 @@ fn read_lines(lines: &[&str], out: &mut Collector) {
         if let Some(item) = bullet(line) {
             flush(&mut run, depth);
             depth = Some((line.len() - line.trim_start().len()) / 2);
-            run.push_str(item);
+            hyphen::append(&mut run, &without_soft_hyphens(item), vocabulary);
         } else {
-            run.push(' ');
-            run.push_str(line);
+            hyphen::append(&mut run, &without_soft_hyphens(line), vocabulary);
         }
     }
     flush(&mut run, depth);
+}
+
+/// A soft hyphen says where a word may be divided, and is seen at the end of a line alone.
+fn without_soft_hyphens(line: &str) -> String {
+    let line = line.trim();
+    let (inner, end) = line.strip_suffix('\u{ad}').map_or((line, ""), |inner| (inner, "\u{ad}"));
+    inner.replace('\u{ad}', "") + end
 }
 
 /// What follows the mark of an item. Numbers are no marks: they stay in the text.
@@ -132,6 +141,15 @@ mod tests {
                     Drug    mg\nA       5\n";
         let expected = "# Gout\n\nIt hurts at night.\n\n- first goes on\n- second\n\n## PAST HISTORY\n\n1. None known.\n\n\
                         ```\nDrug    mg\nA       5\n```\n";
+        assert_eq!(to_markdown(&read(text).blocks), expected);
+    }
+
+    #[test]
+    fn words_that_the_end_of_a_line_has_divided_are_joined() {
+        let text = "A para-\ngraph on hyper\u{ad}\nten\u{ad}sion, a well-\nknown disease. Well-known, 5-\n10 mg, pre-\nand \
+                    postoperative.\n\n- an intra-\n  venous drug\n";
+        let expected = "A paragraph on hypertension, a well-known disease. Well-known, 5-10 mg, pre- and postoperative.\n\n\
+                        - an intravenous drug\n";
         assert_eq!(to_markdown(&read(text).blocks), expected);
     }
 

@@ -55,13 +55,23 @@ pub fn write(folder: &Path, made: &Made) -> Result<()> {
             parquet::write(path, rows, made.report.kind)
         })?;
     }
-    let card = card::card(&made.report);
+    let card = card::card(&made.report, &hash(&made.rows)?);
     write_file(&folder.join("hub/README.md"), |writer| writer.write_all(card.as_bytes()))?;
     // The last one: a folder with it has everything that it counts.
     write_file(&folder.join("report.json"), |writer| {
         serde_json::to_writer_pretty(&mut *writer, &made.report)?;
         writer.write_all(b"\n")
     })
+}
+
+/// BLAKE3 of the rows as they stand in `rows.jsonl`.
+fn hash(rows: &[Row]) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    for row in rows {
+        let encoded = serde_json::to_writer(&mut hasher, row);
+        encoded.map_err(|error| failed(Path::new("README.md"), error.into()))?;
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 fn rows_of(made: &Made, side: Side) -> Vec<&Row> {

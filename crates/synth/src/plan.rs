@@ -76,9 +76,8 @@ impl Plan {
         settings.validate()?;
         let prompt = PROMPTS.find(settings.prompt.as_deref().unwrap_or(settings.kind.default_prompt()))?;
         let documents = read_blocks(blocks)?;
-        let cut = |document: &StoredDocument| {
-            chunk::by_headings(&document.id, &document.blocks, &settings.chunks, count)
-        };
+        let cut =
+            |document: &StoredDocument| chunk::cut(&document.id, &document.blocks, &settings.chunks, count);
         let chunks: Vec<(usize, Chunk)> = documents
             .iter()
             .enumerate()

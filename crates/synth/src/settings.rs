@@ -1,6 +1,7 @@
 //! How questions are made: what a recipe says.
 
 use corpus::ChunkOptions;
+use corpus::chunk::Characters;
 use dataset::SplitOptions;
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +167,14 @@ impl Settings {
             return wrong(
                 "chunks.max_tokens",
                 format!("{} is less than {LEAST_CHUNK}", self.chunks.max_tokens),
+            );
+        }
+        if let Some(Characters { chunk_size, chunk_overlap }) = self.chunks.recursive
+            && (chunk_size < LEAST_CHUNK || chunk_overlap >= chunk_size)
+        {
+            return wrong(
+                "chunks.recursive",
+                format!("{chunk_size} characters, {chunk_overlap} of them in common with the chunk before"),
             );
         }
         let Questions { per_1000_tokens, least, most, required } = self.questions;

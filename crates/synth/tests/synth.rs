@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chat::{Calls, ChatModel};
+use corpus::chunk::Characters;
 use corpus_of_drugs::questions;
 use dataset::{Input, Item, Side};
 use endpoint::{Cached, Endpoint, ReplyStore};
@@ -315,6 +316,25 @@ fn a_question_that_another_document_asks_stays_on_the_side_of_the_test() {
 }
 
 #[test]
+fn chunks_of_so_many_characters_give_rows_that_know_their_blocks_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(Kind::Qa);
+    settings.chunks.recursive = Some(Characters { chunk_size: 300, chunk_overlap: 0 });
+    let plan = plan(folder.path(), &settings);
+    assert!(plan.tasks.iter().all(|task| task.chunk.text.chars().count() <= 300));
+    assert!(plan.tasks.iter().all(|task| !task.chunk.blocks.is_empty() && !task.chunk.pages.is_empty()));
+    let server = ScriptedServer::start(|asked| good(asked, false));
+    let made = make(&plan, &model(&server, folder.path()));
+    assert!(!made.rows.is_empty(), "{:?}", made.report.rejected);
+    assert!(made.rows.iter().all(|row| !row.provenance.pages.is_empty() && !row.provenance.boxes.is_empty()));
+
+    settings.chunks.recursive = Some(Characters { chunk_size: 300, chunk_overlap: 300 });
+    let blocks = corpus_of_drugs::write(folder.path(), DOCUMENTS);
+    let error = Plan::new(&blocks, &settings, &words).unwrap_err().to_string();
+    assert!(error.contains("chunks.recursive"), "{error}");
+}
+
+#[test]
 fn all_layouts_are_read_back_as_the_rows_that_were_written() {
     for kind in [Kind::Qa, Kind::Mc] {
         let folder = tempfile::tempdir().unwrap();
@@ -364,8 +384,16 @@ fn all_layouts_are_read_back_as_the_rows_that_were_written() {
             std::fs::read_to_string(out.join("rejected.jsonl")).unwrap().lines().count(),
             made.rejected.len()
         );
+        let mut fewer = made;
+        fewer.rows.truncate(59);
+        synth::write(&out, &fewer).unwrap();
+        let other = std::fs::read_to_string(out.join("hub/README.md")).unwrap();
+        let name = |card: &str| {
+            card.lines().find(|line| line.starts_with("  description: rows ")).unwrap().to_owned()
+        };
+        assert_ne!(name(&card), name(&other), "`datasets` would take one for the other");
         if let Ok(keep) = std::env::var("MEDTUNE_KEEP_SYNTH") {
-            synth::write(&Path::new(&keep).join(kind.as_str()), &made).unwrap();
+            synth::write(&Path::new(&keep).join(kind.as_str()), &fewer).unwrap();
         }
     }
 }

@@ -107,11 +107,11 @@ fn summary(report: &Report, out: &Path, took: Duration) -> String {
     );
     match report.dropped {
         0 => {}
-        1 => text += "  1 document of an earlier call is not named any more and left the corpus\n",
+        1 => text += "  1 document of an earlier call left the corpus: not named, refused or skipped now\n",
         dropped => {
             let _ = writeln!(
                 text,
-                "  {dropped} documents of an earlier call are not named any more and left the corpus"
+                "  {dropped} documents of an earlier call left the corpus: not named, refused or skipped now"
             );
         }
     }

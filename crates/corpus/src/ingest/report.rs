@@ -96,7 +96,7 @@ pub struct Report {
     /// Documents that were read earlier and taken as they were.
     #[serde(skip)]
     pub reused: usize,
-    /// Documents of an earlier call that are not named any more: they left the corpus.
+    /// Documents of an earlier call that left the corpus: no longer named, or refused or skipped now.
     #[serde(skip)]
     pub dropped: usize,
 }

@@ -1,9 +1,9 @@
 //! What pages are made of before it becomes the document's blocks.
 
-use super::hyphen::Vocabulary;
 use super::list::{self, Marker};
 use super::paragraph::{self, Paragraph};
 use super::table::Table;
+use crate::hyphen::Vocabulary;
 use crate::{Block, Kind, Place};
 
 /// A part of the document in reading order.

@@ -8,7 +8,6 @@ mod columns;
 mod element;
 mod furniture;
 mod heading;
-mod hyphen;
 mod library;
 mod line;
 mod list;
@@ -22,13 +21,13 @@ use std::path::Path;
 
 use columns::Piece;
 use element::{Element, Role};
-use hyphen::Vocabulary;
 use library::{Source, Style};
 use line::Line;
 use paragraph::Paragraph;
 use table::Table;
 
 use crate::document::pages_in_words;
+use crate::hyphen::Vocabulary;
 use crate::{CorpusError, Document, DocumentId, Reader, Result};
 
 /// Reads the text layer of PDF files; pages without one are named in the document's warnings.

@@ -1,9 +1,9 @@
 //! Lines to paragraphs, over the ends of columns and pages.
 
-use super::hyphen::{self, Vocabulary};
 use super::library::Style;
 use super::line::{Line, Run, union};
 use super::list;
+use crate::hyphen::{self, Vocabulary};
 use crate::{Area, Place};
 
 /// Lines that are read together.

@@ -19,8 +19,9 @@ const LANGUAGES: [(&str, &str); 8] = [
     ("portuguese", "pt"),
 ];
 
-/// `README.md`.
-pub(super) fn card(report: &Report) -> String {
+/// `README.md` of the rows that have this hash. `datasets` tells folders of one name and layout apart by their card alone,
+/// and would give the rows of the first that it has read for all others.
+pub(super) fn card(report: &Report, rows: &str) -> String {
     let (task, noun) = match report.kind {
         Kind::Qa => ("question-answering", "questions with answers"),
         Kind::Mc => ("multiple-choice", "questions with four options"),
@@ -44,7 +45,7 @@ pub(super) fn card(report: &Report) -> String {
     );
     let sides: Vec<Side> = Side::ALL.into_iter().filter(|side| report.sides.contains_key(side)).collect();
     if !sides.is_empty() {
-        let _ = writeln!(text, "configs:\n- config_name: default\n  data_files:");
+        let _ = writeln!(text, "configs:\n- config_name: default\n  description: rows {rows}\n  data_files:");
         for side in &sides {
             let name = hub_name(*side);
             let _ = writeln!(text, "  - split: {name}\n    path: data/{name}-*.parquet");

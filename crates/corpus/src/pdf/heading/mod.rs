@@ -6,9 +6,9 @@ mod run_in;
 mod typography;
 
 use super::element::{Element, Role};
-use super::hyphen::Vocabulary;
 use super::library::{Bookmark, Style};
 use super::paragraph::Paragraph;
+use crate::hyphen::Vocabulary;
 
 /// What headings are told from.
 pub(super) struct Context<'a> {

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 /// The words of a document, to tell `hyper-|tension` from `well-|known`.
 #[derive(Debug, Default)]
-pub(super) struct Vocabulary {
+pub(crate) struct Vocabulary {
     words: HashSet<String>,
 }
 
 impl Vocabulary {
     /// Of texts of whole lines. The last word of a line that ends in a hyphen is left out.
-    pub(super) fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut words = HashSet::new();
         for line in lines {
             let mut rest = line.split_whitespace().peekable();
@@ -48,7 +48,7 @@ fn ends_in_hyphen(text: &str) -> bool {
 ///
 /// The hyphen of a divided word goes; that of a compound, of a number or before a capital stays. A soft hyphen
 /// within a line was painted like any other glyph and becomes a hyphen.
-pub(super) fn append(text: &mut String, line: &str, vocabulary: &Vocabulary) {
+pub(crate) fn append(text: &mut String, line: &str, vocabulary: &Vocabulary) {
     let line = line.trim();
     if text.is_empty() {
         text.push_str(&visible(line));
@@ -98,7 +98,7 @@ fn visible(line: &str) -> String {
 }
 
 /// A hyphen that still waits at a text's end is one.
-pub(super) fn finish(text: &mut String) {
+pub(crate) fn finish(text: &mut String) {
     if text.ends_with('\u{ad}') {
         text.pop();
         text.push('-');
