@@ -117,7 +117,8 @@ def main():
     measured = times[warmup:]
     tokens = args.batch * args.length
     variants = [(args.base, args.base != "f32"), (f"{args.compute}-compute", args.compute != "f32")]
-    variants += [("compile", args.compile), ("compile-layers", args.compile_layers), ("keep-heap", args.keep_heap), ("fused-head", args.fused_head)]
+    variants += [("compile", args.compile), ("compile-layers", args.compile_layers)]
+    variants += [("keep-heap", args.keep_heap), ("fused-head", args.fused_head)]
     middle, best = common.median(measured), min(measured)
     import peft
     import transformers
