@@ -11,11 +11,11 @@ use std::ops::Range;
 
 use super::attention_source::{Rounded, Sequence, Source};
 use super::buffer::{CpuBuffer, Shared};
-use super::math::{Arithmetic, Kernel, dispatch, exp, larger, sum_lanes};
+use super::math::{Arithmetic, Kernel, VECTOR, dispatch, exp, larger, largest_of, sum_lanes};
 use super::softcap::cap_all;
 use super::tile::{
     Element, PANEL, Pieces, load, multiply, multiply_rows, multiply_rows_two, multiply_two, pack_column,
-    pack_four_columns, store,
+    pack_sixteen_columns, store,
 };
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
@@ -28,6 +28,12 @@ pub(super) const PANELS: usize = KEYS / PANEL;
 
 /// Queries (tokens times heads of a group) that a task aims at: so many share the packing of a block of keys.
 const TASK_QUERIES: usize = 192;
+
+/// The same where queries are many: then a task may be as large as the nearer cache.
+const MOST_TASK_QUERIES: usize = 512;
+
+/// Tasks that a thread should get, so that none waits long for another.
+const TASKS_OF_THREAD: usize = 4;
 
 /// Rows of the tallest tile.
 pub(super) const TALLEST: usize = 8;
@@ -68,7 +74,9 @@ pub(super) struct Forward<'a> {
 pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
     let Forward { shape, half, segments, qkv, out, log_sum_exp } = f;
     check(shape, segments, out.len() / shape.q_width());
-    let step = task_tokens(shape);
+    let all: usize = segments.iter().map(|segment| segment.len).sum::<usize>() * shape.heads;
+    let queries = (all / (threads.count() * TASKS_OF_THREAD)).clamp(TASK_QUERIES, MOST_TASK_QUERIES);
+    let step = (queries * shape.kv_heads / shape.heads).max(8);
     let tiles: Vec<(usize, usize)> = (0..segments.len())
         .flat_map(|index| (0..segments[index].len).step_by(step).map(move |first| (index, first)))
         .collect();
@@ -156,7 +164,29 @@ impl<'a> Queries<'a> {
     /// Keys of the block from `start` on that query `r` sees.
     #[inline(always)]
     pub(super) fn seen(&self, r: usize, start: usize) -> Range<usize> {
-        let end = self.position + r / self.group() + 1;
+        self.seen_from(r / self.group(), start)
+    }
+
+    /// Of queries `first..first + R`, keys of the block from `start` on that each sees.
+    #[inline(always)]
+    fn seen_by_each<const R: usize>(&self, first: usize, start: usize) -> [Range<usize>; R] {
+        // One division for all.
+        let (mut token, mut head) = (first / self.group(), first % self.group());
+        let mut seen = [const { 0..0 }; R];
+        for seen in &mut seen {
+            *seen = self.seen_from(token, start);
+            head += 1;
+            if head == self.group() {
+                (token, head) = (token + 1, 0);
+            }
+        }
+        seen
+    }
+
+    /// Keys of the block from `start` on that the queries of token `token` of the task see.
+    #[inline(always)]
+    fn seen_from(&self, token: usize, start: usize) -> Range<usize> {
+        let end = self.position + token + 1;
         let first = self.shape.window.map_or(0, |window| end.saturating_sub(window));
         let in_block = |key: usize| key.saturating_sub(start).min(KEYS);
         in_block(first)..in_block(end)
@@ -224,7 +254,7 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
     let keys = pieces.take(KEYS * width);
     let values = pieces.take(KEYS * padded);
 
-    pack_queries::<R>(&queries, q);
+    pack_queries::<A, R>(&queries, q);
     sums.fill(0.0);
     maxima.fill(f32::NEG_INFINITY);
     totals.fill(0.0);
@@ -234,7 +264,8 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
         let panels = source.panels::<A>((start, len), (&mut *keys, &mut *values), width);
         for group in 0..groups {
             let first = group * R;
-            let seen = queries.seen_by(first, (first + R).min(count), start);
+            let seen_by = queries.seen_by_each::<R>(first, start);
+            let seen = seen_by[0].start..seen_by[R.min(count - first) - 1].end;
             if seen.is_empty() {
                 continue;
             }
@@ -243,7 +274,6 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(scores.as_flattened_mut(), cap);
             }
-            let seen_by = std::array::from_fn(|r| queries.seen(first + r, start));
             let state = (&mut maxima[first..][..R], &mut totals[first..][..R]);
             let rescale = softmax_step::<A, R>(&mut scores, seen_by, state);
             let values = panels.values.iter().zip((0..seen.end).step_by(PANEL));
@@ -319,12 +349,12 @@ fn value_steps<E>(panel: &[E], column: usize, seen: Range<usize>) -> &[[E; PANEL
 
 /// Queries times the scale, `R` side by side. Those that fill up the last group are of no meaning.
 #[inline(always)]
-pub(super) fn pack_queries<const R: usize>(queries: &Queries<'_>, q: &mut [f32]) {
-    let fours = if R.is_multiple_of(4) { queries.count() / 4 * 4 } else { 0 };
-    for r in (0..fours).step_by(4) {
-        pack_four_columns::<R>(q, r, std::array::from_fn(|i| queries.row(r + i)));
+pub(super) fn pack_queries<A: Arithmetic, const R: usize>(queries: &Queries<'_>, q: &mut [f32]) {
+    let squares = if VECTOR.is_multiple_of(R) { queries.count() / VECTOR * VECTOR } else { 0 };
+    for r in (0..squares).step_by(VECTOR) {
+        pack_sixteen_columns::<A, R>(q, r, std::array::from_fn(|i| queries.row(r + i)));
     }
-    for r in fours..queries.count() {
+    for r in squares..queries.count() {
         pack_column::<R>(q, r, queries.row(r));
     }
     q.iter_mut().for_each(|q| *q *= queries.shape.scale);
@@ -367,6 +397,7 @@ fn softmax_step<A: Arithmetic, const R: usize>(
 ) -> [f32; R] {
     let panels_of = |seen: &Range<usize>| seen.start / PANEL..seen.end.div_ceil(PANEL);
     let mut rescale = [0.0; R];
+    let mut largest = [[f32::NEG_INFINITY; PANEL]; R];
     for r in 0..R {
         let (scores, seen) = (scores[r].as_chunks_mut().0, &seen[r]);
         if seen.is_empty() {
@@ -379,11 +410,15 @@ fn softmax_step<A: Arithmetic, const R: usize>(
         let to = |panel: usize| (seen.end - panel * PANEL).min(PANEL) as u32;
         mask(&mut scores[start], (seen.start - start * PANEL) as u32, to(start));
         mask(&mut scores[end - 1], 0, to(end - 1));
-        let new = larger(largest_of(&scores[start..end]), maxima[r]);
+        largest[r] = largest_by_lane(&scores[start..end]);
+    }
+    // All at once: one after another they would wait for each other.
+    let largest = largest_of_each::<A, R>(largest);
+    for r in (0..R).filter(|&r| !seen[r].is_empty()) {
+        let new = larger(largest[r], maxima[r]);
         rescale[r] = maxima[r] - new;
         maxima[r] = new;
     }
-    // All at once: one after another they would wait for each other.
     for rescale in &mut rescale {
         *rescale = exp::<A>(*rescale);
     }
@@ -403,23 +438,29 @@ fn softmax_step<A: Arithmetic, const R: usize>(
     rescale
 }
 
-/// The largest score of some panels.
+/// By lane, the largest score of some panels.
 #[inline(always)]
-fn largest_of(panels: &[[f32; PANEL]]) -> f32 {
+fn largest_by_lane(panels: &[[f32; PANEL]]) -> [f32; PANEL] {
     let mut lanes = [f32::NEG_INFINITY; PANEL];
     for panel in panels {
         for l in 0..PANEL {
             lanes[l] = larger(panel[l], lanes[l]);
         }
     }
-    let mut width = PANEL / 2;
-    while width > 0 {
-        for l in 0..width {
-            lanes[l] = larger(lanes[l + width], lanes[l]);
-        }
-        width /= 2;
+    lanes
+}
+
+/// The largest lane of each of up to eight.
+#[inline(always)]
+fn largest_of_each<A: Arithmetic, const R: usize>(lanes: [[f32; PANEL]; R]) -> [f32; R] {
+    if R < NARROW {
+        return lanes.map(largest_of);
     }
-    lanes[0]
+    let mut vectors = [A::splat(0.0); TALLEST];
+    for (vector, lanes) in vectors.iter_mut().zip(&lanes) {
+        *vector = A::load(lanes);
+    }
+    *A::largest_lanes(vectors).first_chunk().expect("no more than the tallest")
 }
 
 /// Keeps the scores of keys `from..to`; the others get no probability.

@@ -212,8 +212,8 @@ fn segment_backward<A: Arithmetic, const R: usize>(
         let end = queries.position + queries.tokens;
         for start in queries.blocks() {
             let (width, len) = (shape.head_dim, KEYS.min(end - start));
-            sequence.pack_keys(scratch.keys, start, len, width);
-            sequence.values().pack_keys(scratch.values, start, len, width);
+            sequence.pack_keys::<A>(scratch.keys, start, len, width);
+            sequence.values().pack_keys::<A>(scratch.values, start, len, width);
             for j in 0..len {
                 pack_row(scratch.key_panels, KEYS, j, sequence.token(start + j, width).0);
             }
@@ -243,7 +243,7 @@ fn pack_tile<A: Arithmetic, const R: usize>(
 ) {
     let width = queries.shape.head_dim;
     let count = queries.count();
-    pack_queries::<R>(queries, scratch.q);
+    pack_queries::<A, R>(queries, scratch.q);
     scratch.d_q.fill(0.0);
     for r in 0..count {
         let (token, head) = queries.place(r);

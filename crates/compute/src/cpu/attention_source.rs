@@ -4,7 +4,7 @@ use half::f16;
 
 use super::attention::PANELS;
 use super::math::Arithmetic;
-use super::tile::{Element, PANEL, pack_column, pack_four_columns, pack_row};
+use super::tile::{Element, PANEL, pack_column, pack_row, pack_sixteen_columns};
 use crate::{AttentionShape, Segment};
 
 /// Panels of a block of [`KEYS`](super::attention::KEYS) tokens: the `i`-th has [`PANEL`] of them, their keys as `[D][PANEL]`, their values as
@@ -79,12 +79,12 @@ impl<'a> Sequence<'a> {
 
     /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time.
     #[inline(always)]
-    pub(super) fn pack_keys(&self, to: &mut [f32], start: usize, len: usize, width: usize) {
+    pub(super) fn pack_keys<A: Arithmetic>(&self, to: &mut [f32], start: usize, len: usize, width: usize) {
         let key = |j: usize| self.token(start + j, width).0;
-        for j in (0..len / 4 * 4).step_by(4) {
-            pack_four_columns::<PANEL>(to, j, [key(j), key(j + 1), key(j + 2), key(j + 3)]);
+        for j in (0..len / PANEL * PANEL).step_by(PANEL) {
+            pack_sixteen_columns::<A, PANEL>(to, j, std::array::from_fn(|i| key(j + i)));
         }
-        for j in len / 4 * 4..len {
+        for j in len / PANEL * PANEL..len {
             pack_column::<PANEL>(to, j, key(j));
         }
     }
@@ -119,7 +119,7 @@ impl Source for Sequence<'_> {
         (keys, values): (&'s mut [f32], &'s mut [f32]),
         width: usize,
     ) -> Panels<'s, f32> {
-        self.pack_keys(keys, start, len, width);
+        self.pack_keys::<A>(keys, start, len, width);
         let value_panel = values.len() / PANELS;
         for j in 0..len {
             let panel = &mut values[j / PANEL * value_panel..][..value_panel];

@@ -380,6 +380,7 @@ impl<'a, T> Shared<'a, T> {
     /// # Safety
     /// While the result lives, no other range that this returned may overlap it.
     #[allow(unsafe_code)]
+    #[inline(always)]
     pub(super) unsafe fn range(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start <= self.len && len <= self.len - start, "{start}+{len} of {}", self.len);
         // SAFETY: inside the slice this was made of, and by contract the only reference to these elements.

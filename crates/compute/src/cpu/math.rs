@@ -49,6 +49,21 @@ pub(super) trait Arithmetic {
     /// `a * b` in every lane.
     fn mul_lanes(a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
+    /// The rows of a square become its columns.
+    fn transpose(rows: [Self::Vector; VECTOR]) -> [Self::Vector; VECTOR];
+
+    /// The [`larger`] of all lanes, of each of eight.
+    #[inline(always)]
+    fn largest_lanes(x: [Self::Vector; 8]) -> [f32; 8] {
+        let mut largest = [0.0; 8];
+        for (largest, x) in largest.iter_mut().zip(x) {
+            let mut lanes = [0.0; VECTOR];
+            Self::store(&mut lanes, x);
+            *largest = largest_of(lanes);
+        }
+        largest
+    }
+
     /// Asks the second level of the cache for a line that will be read later; any address will do.
     fn prefetch_far<T>(_line: *const T) {}
 }
@@ -63,6 +78,7 @@ pub(super) mod x86 {
 
     use half::f16;
 
+    use super::super::transpose::{transpose_8, transpose_16, unpack_high, unpack_low};
     use super::{Arithmetic, VECTOR};
 
     const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
@@ -120,6 +136,35 @@ pub(super) mod x86 {
         fn mul_lanes(a: __m512, b: __m512) -> __m512 {
             // SAFETY: see above.
             unsafe { _mm512_mul_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn transpose(rows: [__m512; VECTOR]) -> [__m512; VECTOR] {
+            // SAFETY: see above.
+            unsafe { transpose_16(rows) }
+        }
+
+        #[inline(always)]
+        fn largest_lanes(x: [__m512; 8]) -> [f32; 8] {
+            // SAFETY: see above.
+            unsafe {
+                // Of each 128 bits the four lanes of four vectors become one lane of each.
+                let mut fours = [_mm512_setzero_ps(); 2];
+                for (four, to) in fours.iter_mut().enumerate() {
+                    let [a, b, c, d] = [x[4 * four], x[4 * four + 1], x[4 * four + 2], x[4 * four + 3]];
+                    let ab = _mm512_max_ps(_mm512_unpackhi_ps(a, b), _mm512_unpacklo_ps(a, b));
+                    let cd = _mm512_max_ps(_mm512_unpackhi_ps(c, d), _mm512_unpacklo_ps(c, d));
+                    *to = _mm512_max_ps(unpack_high(ab, cd), unpack_low(ab, cd));
+                }
+                let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(fours[0], fours[1]);
+                let high = _mm512_shuffle_f32x4::<0b11_10_11_10>(fours[0], fours[1]);
+                let two = _mm512_max_ps(high, low);
+                let one = _mm512_max_ps(two, _mm512_shuffle_f32x4::<0b10_11_00_01>(two, two));
+                let mut largest = [0.0; 8];
+                let both = _mm512_shuffle_f32x4::<0b00_00_10_00>(one, one);
+                _mm256_storeu_ps(largest.as_mut_ptr(), _mm512_castps512_ps256(both));
+                largest
+            }
         }
 
         #[inline(always)]
@@ -192,6 +237,23 @@ pub(super) mod x86 {
         }
 
         #[inline(always)]
+        fn transpose(rows: [[__m256; 2]; VECTOR]) -> [[__m256; 2]; VECTOR] {
+            let mut columns = rows;
+            for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let mut square = [rows[0][0]; 8];
+                for (r, to) in square.iter_mut().enumerate() {
+                    *to = rows[8 * i + r][j];
+                }
+                // SAFETY: see above.
+                let square = unsafe { transpose_8(square) };
+                for (c, from) in square.into_iter().enumerate() {
+                    columns[8 * j + c][i] = from;
+                }
+            }
+            columns
+        }
+
+        #[inline(always)]
         fn prefetch_far<T>(line: *const T) {
             unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
         }
@@ -250,6 +312,17 @@ impl Arithmetic for Portable {
             a[l] *= b[l];
         }
         a
+    }
+
+    #[inline(always)]
+    fn transpose(rows: [[f32; VECTOR]; VECTOR]) -> [[f32; VECTOR]; VECTOR] {
+        let mut columns = rows;
+        for (r, row) in rows.iter().enumerate() {
+            for (c, value) in row.iter().enumerate() {
+                columns[c][r] = *value;
+            }
+        }
+        columns
     }
 }
 
@@ -325,6 +398,19 @@ pub(super) fn exp<A: Arithmetic>(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
+}
+
+/// The [`larger`] of all lanes: halves are compared until one is left.
+#[inline(always)]
+pub(super) fn largest_of<const N: usize>(mut lanes: [f32; N]) -> f32 {
+    let mut width = N / 2;
+    while width > 0 {
+        for l in 0..width {
+            lanes[l] = larger(lanes[l + width], lanes[l]);
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// Sum of the lanes: halves are added until one is left.

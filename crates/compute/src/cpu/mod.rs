@@ -29,6 +29,8 @@ mod slabs;
 mod softcap;
 mod threads;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod transpose;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -160,24 +160,32 @@ pub(super) fn pack_column<const W: usize>(to: &mut [f32], index: usize, row: &[f
     }
 }
 
-/// As [`pack_column`] for four neighbouring columns from `index`, a multiple of 4 as `W` is, on: a 4 x 4 block at a
-/// time, which the compiler turns in registers.
+/// As [`pack_column`] for sixteen neighbouring columns from `index`, a multiple of 16, on, a square at a time in
+/// registers; 16 is a multiple of `W`.
 #[inline(always)]
-pub(super) fn pack_four_columns<const W: usize>(to: &mut [f32], index: usize, rows: [&[f32]; 4]) {
+pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize>(
+    to: &mut [f32],
+    index: usize,
+    rows: [&[f32]; VECTOR],
+) {
     let width = rows[0].len();
-    let group = &mut to[index / W * W * width..][..W * width];
-    let (steps, _) = group.as_chunks_mut::<W>();
-    let lane = index % W;
-    let blocks = rows.map(|row| row.as_chunks::<4>().0);
-    for (d, steps) in steps.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        let block = [blocks[0][d], blocks[1][d], blocks[2][d], blocks[3][d]];
-        for (i, step) in steps.iter_mut().enumerate() {
-            step[lane..lane + 4].copy_from_slice(&[block[0][i], block[1][i], block[2][i], block[3][i]]);
+    let to = &mut to[index * width..][..VECTOR * width];
+    for first in (0..width / VECTOR * VECTOR).step_by(VECTOR) {
+        let mut square = [A::splat(0.0); VECTOR];
+        for (square, row) in square.iter_mut().zip(rows) {
+            *square = A::load(row[first..].first_chunk().expect("a square is in the row"));
+        }
+        for (d, column) in A::transpose(square).into_iter().enumerate() {
+            let mut lanes = [0.0; VECTOR];
+            A::store(&mut lanes, column);
+            for (group, lanes) in lanes.as_chunks::<W>().0.iter().enumerate() {
+                to[(group * width + first + d) * W..][..W].copy_from_slice(lanes);
+            }
         }
     }
-    for d in width / 4 * 4..width {
+    for d in width / VECTOR * VECTOR..width {
         for (i, row) in rows.iter().enumerate() {
-            steps[d][lane + i] = row[d];
+            to[(i / W * width + d) * W + i % W] = row[d];
         }
     }
 }

@@ -4,6 +4,7 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
+use super::super::transpose::transpose_8;
 use super::kernels::{Kernels, kernels};
 use super::simd::Simd;
 
@@ -121,28 +122,7 @@ impl Simd<8> for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn transpose(r: [__m256; 8]) -> [__m256; 8] {
-        unsafe {
-            // 4 x 4 blocks inside their 128-bit lanes, then the lanes, as with AVX-512.
-            let mut u = r;
-            let mut i = 0;
-            while i < 8 {
-                let (a, b) = (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
-                let (c, d) = (_mm256_unpacklo_ps(r[i + 2], r[i + 3]), _mm256_unpackhi_ps(r[i + 2], r[i + 3]));
-                u[i] = _mm256_shuffle_ps::<0x44>(a, c);
-                u[i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
-                u[i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
-                u[i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
-                i += 4;
-            }
-            let mut out = r;
-            let mut c = 0;
-            while c < 4 {
-                out[c] = _mm256_permute2f128_ps::<0x20>(u[c], u[4 + c]);
-                out[4 + c] = _mm256_permute2f128_ps::<0x31>(u[c], u[4 + c]);
-                c += 1;
-            }
-            out
-        }
+    unsafe fn transpose(rows: [__m256; 8]) -> [__m256; 8] {
+        unsafe { transpose_8(rows) }
     }
 }

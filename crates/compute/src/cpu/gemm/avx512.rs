@@ -4,6 +4,7 @@ use core::arch::x86_64::*;
 
 use half::{bf16, f16};
 
+use super::super::transpose::transpose_16;
 use super::kernels::{Kernels, kernels};
 use super::simd::Simd;
 
@@ -119,45 +120,7 @@ impl Simd<16> for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn transpose(r: [__m512; 16]) -> [__m512; 16] {
-        unsafe {
-            // 4 x 4 blocks are transposed inside their 128-bit lanes first: lane `l` of `u[4 i + c]` holds rows
-            // 4 i .. 4 i + 4 of column 4 l + c. Then the lanes themselves are transposed.
-            let mut u = r;
-            let mut i = 0;
-            while i < 16 {
-                let (a, b) = (_mm512_unpacklo_ps(r[i], r[i + 1]), _mm512_unpackhi_ps(r[i], r[i + 1]));
-                let (c, d) = (_mm512_unpacklo_ps(r[i + 2], r[i + 3]), _mm512_unpackhi_ps(r[i + 2], r[i + 3]));
-                u[i] = unpack_low(a, c);
-                u[i + 1] = unpack_high(a, c);
-                u[i + 2] = unpack_low(b, d);
-                u[i + 3] = unpack_high(b, d);
-                i += 4;
-            }
-            let mut out = r;
-            let mut c = 0;
-            while c < 4 {
-                let a = _mm512_shuffle_f32x4::<0x88>(u[c], u[4 + c]);
-                let b = _mm512_shuffle_f32x4::<0xdd>(u[c], u[4 + c]);
-                let d = _mm512_shuffle_f32x4::<0x88>(u[8 + c], u[12 + c]);
-                let e = _mm512_shuffle_f32x4::<0xdd>(u[8 + c], u[12 + c]);
-                out[c] = _mm512_shuffle_f32x4::<0x88>(a, d);
-                out[4 + c] = _mm512_shuffle_f32x4::<0x88>(b, e);
-                out[8 + c] = _mm512_shuffle_f32x4::<0xdd>(a, d);
-                out[12 + c] = _mm512_shuffle_f32x4::<0xdd>(b, e);
-                c += 1;
-            }
-            out
-        }
+    unsafe fn transpose(rows: [__m512; 16]) -> [__m512; 16] {
+        unsafe { transpose_16(rows) }
     }
-}
-
-#[inline(always)]
-unsafe fn unpack_low(a: __m512, b: __m512) -> __m512 {
-    unsafe { _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))) }
-}
-
-#[inline(always)]
-unsafe fn unpack_high(a: __m512, b: __m512) -> __m512 {
-    unsafe { _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))) }
 }

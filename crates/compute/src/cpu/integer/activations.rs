@@ -1,9 +1,8 @@
 //! Activations in 8 bits.
 
 use super::super::buffer::{Rows, Shared};
-use super::super::math::VECTOR;
 use super::super::{Isa, Threads};
-use super::lanes::{Lanes, Work, run};
+use super::lanes::{Lanes, ROUNDED, RoundedBlocks, Work, run};
 use formats::quant::ggml::SUB_BLOCK;
 
 /// Codes of a block, four to a word.
@@ -24,8 +23,10 @@ pub(in crate::cpu) struct Activations {
     words: Vec<[i32; WORDS]>,
     /// `T · K / 32`.
     scales: Vec<f32>,
-    /// Sums of the codes of both halves of every block, `T · K / 32`.
+    /// Of every block the sums of all codes and of those of the second half, `T · K / 32`.
     sums: Vec<[i32; 2]>,
+    /// Sums of all codes of every block, times its scale, `T · K / 32`.
+    totals: Vec<f32>,
 }
 
 /// `ROWS` rows of [`Activations`], by block.
@@ -34,20 +35,14 @@ pub(super) struct Tile<'a, const ROWS: usize> {
     pub(super) words: &'a [[[i32; WORDS]; ROWS]],
     pub(super) scales: &'a [[f32; ROWS]],
     pub(super) sums: &'a [[[i32; 2]; ROWS]],
+    pub(super) totals: &'a [[f32; ROWS]],
 }
 
-/// First row and number of rows of the tile that row `i` of `rows` belongs to: eights, then a four, a two and a one as
-/// they are left.
-fn tile_of(i: usize, rows: usize) -> (usize, usize) {
-    let mut first = i / TILE * TILE;
-    let mut left = rows - first;
-    let mut size = TILE;
-    loop {
-        size = size.min(left.next_power_of_two() >> usize::from(!left.is_power_of_two()));
-        if i < first + size {
-            return (first, size);
-        }
-        (first, left) = (first + size, left - size);
+/// Rows of the tile that begins where `left` rows are left: eights, then a four, a two and a one.
+fn tile_of(left: usize) -> usize {
+    match left {
+        TILE.. => TILE,
+        _ => 1 << left.ilog2(),
     }
 }
 
@@ -61,25 +56,30 @@ impl Activations {
             self.words.resize(count, [0; WORDS]);
             self.scales.resize(count, 0.0);
             self.sums.resize(count, [0; 2]);
+            self.totals.resize(count, 0.0);
         }
         let blocks = self.blocks;
-        let [words, scales, sums] = [
-            Shared::new(bytemuck::cast_slice_mut(&mut self.words)),
-            Shared::new(&mut self.scales),
-            Shared::new(bytemuck::cast_slice_mut(&mut self.sums)),
-        ];
-        // Rows of a tile share lines of the cache, which two processors would take from each other.
-        threads.run(x.rows.div_ceil(TILE), |tile| {
-            for i in (tile * TILE..x.rows).take(TILE) {
-                let (first, step) = tile_of(i, x.rows);
-                let place = Place {
-                    words: &words,
-                    scales: &scales,
-                    sums: &sums,
-                    start: first * blocks + i - first,
-                    step,
+        let (words, sums) = (Shared::new(&mut self.words[..]), Shared::new(&mut self.sums[..]));
+        let (scales, totals) = (Shared::new(&mut self.scales[..]), Shared::new(&mut self.totals[..]));
+        threads.run(x.rows.div_ceil(TILE), |task| {
+            let mut first = task * TILE;
+            let end = x.rows.min(first + TILE);
+            while first < end {
+                let rows = tile_of(x.rows - first);
+                let (start, count) = (first * blocks, rows * blocks);
+                // SAFETY: every tile is one task's, and this is the only place that asks for its blocks.
+                #[allow(unsafe_code)]
+                let (words, scales, sums, totals) = unsafe {
+                    (
+                        words.range(start, count),
+                        scales.range(start, count),
+                        sums.range(start, count),
+                        totals.range(start, count),
+                    )
                 };
-                run(isa, QuantizeRow { x: x.row(i).as_chunks().0, place });
+                let words = bytemuck::cast_slice_mut(words);
+                run(isa, RoundTile { x, first, rows, words, scales, sums, totals });
+                first += rows;
             }
         });
     }
@@ -93,94 +93,121 @@ impl Activations {
     }
 
     /// The tile of `ROWS` rows that begins at row `first`.
+    #[inline(always)]
     pub(super) fn tile<const ROWS: usize>(&self, first: usize) -> Tile<'_, ROWS> {
-        debug_assert_eq!(tile_of(first, self.rows), (first, ROWS));
+        debug_assert_eq!(tile_of(self.rows - first), ROWS, "tile at row {first}");
         let range = first * self.blocks..(first + ROWS) * self.blocks;
         Tile {
             words: self.words[range.clone()].as_chunks().0,
             scales: self.scales[range.clone()].as_chunks().0,
-            sums: self.sums[range].as_chunks().0,
+            sums: self.sums[range.clone()].as_chunks().0,
+            totals: self.totals[range].as_chunks().0,
         }
     }
 }
 
-/// Where the blocks of a row go: to `start` and every `step` from there.
-struct Place<'a> {
-    words: &'a Shared<'a>,
-    scales: &'a Shared<'a>,
-    sums: &'a Shared<'a>,
-    start: usize,
-    step: usize,
+/// Rounds the rows `first..first + rows`, a tile.
+struct RoundTile<'a> {
+    x: Rows<'a>,
+    first: usize,
+    rows: usize,
+    words: &'a mut [[i8; SUB_BLOCK]],
+    scales: &'a mut [f32],
+    sums: &'a mut [[i32; 2]],
+    totals: &'a mut [f32],
 }
 
-struct QuantizeRow<'a> {
-    x: &'a [[f32; SUB_BLOCK]],
-    place: Place<'a>,
-}
-
-impl Work for QuantizeRow<'_> {
+impl Work for RoundTile<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        for (b, x) in self.x.iter().enumerate() {
-            let at = self.place.start + b * self.place.step;
-            // SAFETY: every row is one task's, and no two rows have a block in one place.
-            #[allow(unsafe_code)]
-            let (words, scale, sums) = unsafe {
-                (
-                    self.place.words.range(at * WORDS, WORDS),
-                    self.place.scales.range(at, 1),
-                    self.place.sums.range(at * 2, 2),
-                )
+        let mut rows: [&[[f32; SUB_BLOCK]]; TILE] = [&[]; TILE];
+        for (r, row) in rows[..self.rows].iter_mut().enumerate() {
+            *row = self.x.row(self.first + r).as_chunks().0;
+        }
+        let shift = self.rows.trailing_zeros();
+        let (words, last_words) = self.words.as_chunks_mut::<ROUNDED>();
+        let (scales, last_scales) = self.scales.as_chunks_mut::<ROUNDED>();
+        let (sums, last_sums) = self.sums.as_chunks_mut::<ROUNDED>();
+        let (totals, last_totals) = self.totals.as_chunks_mut::<ROUNDED>();
+        let mut at = 0;
+        let mut next = |count: usize| {
+            let mut blocks = [&[0.0; SUB_BLOCK]; ROUNDED];
+            for block in &mut blocks[..count] {
+                *block = &rows[at & (self.rows - 1)][at >> shift];
+                at += 1;
+            }
+            blocks
+        };
+        let whole = words.iter_mut().zip(scales).zip(sums.iter_mut().zip(totals));
+        for ((words, scales), (sums, totals)) in whole {
+            L::round(next(ROUNDED), RoundedBlocks { words, scales, sums, totals });
+        }
+        let left = last_words.len();
+        if left > 0 {
+            let mut words = [[0; SUB_BLOCK]; ROUNDED];
+            let (mut scales, mut sums, mut totals) = ([0.0; ROUNDED], [[0; 2]; ROUNDED], [0.0; ROUNDED]);
+            let to = RoundedBlocks {
+                words: &mut words,
+                scales: &mut scales,
+                sums: &mut sums,
+                totals: &mut totals,
             };
-            let codes: &mut [i8] = bytemuck::cast_slice_mut(words);
-            let sums = bytemuck::cast_slice_mut(sums);
-            scale[0] = quantize::<L>(x, codes.as_chunks_mut().0, sums);
+            L::round(next(left), to);
+            last_words.copy_from_slice(&words[..left]);
+            last_scales.copy_from_slice(&scales[..left]);
+            last_sums.copy_from_slice(&sums[..left]);
+            last_totals.copy_from_slice(&totals[..left]);
         }
     }
-}
-
-/// `codes · scale` is nearest to `x`, `sums` are those of the halves of the codes; the scale of a block with a value
-/// that is not finite is NaN.
-#[inline(always)]
-fn quantize<L: Lanes>(x: &[f32; SUB_BLOCK], codes: &mut [[i8; VECTOR]], sums: &mut [i32]) -> f32 {
-    /// The bits of infinity; those of what is no number lie above.
-    const INFINITE: u32 = f32::INFINITY.to_bits();
-    // Bits of numbers without a sign are in the order of the numbers.
-    let largest = x.iter().fold(0, |largest, x| x.abs().to_bits().max(largest));
-    let finite = largest < INFINITE;
-    let largest = f32::from_bits(largest);
-    let inverse = if finite && largest > 0.0 { 127.0 / largest } else { 0.0 };
-    for ((x, codes), sum) in x.as_chunks().0.iter().zip(codes).zip(sums) {
-        *sum = L::codes(L::mul_lanes(L::load(x), L::splat(inverse)), codes);
-    }
-    if finite { largest / 127.0 } else { f32::NAN }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn quantized(values: &[f32], isa: Isa) -> Activations {
+    const SETS: [Isa; 3] = [Isa::Plain, Isa::Avx2, Isa::Avx512];
+
+    fn quantized(values: &[f32], rows: usize, isa: Isa) -> Activations {
         let mut activations = Activations::default();
-        let x = Rows { data: values, rows: 1, cols: values.len(), stride: values.len() };
-        activations.quantize(&Threads::new(1), isa, x);
+        let cols = values.len() / rows;
+        activations.quantize(&Threads::new(2), isa, Rows { data: values, rows, cols, stride: cols });
         activations
+    }
+
+    fn values(count: usize) -> Vec<f32> {
+        (0..count).map(|i| (i as f32 * 0.37).sin() * (1.0 + (i / 32) as f32)).collect()
+    }
+
+    /// Scale and codes of block `b` of row `r`.
+    fn block(activations: &Activations, r: usize, b: usize) -> (usize, [i8; 32]) {
+        let rows = activations.rows;
+        let mut first = 0;
+        while first + tile_of(rows - first) <= r {
+            first += tile_of(rows - first);
+        }
+        let at = first * activations.blocks + b * tile_of(rows - first) + r - first;
+        (at, bytemuck::cast(activations.words[at]))
     }
 
     #[test]
     fn codes_are_the_nearest_and_their_sums_are_theirs() {
-        let values: Vec<f32> = (0..96).map(|i| (i as f32 * 0.37).sin() * 3.0).collect();
-        for isa in [Isa::Plain, Isa::available()] {
-            let activations = quantized(&values, isa);
-            let row = activations.tile::<1>(0);
-            for (b, block) in values.chunks(32).enumerate() {
-                let codes: [i8; 32] = bytemuck::cast(row.words[b][0]);
-                for (code, value) in codes.iter().zip(block) {
-                    let error = (f32::from(*code) * row.scales[b][0] - value).abs();
-                    assert!(error <= 0.5001 * row.scales[b][0], "{isa:?}: {code} for {value}");
+        for (isa, (rows, cols)) in SETS.iter().flat_map(|isa| {
+            [(1, 96), (3, 32), (7, 64), (8, 288), (21, 96)].map(|shape| (Isa::available().min(*isa), shape))
+        }) {
+            let values = values(rows * cols);
+            let activations = quantized(&values, rows, isa);
+            for (i, values) in values.chunks(32).enumerate() {
+                let (at, codes) = block(&activations, i / (cols / 32), i % (cols / 32));
+                let scale = activations.scales[at];
+                let largest = values.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+                assert_eq!(scale, largest / 127.0, "{isa:?}");
+                for (code, value) in codes.iter().zip(values) {
+                    let error = (f32::from(*code) * scale - value).abs();
+                    assert!(error <= 0.5001 * scale, "{isa:?}: {code} for {value}");
                 }
-                let sum = |half: &[i8]| half.iter().map(|&c| i32::from(c)).sum::<i32>();
-                assert_eq!(row.sums[b][0], [sum(&codes[..16]), sum(&codes[16..])]);
+                let sum = |codes: &[i8]| codes.iter().map(|&c| i32::from(c)).sum::<i32>();
+                assert_eq!(activations.sums[at], [sum(&codes), sum(&codes[16..])], "{isa:?}");
+                assert_eq!(activations.totals[at], scale * sum(&codes) as f32, "{isa:?}");
             }
         }
     }
@@ -190,35 +217,28 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = vec![1.0; 64];
             values[40] = bad;
-            let activations = quantized(&values, Isa::available());
-            let scales = activations.tile::<1>(0).scales;
-            assert!(scales[0][0].is_finite() && scales[1][0].is_nan(), "{bad}: {scales:?}");
+            let scales = quantized(&values, 1, Isa::available()).scales;
+            assert!(scales[0].is_finite() && scales[1].is_nan(), "{bad}: {scales:?}");
         }
     }
 
     #[test]
     fn zeros_are_zeros() {
-        let activations = quantized(&[0.0; 32], Isa::available());
-        let row = activations.tile::<1>(0);
-        assert_eq!((row.scales, row.words), (&[[0.0]][..], &[[[0; 8]]][..]));
+        let row = quantized(&[0.0; 32], 1, Isa::available());
+        assert_eq!(
+            (&row.scales[..], &row.words[..], &row.totals[..]),
+            (&[0.0][..], &[[0; 8]][..], &[0.0][..])
+        );
     }
 
     #[test]
-    fn tiles_are_eights_then_what_is_left_in_powers_of_two() {
-        for rows in 1..40 {
-            let mut first = 0;
-            while first < rows {
-                let size = match rows - first {
-                    8.. => 8,
-                    4.. => 4,
-                    2.. => 2,
-                    _ => 1,
-                };
-                for i in first..first + size {
-                    assert_eq!(tile_of(i, rows), (first, size), "row {i} of {rows}");
-                }
-                first += size;
-            }
+    fn every_instruction_set_rounds_to_the_same_bits() {
+        let values = values(21 * 96);
+        let plain = quantized(&values, 21, Isa::Plain);
+        for isa in SETS {
+            let other = quantized(&values, 21, Isa::available().min(isa));
+            assert_eq!((&plain.words, &plain.sums), (&other.words, &other.sums), "{isa:?}");
+            assert_eq!((&plain.scales, &plain.totals), (&other.scales, &other.totals), "{isa:?}");
         }
     }
 }

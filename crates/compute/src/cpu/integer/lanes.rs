@@ -1,6 +1,11 @@
 //! Sixteen columns at a time: what an instruction set has to offer to products of integers.
 
+use formats::quant::ggml::SUB_BLOCK;
+
 use super::super::math::{Arithmetic, VECTOR};
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 /// Bytes of [`VECTOR`] columns by four steps of depth.
 pub(super) const QUAD: usize = 4 * VECTOR;
@@ -31,9 +36,50 @@ pub(super) trait Lanes: Arithmetic {
     fn unsigned(from: &[u8; VECTOR]) -> Self::Vector;
     fn signed(from: &[u8; VECTOR]) -> Self::Vector;
 
-    /// Stores the integers nearest to `x`, ties to even, which must fit in a byte, and returns their sum. What is no
-    /// number becomes any code.
-    fn codes(x: Self::Vector, to: &mut [i8; VECTOR]) -> i32;
+    /// Rounds blocks of activations.
+    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>);
+}
+
+/// Blocks that are rounded at once: whoever reduces one after the other waits for each.
+pub(super) const ROUNDED: usize = 8;
+
+/// Blocks of activations in 8 bits.
+pub(super) struct RoundedBlocks<'a> {
+    /// The integers nearest to the values by their scale, ties to even; any where the scale is NaN.
+    pub(super) words: &'a mut [[i8; SUB_BLOCK]; ROUNDED],
+    /// The largest value by 127; NaN for a block with a value that is not finite.
+    pub(super) scales: &'a mut [f32; ROUNDED],
+    /// The sums of all codes, and of the second half of them.
+    pub(super) sums: &'a mut [[i32; 2]; ROUNDED],
+    /// The sum of all codes, times the scale.
+    pub(super) totals: &'a mut [f32; ROUNDED],
+}
+
+/// The bits of infinity; those of what is no number lie above.
+const INFINITE: u32 = f32::INFINITY.to_bits();
+
+/// What [`round_each`] needs.
+trait Narrow {
+    /// Stores the integers nearest to the values times the factor, ties to even.
+    fn codes(x: &[f32; SUB_BLOCK], factor: f32, to: &mut [i8; SUB_BLOCK]);
+}
+
+/// [`Lanes::round`], block after block.
+#[inline(always)]
+fn round_each<N: Narrow>(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>) {
+    for (b, x) in blocks.iter().enumerate() {
+        // Bits of numbers without a sign are in the order of the numbers.
+        let largest = x.iter().fold(0, |largest, x| x.abs().to_bits().max(largest));
+        let finite = largest < INFINITE;
+        let largest = f32::from_bits(largest);
+        N::codes(x, if finite && largest > 0.0 { 127.0 / largest } else { 0.0 }, &mut to.words[b]);
+        let (first, second) = to.words[b].split_at(SUB_BLOCK / 2);
+        let sum = |codes: &[i8]| codes.iter().map(|&code| i32::from(code)).sum::<i32>();
+        let second = sum(second);
+        to.sums[b] = [sum(first) + second, second];
+        to.scales[b] = if finite { largest / 127.0 } else { f32::NAN };
+        to.totals[b] = to.scales[b] * to.sums[b][0] as f32;
+    }
 }
 
 /// Work that is compiled for every instruction set. `run` and all it calls must be `#[inline(always)]`.
@@ -69,215 +115,6 @@ pub(super) fn run<W: Work>(isa: super::super::Isa, work: W) {
         }
     }
     work.run::<super::super::math::Portable>();
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    // SAFETY of every block here: `run` chooses these types in functions that enable their instructions, and the
-    // references are to as many bytes as are read.
-    #![allow(unsafe_code)]
-
-    use core::arch::x86_64::*;
-
-    use super::super::super::math::x86::{Avx2, Avx512};
-    use super::{Lanes, QUAD, VECTOR};
-
-    impl Lanes for Avx512 {
-        type Bytes = __m512i;
-        type Ints = __m512i;
-
-        #[inline(always)]
-        fn bytes(from: &[u8; QUAD]) -> __m512i {
-            unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
-        }
-
-        #[inline(always)]
-        fn low_nibbles(bytes: __m512i) -> __m512i {
-            unsafe { _mm512_and_si512(bytes, _mm512_set1_epi8(15)) }
-        }
-
-        #[inline(always)]
-        fn high_nibbles(bytes: __m512i) -> __m512i {
-            unsafe { _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), _mm512_set1_epi8(15)) }
-        }
-
-        #[inline(always)]
-        fn with_fifth_bits(bytes: __m512i, bits: &[u8; QUAD / 8]) -> __m512i {
-            let bits = u64::from_le_bytes(*bits);
-            unsafe { _mm512_mask_add_epi8(bytes, bits, bytes, _mm512_set1_epi8(16)) }
-        }
-
-        #[inline(always)]
-        fn with_two_bits(bytes: __m512i, pairs: __m512i, place: usize) -> __m512i {
-            unsafe {
-                let at = match place {
-                    0 => _mm512_slli_epi16::<4>(pairs),
-                    1 => _mm512_slli_epi16::<2>(pairs),
-                    2 => pairs,
-                    _ => _mm512_srli_epi16::<2>(pairs),
-                };
-                // bytes | (at & 0x30)
-                _mm512_ternarylogic_epi32::<0xf8>(bytes, at, _mm512_set1_epi8(0x30))
-            }
-        }
-
-        #[inline(always)]
-        fn ints(x: i32) -> __m512i {
-            unsafe { _mm512_set1_epi32(x) }
-        }
-
-        #[inline(always)]
-        fn dot(sum: __m512i, bytes: __m512i, codes: i32) -> __m512i {
-            unsafe { _mm512_dpbusd_epi32(sum, bytes, _mm512_set1_epi32(codes)) }
-        }
-
-        #[inline(always)]
-        fn to_floats(x: __m512i) -> __m512 {
-            unsafe { _mm512_cvtepi32_ps(x) }
-        }
-
-        #[inline(always)]
-        fn halves(from: &[u8; 2 * VECTOR]) -> __m512 {
-            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
-        }
-
-        #[inline(always)]
-        fn unsigned(from: &[u8; VECTOR]) -> __m512 {
-            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
-        }
-
-        #[inline(always)]
-        fn signed(from: &[u8; VECTOR]) -> __m512 {
-            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
-        }
-
-        #[inline(always)]
-        fn codes(x: __m512, to: &mut [i8; VECTOR]) -> i32 {
-            unsafe {
-                let nearest = _mm512_cvtps_epi32(x);
-                _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(nearest));
-                _mm512_reduce_add_epi32(nearest)
-            }
-        }
-    }
-
-    impl Lanes for Avx2 {
-        type Bytes = [__m256i; 2];
-        type Ints = [__m256i; 2];
-
-        #[inline(always)]
-        fn bytes(from: &[u8; QUAD]) -> [__m256i; 2] {
-            let at = from.as_ptr();
-            unsafe { [_mm256_loadu_si256(at.cast()), _mm256_loadu_si256(at.add(32).cast())] }
-        }
-
-        #[inline(always)]
-        fn low_nibbles(bytes: [__m256i; 2]) -> [__m256i; 2] {
-            bytes.map(|b| unsafe { _mm256_and_si256(b, _mm256_set1_epi8(15)) })
-        }
-
-        #[inline(always)]
-        fn high_nibbles(bytes: [__m256i; 2]) -> [__m256i; 2] {
-            bytes.map(|b| unsafe { _mm256_and_si256(_mm256_srli_epi16::<4>(b), _mm256_set1_epi8(15)) })
-        }
-
-        #[inline(always)]
-        fn with_fifth_bits(bytes: [__m256i; 2], bits: &[u8; QUAD / 8]) -> [__m256i; 2] {
-            let bits = u64::from_le_bytes(*bits);
-            std::array::from_fn(|half| unsafe {
-                // Byte `i` gets the byte of `bits` that its bit is in, then its bit alone.
-                let word = _mm256_set1_epi32((bits >> (32 * half)) as i32);
-                let places = _mm256_setr_epi64x(
-                    0,
-                    0x0101_0101_0101_0101,
-                    0x0202_0202_0202_0202,
-                    0x0303_0303_0303_0303,
-                );
-                let bit = _mm256_set1_epi64x(0x8040_2010_0804_0201u64 as i64);
-                let spread = _mm256_and_si256(_mm256_shuffle_epi8(word, places), bit);
-                let set = _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit), _mm256_set1_epi8(16));
-                _mm256_or_si256(bytes[half], set)
-            })
-        }
-
-        #[inline(always)]
-        fn with_two_bits(bytes: [__m256i; 2], pairs: [__m256i; 2], place: usize) -> [__m256i; 2] {
-            std::array::from_fn(|half| unsafe {
-                let at = match place {
-                    0 => _mm256_slli_epi16::<4>(pairs[half]),
-                    1 => _mm256_slli_epi16::<2>(pairs[half]),
-                    2 => pairs[half],
-                    _ => _mm256_srli_epi16::<2>(pairs[half]),
-                };
-                _mm256_or_si256(bytes[half], _mm256_and_si256(at, _mm256_set1_epi8(0x30)))
-            })
-        }
-
-        #[inline(always)]
-        fn ints(x: i32) -> [__m256i; 2] {
-            [unsafe { _mm256_set1_epi32(x) }; 2]
-        }
-
-        /// Even and odd bytes apart in 16 bits, as pairs of products of bytes would not fit there.
-        #[inline(always)]
-        fn dot(mut sum: [__m256i; 2], bytes: [__m256i; 2], codes: i32) -> [__m256i; 2] {
-            // A loop and no closure, which would be compiled without AVX2 where it is not inlined.
-            for half in 0..2 {
-                sum[half] = unsafe {
-                    let codes = _mm256_set1_epi32(codes);
-                    let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(codes));
-                    let odd = _mm256_srai_epi16::<8>(codes);
-                    let low = _mm256_and_si256(bytes[half], _mm256_set1_epi16(255));
-                    let high = _mm256_srli_epi16::<8>(bytes[half]);
-                    let pairs = _mm256_add_epi32(_mm256_madd_epi16(low, even), _mm256_madd_epi16(high, odd));
-                    _mm256_add_epi32(sum[half], pairs)
-                };
-            }
-            sum
-        }
-
-        #[inline(always)]
-        fn to_floats(x: [__m256i; 2]) -> [__m256; 2] {
-            x.map(|x| unsafe { _mm256_cvtepi32_ps(x) })
-        }
-
-        #[inline(always)]
-        fn halves(from: &[u8; 2 * VECTOR]) -> [__m256; 2] {
-            std::array::from_fn(|half| unsafe {
-                _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().add(16 * half).cast()))
-            })
-        }
-
-        #[inline(always)]
-        fn unsigned(from: &[u8; VECTOR]) -> [__m256; 2] {
-            std::array::from_fn(|half| unsafe {
-                _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.as_ptr().add(8 * half).cast())))
-            })
-        }
-
-        #[inline(always)]
-        fn signed(from: &[u8; VECTOR]) -> [__m256; 2] {
-            std::array::from_fn(|half| unsafe {
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().add(8 * half).cast())))
-            })
-        }
-
-        #[inline(always)]
-        fn codes([low, high]: [__m256; 2], to: &mut [i8; VECTOR]) -> i32 {
-            unsafe {
-                let (low, high) = (_mm256_cvtps_epi32(low), _mm256_cvtps_epi32(high));
-                // Packing goes by 128 bits: 0-3, 8-11 | 4-7, 12-15.
-                let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
-                let bytes =
-                    _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-                _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
-                let eight = _mm256_add_epi32(low, high);
-                let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
-                let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
-                _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
-            }
-        }
-    }
 }
 
 impl Lanes for super::super::math::Portable {
@@ -352,10 +189,16 @@ impl Lanes for super::super::math::Portable {
     }
 
     #[inline(always)]
-    fn codes(x: [f32; VECTOR], to: &mut [i8; VECTOR]) -> i32 {
+    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>) {
+        round_each::<Self>(blocks, to);
+    }
+}
+
+impl Narrow for super::super::math::Portable {
+    #[inline(always)]
+    fn codes(x: &[f32; SUB_BLOCK], factor: f32, to: &mut [i8; SUB_BLOCK]) {
         /// Adding it leaves the rounded integer in the lowest bits of the mantissa.
         const ROUND: f32 = 12_582_912.0;
-        *to = x.map(|x| (x + ROUND).to_bits() as i8);
-        to.iter().map(|&code| i32::from(code)).sum()
+        *to = x.map(|x| (x * factor + ROUND).to_bits() as i8);
     }
 }

@@ -131,13 +131,15 @@ impl<F: Format> Work for Columns<'_, F> {
 fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROWS>) -> [L::Vector; ROWS] {
     let shape = const { Shape::of::<F>() };
     let mut sums = [L::splat(0.0); ROWS];
-    let mut inputs = tile.words.iter().zip(tile.scales).zip(tile.sums);
+    let mut inputs = tile.words.iter().zip(tile.scales).zip(tile.sums.iter().zip(tile.totals));
     for chunk in panel.chunks_exact(shape.chunk()) {
         let (head, blocks) = chunk.split_at(shape.head);
         let head = head.as_chunks::<{ 2 * VECTOR }>().0;
         let scale = L::halves(&head[0]);
         let minimum = if F::MINIMA { L::halves(&head[1]) } else { scale };
-        for (block, ((words, scales), totals)) in blocks.chunks_exact(shape.block()).zip(&mut inputs) {
+        for (block, ((words, scales), (code_sums, totals))) in
+            blocks.chunks_exact(shape.block()).zip(&mut inputs)
+        {
             let (own, codes) = block.split_at(shape.own);
             let own = own.as_chunks::<VECTOR>().0;
             if ROWS > FEW {
@@ -148,10 +150,10 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROW
             for group in 0..F::GROUPS {
                 let mut dots = [L::ints(0); ROWS];
                 if F::OFFSET != 0 {
-                    for (dot, [first, second]) in dots.iter_mut().zip(totals) {
+                    for (dot, [both, second]) in dots.iter_mut().zip(code_sums) {
                         let sum = match (F::GROUPS, group) {
-                            (1, _) => first + second,
-                            (_, 0) => *first,
+                            (1, _) => *both,
+                            (_, 0) => both - second,
                             _ => *second,
                         };
                         *dot = L::ints(-F::OFFSET * sum);
@@ -177,8 +179,7 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROW
             if F::MINIMA {
                 let minimum = if F::FACTORS { L::mul_lanes(minimum, L::unsigned(&own[1])) } else { minimum };
                 for r in 0..ROWS {
-                    let total = (totals[r][0] + totals[r][1]) as f32;
-                    sums[r] = L::mul_add_lanes(minimum, L::splat(-scales[r] * total), sums[r]);
+                    sums[r] = L::mul_add_lanes(minimum, L::splat(-totals[r]), sums[r]);
                 }
             }
         }

@@ -1,0 +1,79 @@
+//! Squares of values whose rows and columns change places, in registers.
+
+// SAFETY of every block here: the callers run where the instructions are.
+#![allow(unsafe_code)]
+
+use core::arch::x86_64::*;
+
+/// # Safety
+/// With AVX-512 F.
+#[inline(always)]
+pub(super) unsafe fn transpose_16(r: [__m512; 16]) -> [__m512; 16] {
+    unsafe {
+        // 4 x 4 blocks are transposed inside their 128-bit lanes first: lane `l` of `u[4 i + c]` holds rows
+        // 4 i .. 4 i + 4 of column 4 l + c. Then the lanes themselves are transposed.
+        let mut u = r;
+        let mut i = 0;
+        while i < 16 {
+            let (a, b) = (_mm512_unpacklo_ps(r[i], r[i + 1]), _mm512_unpackhi_ps(r[i], r[i + 1]));
+            let (c, d) = (_mm512_unpacklo_ps(r[i + 2], r[i + 3]), _mm512_unpackhi_ps(r[i + 2], r[i + 3]));
+            u[i] = unpack_low(a, c);
+            u[i + 1] = unpack_high(a, c);
+            u[i + 2] = unpack_low(b, d);
+            u[i + 3] = unpack_high(b, d);
+            i += 4;
+        }
+        let mut out = r;
+        let mut c = 0;
+        while c < 4 {
+            let a = _mm512_shuffle_f32x4::<0x88>(u[c], u[4 + c]);
+            let b = _mm512_shuffle_f32x4::<0xdd>(u[c], u[4 + c]);
+            let d = _mm512_shuffle_f32x4::<0x88>(u[8 + c], u[12 + c]);
+            let e = _mm512_shuffle_f32x4::<0xdd>(u[8 + c], u[12 + c]);
+            out[c] = _mm512_shuffle_f32x4::<0x88>(a, d);
+            out[4 + c] = _mm512_shuffle_f32x4::<0x88>(b, e);
+            out[8 + c] = _mm512_shuffle_f32x4::<0xdd>(a, d);
+            out[12 + c] = _mm512_shuffle_f32x4::<0xdd>(b, e);
+            c += 1;
+        }
+        out
+    }
+}
+
+/// # Safety
+/// With AVX2.
+#[inline(always)]
+pub(super) unsafe fn transpose_8(r: [__m256; 8]) -> [__m256; 8] {
+    unsafe {
+        // 4 x 4 blocks inside their 128-bit lanes, then the lanes, as with sixteen.
+        let mut u = r;
+        let mut i = 0;
+        while i < 8 {
+            let (a, b) = (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
+            let (c, d) = (_mm256_unpacklo_ps(r[i + 2], r[i + 3]), _mm256_unpackhi_ps(r[i + 2], r[i + 3]));
+            u[i] = _mm256_shuffle_ps::<0x44>(a, c);
+            u[i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+            u[i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            u[i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+            i += 4;
+        }
+        let mut out = r;
+        let mut c = 0;
+        while c < 4 {
+            out[c] = _mm256_permute2f128_ps::<0x20>(u[c], u[4 + c]);
+            out[4 + c] = _mm256_permute2f128_ps::<0x31>(u[c], u[4 + c]);
+            c += 1;
+        }
+        out
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn unpack_low(a: __m512, b: __m512) -> __m512 {
+    unsafe { _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))) }
+}
+
+#[inline(always)]
+pub(super) unsafe fn unpack_high(a: __m512, b: __m512) -> __m512 {
+    unsafe { _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))) }
+}
