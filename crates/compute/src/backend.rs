@@ -507,7 +507,7 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// one, where there is such a place.
     fn round_bf16(&self, x: ViewMut<'_, Self::Buffer>, kept: Option<ViewMut<'_, Self::Buffer>>);
 
-    /// Writes to `x` `[T, N]` what [`Backend::round_bf16`] has kept.
+    /// Writes to `x` `[T, N]` what [`Backend::round_bf16`] or a norm has kept.
     fn restore_bf16(&self, x: ViewMut<'_, Self::Buffer>, kept: View<'_, Self::Buffer>);
 
     /// `x = cap · tanh(x / cap)`, in place: what [`TokenLoss::softcap`] does to logits that are not judged but drawn

@@ -30,7 +30,7 @@ pub use eight_bit::EightBitMoments;
 pub use encoder::{BidirectionalAttention, EncoderBackend, LayerNorm};
 pub use error::Error;
 pub use layout::{Activation, AttentionShape, DType, KV_BLOCK, Segment};
-pub use operands::{HeadNorm, HeadNormBackward, NormGain, RmsNorm, RmsNormBackward};
+pub use operands::{HeadNorm, HeadNormBackward, NormGain, NormInput, RmsNorm, RmsNormBackward};
 
 /// Result of a compute operation.
 pub type Result<T> = std::result::Result<T, Error>;

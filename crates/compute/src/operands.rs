@@ -34,6 +34,19 @@ pub struct RmsNorm<'a, Buf> {
     pub eps: f32,
     /// Added to the output, `[T, H]`: the residual stream beside a normed branch.
     pub residual: Option<View<'a, Buf>>,
+    /// What becomes of the input first.
+    pub input: NormInput<'a, Buf>,
+}
+
+/// What a norm does with its input before it computes with it.
+#[derive(Debug)]
+pub enum NormInput<'a, Buf> {
+    /// Nothing.
+    AsIs,
+    /// Rounds it to bf16. The buffer that it comes from stays as it is.
+    Rounded,
+    /// Rounds it, and keeps it in `[T, H / 2]`, two values in the room of one.
+    Kept(ViewMut<'a, Buf>),
 }
 
 /// Arguments of [`crate::Backend::rms_norm_backward`].

@@ -3,7 +3,8 @@
 mod support;
 
 use compute::{
-    Activation, AttentionShape, Backend, Cpu, DType, DeviceBuffer, Matrix, NormGain, RmsNorm, RmsNormBackward,
+    Activation, AttentionShape, Backend, Cpu, DType, DeviceBuffer, Matrix, NormGain, NormInput, RmsNorm,
+    RmsNormBackward,
 };
 use support::*;
 
@@ -32,6 +33,7 @@ fn rms_norm(cpu: &Cpu, x: &[f32], w: &[f32], offset: f32) -> (Vec<f32>, Vec<f32>
         gain: NormGain { values: w.view(0, 1, width), offset },
         eps: EPS,
         residual: None,
+        input: NormInput::AsIs,
     });
     (values(&y), values(&rstd))
 }
@@ -119,6 +121,7 @@ fn views_with_a_stride_touch_only_their_columns() {
         gain: NormGain { values: w_buffer.view(0, 1, 5), offset: 0.0 },
         eps: EPS,
         residual: None,
+        input: NormInput::AsIs,
     });
     let dense: Vec<f32> = x.chunks(width).flat_map(|row| row[6..11].to_vec()).collect();
     let (expected, _) = rms_norm(&cpu, &dense, &w, 0.0);
@@ -126,6 +129,37 @@ fn views_with_a_stride_touch_only_their_columns() {
         assert_eq!(&y[2..7], expected);
         assert!(y[..2].iter().chain(&y[7..]).all(|&v| v == 9.0));
     }
+}
+
+#[test]
+fn a_rounded_input_is_normed_as_its_nearest_bf16_and_kept_as_that() {
+    let cpu = Cpu::new(2);
+    let (rows, width) = (30, 24);
+    let (x, w) = (random(31, rows * width), random(32, width));
+    let nearest: Vec<f32> = x.iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect();
+    let expected = rms_norm(&cpu, &nearest, &w, 1.0);
+    let (x_buffer, w) = (buffer(&cpu, &x), buffer(&cpu, &w));
+    let mut kept = zeros(&cpu, rows * width / 2);
+    for keep in [false, true] {
+        let (mut y, mut rstd) = (zeros(&cpu, rows * width), zeros(&cpu, rows));
+        cpu.rms_norm(RmsNorm {
+            y: y.view_mut(0, rows, width),
+            rstd: &mut rstd,
+            x: x_buffer.view(0, rows, width),
+            gain: NormGain { values: w.view(0, 1, width), offset: 1.0 },
+            eps: EPS,
+            residual: None,
+            input: match keep {
+                true => NormInput::Kept(kept.view_mut(0, rows, width / 2)),
+                false => NormInput::Rounded,
+            },
+        });
+        assert_eq!((values(&y), values(&rstd)), expected);
+    }
+    assert_eq!(values(&x_buffer), x, "the input stays as it is");
+    let mut back = zeros(&cpu, rows * width);
+    cpu.restore_bf16(back.view_mut(0, rows, width), kept.view(0, rows, width / 2));
+    assert_eq!(values(&back), nearest);
 }
 
 #[test]
@@ -144,6 +178,7 @@ fn a_normed_branch_is_added_to_the_residual_stream() {
         gain: NormGain { values: w.view(0, 1, width), offset: 1.0 },
         eps: EPS,
         residual: Some(stream.view(0, rows, width)),
+        input: NormInput::AsIs,
     });
     assert_eq!(values(&y), expected);
 }

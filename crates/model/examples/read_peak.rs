@@ -42,9 +42,5 @@ fn main() {
         .collect();
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
-    println!(
-        "best {:.2} ms, median {median:.2} ms, {:.0} tokens/s",
-        times[0],
-        tokens as f64 * 1e3 / median
-    );
+    println!("best {:.2} ms, median {median:.2} ms, {:.0} tokens/s", times[0], tokens as f64 * 1e3 / median);
 }

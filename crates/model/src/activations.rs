@@ -4,7 +4,14 @@ use compute::{Backend, DeviceBuffer};
 
 use crate::adapters::{AdapterForward, AdapterScratch};
 use crate::checkpointing::Checkpointing;
-use crate::{Config, Decoder, Result};
+use crate::{Decoder, Result};
+
+mod layout;
+mod plan;
+
+pub use plan::ActivationPlan;
+
+use layout::{Layout, Place};
 
 /// What the backward of a norm needs of its forward, where the input is kept for it alone.
 #[derive(Debug)]
@@ -13,30 +20,52 @@ pub(crate) struct KeptNorm<Buf> {
     pub(crate) rstd: Buf,
 }
 
-/// What the backward of a layer's attention needs of its forward.
+/// What the backward of a layer's attention needs of its forward beside [`AttentionValues`].
 #[derive(Debug)]
-pub(crate) struct AttentionActivations<Buf> {
+pub(crate) struct AttentionNorms<Buf> {
     pub(crate) rstd: Buf,
-    /// `[T, qkv_width]`, after RoPE.
-    pub(crate) qkv: Buf,
     /// Query and key heads before their norm, `[T, qk_width]`, where they have one.
     pub(crate) heads: Option<KeptNorm<Buf>>,
-    /// `[T, q_width]`.
-    pub(crate) output: Buf,
     /// `[T, heads]`.
     pub(crate) log_sum_exp: Buf,
 }
 
-/// What the backward of the rest of a layer needs of its forward.
+/// What a layer's attention reads and gives.
 #[derive(Debug)]
-pub(crate) struct MlpActivations<Buf> {
+pub(crate) struct AttentionValues<Buf> {
+    /// `[T, qkv_width]`, after RoPE.
+    pub(crate) qkv: Buf,
+    /// `[T, q_width]`.
+    pub(crate) output: Buf,
+}
+
+/// What the backward of the rest of a layer needs of its forward beside [`MlpValues`].
+#[derive(Debug)]
+pub(crate) struct MlpNorms<Buf> {
     /// What the attention adds to the residual stream before its norm, `[T, H]`, where it has one.
     pub(crate) attention_branch: Option<KeptNorm<Buf>>,
-    /// Residual stream after the attention, `[T, H]`.
-    pub(crate) x_mid: Buf,
     pub(crate) rstd: Buf,
     /// As `attention_branch`, of the gated layer.
     pub(crate) branch: Option<KeptNorm<Buf>>,
+}
+
+/// What a layer's gated part reads and makes.
+#[derive(Debug)]
+pub(crate) struct MlpValues<Buf> {
+    /// Residual stream after the attention, `[T, H]`.
+    pub(crate) x_mid: Buf,
+    /// Gate and up, `[T, 2I]`; the backward turns them into their gradient.
+    pub(crate) gates: Buf,
+}
+
+/// What a layer keeps in bf16 where products take nothing finer, two values in the room of one.
+#[derive(Debug)]
+pub(crate) struct NarrowValues<Buf> {
+    /// Residual stream before the layer, `[T, H / 2]`.
+    pub(crate) x: Buf,
+    pub(crate) mlp: MlpValues<Buf>,
+    /// Nothing where the attention is computed again.
+    pub(crate) attention: Option<AttentionValues<Buf>>,
 }
 
 /// Gradients on their way down.
@@ -50,20 +79,6 @@ pub(crate) struct BackwardScratch<Buf> {
     pub(crate) d_attention: Buf,
     pub(crate) d_activation: Buf,
     pub(crate) dt: Buf,
-}
-
-/// Where a layer finds its memory: indices into the lists of [`Activations`]. Layers that compute again what they do
-/// not keep share an entry.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    x: usize,
-    x_next: usize,
-    attention: usize,
-    mlp: usize,
-    gates: usize,
-    narrow_gates: Option<usize>,
-    adapters: usize,
-    checkpointing: Checkpointing,
 }
 
 /// What a layer's adapters write in the forward, kept whatever is computed again: it is small without DoRA, and with it
@@ -98,12 +113,12 @@ pub(crate) struct LayerMemory<'a, Buf> {
     pub(crate) x: &'a mut Buf,
     /// Residual stream after it, `[T, H]`.
     pub(crate) x_next: &'a mut Buf,
-    pub(crate) attention: &'a mut AttentionActivations<Buf>,
-    pub(crate) mlp: &'a mut MlpActivations<Buf>,
-    /// Gate and up, `[T, 2I]`; the backward turns them into their gradient.
-    pub(crate) gates: &'a mut Buf,
-    /// Where the layer keeps them in bf16, `[T, I]`, if it does.
-    pub(crate) narrow_gates: Option<&'a mut Buf>,
+    pub(crate) attention_norms: &'a mut AttentionNorms<Buf>,
+    pub(crate) attention: &'a mut AttentionValues<Buf>,
+    pub(crate) mlp_norms: &'a mut MlpNorms<Buf>,
+    pub(crate) mlp: &'a mut MlpValues<Buf>,
+    /// What the layer keeps in bf16; then it works in memory that layers share.
+    pub(crate) narrow: Option<&'a mut NarrowValues<Buf>>,
     pub(crate) adapters: AdapterForward<'a, Buf>,
     /// Output of a norm, `[T, H]`.
     pub(crate) normed: &'a mut Buf,
@@ -119,12 +134,13 @@ pub(crate) struct LayerMemory<'a, Buf> {
 pub struct Activations<B: Backend> {
     capacity: usize,
     layers: Vec<Place>,
-    /// Residual stream before each layer and after the last (`layers + 1` of them, or two in turn), `[T, H]`.
+    /// Residual stream before each layer and after the last (`layers + 1` of them, or some in turn), `[T, H]`.
     x: Vec<B::Buffer>,
-    attention: Vec<AttentionActivations<B::Buffer>>,
-    mlp: Vec<MlpActivations<B::Buffer>>,
-    gates: Vec<B::Buffer>,
-    narrow_gates: Vec<B::Buffer>,
+    attention_norms: Vec<AttentionNorms<B::Buffer>>,
+    attention_values: Vec<AttentionValues<B::Buffer>>,
+    mlp_norms: Vec<MlpNorms<B::Buffer>>,
+    mlp_values: Vec<MlpValues<B::Buffer>>,
+    narrow: Vec<NarrowValues<B::Buffer>>,
     of_adapters: Vec<AdapterActivations<B::Buffer>>,
     /// Output of a norm, `[T, H]`; after the forward the decoder's output.
     pub(crate) normed: B::Buffer,
@@ -135,109 +151,6 @@ pub struct Activations<B: Backend> {
     pub(crate) adapters: AdapterScratch<B::Buffer>,
     /// Embeddings on the host, where something is done to them there.
     pub(crate) embeddings: Vec<f32>,
-}
-
-/// Bytes of a step's memory by purpose.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ActivationPlan {
-    /// Kept from forward to backward.
-    pub kept: usize,
-    /// Used by one layer after the other.
-    pub shared: usize,
-    /// Logits of the labelled rows that are projected at once, with what belongs to them.
-    pub logits: usize,
-}
-
-impl ActivationPlan {
-    /// What a batch of `tokens` tokens takes of which `labels` are judged, with these layers. Fewer layers than the
-    /// decoder has: the rest keep everything.
-    pub fn new<B: Backend>(
-        decoder: &Decoder<B>,
-        (tokens, labels): (usize, usize),
-        layers: &[Checkpointing],
-    ) -> Self {
-        let (c, ranks) = (&decoder.config, decoder.layer_ranks());
-        let (widths, adapters) = (Widths::of(c), decoder.adapter_widths());
-        let modes = || modes(c, layers);
-        let (attention, mlp) = (
-            modes().filter(|mode| mode.keeps_attention()).count(),
-            modes().filter(|mode| mode.keeps_mlp()).count(),
-        );
-        let narrow = decoder.backend.keeps_bf16();
-        let spare = |kept: usize, width: usize| if kept < c.layers { width } else { 0 };
-        let kept = (c.layers + 1) * c.hidden_size
-            + attention * widths.attention
-            + mlp * widths.mlp
-            + mlp * if narrow { c.intermediate_size } else { 2 * c.intermediate_size }
-            + c.layers * (ranks + adapters.outputs)
-            + 1;
-        let shared = spare(attention, widths.attention)
-            + spare(mlp, widths.mlp)
-            + spare(if narrow { 0 } else { mlp }, 2 * c.intermediate_size)
-            + c.hidden_size
-            + c.intermediate_size
-            + widths.backward
-            + ranks
-            + adapters.scratch();
-        let rows = crate::backward::loss_chunk(c.vocab_size).min(labels);
-        let (head_rank, _) = decoder.end_ranks();
-        ActivationPlan {
-            kept: kept * tokens * size_of::<f32>(),
-            shared: (shared * tokens + decoder.squares.len()) * size_of::<f32>(),
-            logits: rows * (c.vocab_size + 2 * (c.hidden_size + head_rank) + 3) * size_of::<f32>(),
-        }
-    }
-
-    /// What a forward pass alone takes, of `tokens` tokens of which `labels` are judged.
-    pub fn for_inference<B: Backend>(decoder: &Decoder<B>, (tokens, labels): (usize, usize)) -> Self {
-        let (c, widths, adapters) = (&decoder.config, Widths::of(&decoder.config), decoder.adapter_widths());
-        let layer = widths.attention + widths.mlp + 2 * c.intermediate_size;
-        let shared = 3 * c.hidden_size
-            + layer
-            + decoder.layer_ranks()
-            + adapters.outputs
-            + c.intermediate_size
-            + 1
-            + adapters.anchored
-            + adapters.embedded;
-        ActivationPlan {
-            kept: 0,
-            shared: (shared * tokens + decoder.squares.len()) * size_of::<f32>(),
-            ..ActivationPlan::new(decoder, (0, labels), &[])
-        }
-    }
-
-    /// All of it.
-    pub fn total(&self) -> usize {
-        self.kept + self.shared + self.logits
-    }
-}
-
-/// Values a token.
-struct Widths {
-    attention: usize,
-    mlp: usize,
-    /// Of [`BackwardScratch`] without `dt`.
-    backward: usize,
-}
-
-impl Widths {
-    fn of(c: &Config) -> Self {
-        let (a, f) = (c.attention(), &c.features);
-        let (h, i) = (c.hidden_size, c.intermediate_size);
-        let heads = if f.qk_norm { a.qk_width() + a.heads + a.kv_heads } else { 0 };
-        let branches = if f.post_norms { 2 * (h + 1) } else { 0 };
-        Widths {
-            attention: 1 + a.qkv_width() + heads + a.q_width() + a.heads,
-            mlp: branches + h + 1,
-            backward: 2 * h + if f.post_norms { h } else { 0 } + a.qkv_width() + a.q_width() + i,
-        }
-    }
-}
-
-/// The mode of every layer.
-fn modes(c: &Config, layers: &[Checkpointing]) -> impl Iterator<Item = Checkpointing> {
-    (0..c.layers).map(|l| layers.get(l).copied().unwrap_or_default())
 }
 
 impl<B: Backend> Activations<B> {
@@ -258,32 +171,8 @@ impl<B: Backend> Activations<B> {
         capacity: usize,
         layers: &[Checkpointing],
     ) -> Result<Self> {
-        let c = &decoder.config;
-        let narrow = decoder.backend.keeps_bf16();
-        let [mut attention, mut mlp, mut gates, mut narrow_gates] = std::array::from_fn(|_| Slots::default());
-        let layers = modes(c, layers)
-            .enumerate()
-            .map(|(l, checkpointing)| Place {
-                x: l,
-                x_next: l + 1,
-                attention: attention.take(checkpointing.keeps_attention()),
-                mlp: mlp.take(checkpointing.keeps_mlp()),
-                gates: gates.take(checkpointing.keeps_mlp() && !narrow),
-                narrow_gates: (checkpointing.keeps_mlp() && narrow).then(|| narrow_gates.take(true)),
-                adapters: l,
-                checkpointing,
-            })
-            .collect();
         let rooms = Rooms { decoder, capacity };
-        let counts = Counts {
-            x: c.layers + 1,
-            attention: attention.count,
-            mlp: mlp.count,
-            gates: gates.count,
-            narrow_gates: narrow_gates.count,
-            adapters: c.layers,
-        };
-        let mut activations = rooms.allocate(layers, counts, true)?;
+        let mut activations = rooms.allocate(Layout::of_training(decoder, layers), true)?;
         activations.backward = Some(rooms.backward()?);
         Ok(activations)
     }
@@ -293,19 +182,7 @@ impl<B: Backend> Activations<B> {
     /// # Errors
     /// When the device has no room.
     pub fn for_inference(decoder: &Decoder<B>, capacity: usize) -> Result<Self> {
-        let place = |l| Place {
-            x: l % 2,
-            x_next: (l + 1) % 2,
-            attention: 0,
-            mlp: 0,
-            gates: 0,
-            narrow_gates: None,
-            adapters: 0,
-            checkpointing: Checkpointing::None,
-        };
-        let layers = (0..decoder.config.layers).map(place).collect();
-        let counts = Counts { x: 2, attention: 1, mlp: 1, gates: 1, narrow_gates: 0, adapters: 1 };
-        Rooms { decoder, capacity }.allocate(layers, counts, false)
+        Rooms { decoder, capacity }.allocate(Layout::of_inference(&decoder.config), false)
     }
 
     /// Tokens that a batch may have.
@@ -327,18 +204,19 @@ impl<B: Backend> Activations<B> {
 
     /// The residual stream before the first layer.
     pub(crate) fn first(&mut self) -> &mut B::Buffer {
-        &mut self.x[0]
+        self.first_and_adapters().0
     }
 
     /// As [`Activations::first`], and what the adapters work in.
     pub(crate) fn first_and_adapters(&mut self) -> (&mut B::Buffer, &mut AdapterScratch<B::Buffer>) {
-        (&mut self.x[0], &mut self.adapters)
+        let first = self.layers.first().map_or(0, |place| place.x);
+        (&mut self.x[first], &mut self.adapters)
     }
 
     /// The residual stream after the last layer, and what the norm behind it writes.
-    pub(crate) fn last(&mut self) -> (&B::Buffer, &mut B::Buffer, &mut B::Buffer) {
+    pub(crate) fn last(&mut self) -> (&mut B::Buffer, &mut B::Buffer, &mut B::Buffer) {
         let last = self.layers.last().map_or(0, |place| place.x_next);
-        (&self.x[last], &mut self.normed, &mut self.final_rstd)
+        (&mut self.x[last], &mut self.normed, &mut self.final_rstd)
     }
 
     /// Memory of layer `l`.
@@ -349,10 +227,11 @@ impl<B: Backend> Activations<B> {
         LayerMemory {
             x,
             x_next,
-            attention: &mut self.attention[place.attention],
-            mlp: &mut self.mlp[place.mlp],
-            gates: &mut self.gates[place.gates],
-            narrow_gates: place.narrow_gates.map(|n| &mut self.narrow_gates[n]),
+            attention_norms: &mut self.attention_norms[place.attention_norms],
+            attention: &mut self.attention_values[place.attention_values],
+            mlp_norms: &mut self.mlp_norms[place.mlp_norms],
+            mlp: &mut self.mlp_values[place.mlp_values],
+            narrow: place.narrow.map(|n| &mut self.narrow[n]),
             adapters: AdapterForward {
                 t: &mut of_adapters.t,
                 outputs: &mut of_adapters.outputs,
@@ -363,33 +242,6 @@ impl<B: Backend> Activations<B> {
             checkpointing: place.checkpointing,
         }
     }
-}
-
-/// Hands out places in a list: one to each layer that keeps its values, one to all others.
-#[derive(Default)]
-struct Slots {
-    count: usize,
-    shared: Option<usize>,
-}
-
-impl Slots {
-    fn take(&mut self, own: bool) -> usize {
-        let mut next = || {
-            self.count += 1;
-            self.count - 1
-        };
-        if own { next() } else { *self.shared.get_or_insert_with(next) }
-    }
-}
-
-/// How many of each list there are.
-struct Counts {
-    x: usize,
-    attention: usize,
-    mlp: usize,
-    gates: usize,
-    narrow_gates: usize,
-    adapters: usize,
 }
 
 /// Allocates for a decoder and a number of tokens.
@@ -408,24 +260,47 @@ impl<B: Backend> Rooms<'_, B> {
         present.then(kept).transpose()
     }
 
-    fn attention(&self) -> Result<AttentionActivations<B::Buffer>> {
+    fn attention_norms(&self) -> Result<AttentionNorms<B::Buffer>> {
         let (a, f) = (self.decoder.config.attention(), &self.decoder.config.features);
-        Ok(AttentionActivations {
+        Ok(AttentionNorms {
             rstd: self.zeros("norms", 1)?,
-            qkv: self.zeros("q, k, v", a.qkv_width())?,
             heads: self.norm(f.qk_norm, a.qk_width(), a.heads + a.kv_heads)?,
-            output: self.zeros("attention", a.q_width())?,
             log_sum_exp: self.zeros("attention", a.heads)?,
         })
     }
 
-    fn mlp(&self) -> Result<MlpActivations<B::Buffer>> {
+    /// Values of 4 bytes, or of 2, two in the room of one.
+    fn attention_values(&self, room: usize) -> Result<AttentionValues<B::Buffer>> {
+        let a = self.decoder.config.attention();
+        Ok(AttentionValues {
+            qkv: self.zeros("q, k, v", a.qkv_width() / room)?,
+            output: self.zeros("attention", a.q_width() / room)?,
+        })
+    }
+
+    fn mlp_norms(&self) -> Result<MlpNorms<B::Buffer>> {
         let (c, f) = (&self.decoder.config, &self.decoder.config.features);
-        Ok(MlpActivations {
+        Ok(MlpNorms {
             attention_branch: self.norm(f.post_norms, c.hidden_size, 1)?,
-            x_mid: self.zeros("residual stream", c.hidden_size)?,
             rstd: self.zeros("norms", 1)?,
             branch: self.norm(f.post_norms, c.hidden_size, 1)?,
+        })
+    }
+
+    /// As [`Rooms::attention_values`].
+    fn mlp_values(&self, room: usize) -> Result<MlpValues<B::Buffer>> {
+        let c = &self.decoder.config;
+        Ok(MlpValues {
+            x_mid: self.zeros("residual stream", c.hidden_size / room)?,
+            gates: self.zeros("gate and up", 2 * c.intermediate_size / room)?,
+        })
+    }
+
+    fn narrow(&self, attention: bool) -> Result<NarrowValues<B::Buffer>> {
+        Ok(NarrowValues {
+            x: self.zeros("residual stream", self.decoder.config.hidden_size / 2)?,
+            mlp: self.mlp_values(2)?,
+            attention: attention.then(|| self.attention_values(2)).transpose()?,
         })
     }
 
@@ -450,21 +325,20 @@ impl<B: Backend> Rooms<'_, B> {
         })
     }
 
-    /// So many of each.
-    fn allocate(&self, layers: Vec<Place>, counts: Counts, training: bool) -> Result<Activations<B>> {
+    fn allocate(&self, layout: Layout, training: bool) -> Result<Activations<B>> {
         let c = &self.decoder.config;
-        let (h, i) = (c.hidden_size, c.intermediate_size);
-        let list =
-            |count: usize, what, width| (0..count).map(|_| self.zeros(what, width)).collect::<Result<_>>();
+        let narrow = layout.places.iter().filter(|place| place.narrow.is_some());
+        let narrow = narrow.map(|place| self.narrow(place.checkpointing.keeps_attention()));
         Ok(Activations {
             capacity: self.capacity,
-            layers,
-            x: list(counts.x, "residual stream", h)?,
-            attention: (0..counts.attention).map(|_| self.attention()).collect::<Result<_>>()?,
-            mlp: (0..counts.mlp).map(|_| self.mlp()).collect::<Result<_>>()?,
-            gates: list(counts.gates, "gate and up", 2 * i)?,
-            narrow_gates: list(counts.narrow_gates, "gate and up", i)?,
-            of_adapters: (0..counts.adapters).map(|_| self.adapters()).collect::<Result<_>>()?,
+            x: many(layout.x.count(), || self.zeros("residual stream", c.hidden_size))?,
+            attention_norms: many(layout.attention_norms.count(), || self.attention_norms())?,
+            attention_values: many(layout.attention_values.count(), || self.attention_values(1))?,
+            mlp_norms: many(layout.mlp_norms.count(), || self.mlp_norms())?,
+            mlp_values: many(layout.mlp_values.count(), || self.mlp_values(1))?,
+            narrow: narrow.collect::<Result<_>>()?,
+            of_adapters: many(layout.adapters, || self.adapters())?,
+            layers: layout.places,
             normed: self.zeros("norms", c.hidden_size)?,
             final_rstd: self.zeros("norms", 1)?,
             activation: self.zeros("gated activation", c.intermediate_size)?,
@@ -475,6 +349,10 @@ impl<B: Backend> Rooms<'_, B> {
     }
 }
 
+fn many<T>(count: usize, one: impl Fn() -> Result<T>) -> Result<Vec<T>> {
+    (0..count).map(|_| one()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -483,17 +361,18 @@ mod tests {
     use compute::cpu::{CpuBuffer, Precision};
 
     use super::*;
-    use crate::{Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
+    use crate::{Config, Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
 
     /// Values in all buffers of the activations: the `t` of the backward is counted with them.
     fn allocated(a: &Activations<Cpu>) -> usize {
         let norm = |n: &Option<KeptNorm<CpuBuffer>>| n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len());
-        let attention = |m: &AttentionActivations<CpuBuffer>| {
-            m.rstd.len() + m.qkv.len() + norm(&m.heads) + m.output.len() + m.log_sum_exp.len()
-        };
-        let mlp = |m: &MlpActivations<CpuBuffer>| {
-            norm(&m.attention_branch) + m.x_mid.len() + m.rstd.len() + norm(&m.branch)
-        };
+        let attention = |m: &AttentionValues<CpuBuffer>| m.qkv.len() + m.output.len();
+        let mlp = |m: &MlpValues<CpuBuffer>| m.x_mid.len() + m.gates.len();
+        let narrow =
+            |m: &NarrowValues<CpuBuffer>| m.x.len() + mlp(&m.mlp) + m.attention.as_ref().map_or(0, attention);
+        let attention_norms =
+            |m: &AttentionNorms<CpuBuffer>| m.rstd.len() + norm(&m.heads) + m.log_sum_exp.len();
+        let mlp_norms = |m: &MlpNorms<CpuBuffer>| norm(&m.attention_branch) + m.rstd.len() + norm(&m.branch);
         let backward = a.backward.iter().flat_map(|b| {
             [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt]
         });
@@ -502,10 +381,12 @@ mod tests {
         let scratch =
             [&own.masked, &own.norms, &own.d_outputs, &own.anchored, &own.embedded, &own.d_embedded];
         let kept = a.of_adapters.iter().flat_map(|kept| [&kept.t, &kept.outputs]);
-        let kept = kept.chain(&a.gates).chain(&a.narrow_gates);
         single.chain(&a.x).chain(scratch).chain(kept).map(|buffer| buffer.len()).sum::<usize>()
-            + a.attention.iter().map(attention).sum::<usize>()
-            + a.mlp.iter().map(mlp).sum::<usize>()
+            + a.attention_norms.iter().map(attention_norms).sum::<usize>()
+            + a.attention_values.iter().map(attention).sum::<usize>()
+            + a.mlp_norms.iter().map(mlp_norms).sum::<usize>()
+            + a.mlp_values.iter().map(mlp).sum::<usize>()
+            + a.narrow.iter().map(narrow).sum::<usize>()
     }
 
     #[test]

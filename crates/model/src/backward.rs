@@ -5,7 +5,7 @@ use compute::{
     TokenLossOutput, View, ViewMut,
 };
 
-use crate::activations::{AttentionActivations, BackwardScratch, KeptNorm, LayerMemory, MlpActivations};
+use crate::activations::{AttentionValues, BackwardScratch, KeptNorm, LayerMemory, MlpValues};
 use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch};
 use crate::decoder::Layer;
 use crate::forward::{Context, Tokens};
@@ -26,7 +26,7 @@ pub struct Labels<'a> {
 }
 
 /// Bytes of the logits that exist at once. Every chunk of rows reads the whole head, so few large ones are fast.
-const LOGITS_BYTES: usize = 96 << 20;
+const LOGITS_BYTES: usize = 32 << 20;
 
 /// Labelled rows that are projected to a vocabulary of `vocab_size` at once.
 pub(crate) fn loss_chunk(vocab_size: usize) -> usize {
@@ -107,6 +107,10 @@ impl<B: Backend> Decoder<B> {
         });
         self.backend.fill(&mut scratch.dx, 0, count * h, 0.0);
         let (x, _, rstd) = activations.last();
+        if self.backend.keeps_bf16() {
+            // As the norm has read it.
+            self.backend.round_bf16(x.view_mut(0, count, h), None);
+        }
         let d_normed = scratch.d_normed.view(0, count, h);
         self.pre_norm_backward(&mut scratch.dx, (self.final_norm, &mut *gradients), d_normed, (x, rstd));
         for l in (self.lowest_trained()..self.config.layers).rev() {
@@ -202,14 +206,16 @@ impl<B: Backend> Decoder<B> {
         let (layer, backend, values) = (&self.layers[l], &*self.backend, &self.parameters.values);
         let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
-        let LayerMemory { x, attention, mlp, gates, adapters, normed, activation, .. } = memory;
-        let AttentionActivations { qkv, output, log_sum_exp, .. } = attention;
-        let MlpActivations { x_mid, .. } = mlp;
+        let LayerMemory {
+            x, attention_norms, attention, mlp_norms, mlp, adapters, normed, activation, ..
+        } = memory;
+        let AttentionValues { qkv, output } = attention;
+        let MlpValues { x_mid, gates } = mlp;
         let AdapterForward { t, outputs, scratch: of_adapters } = adapters;
         let BackwardScratch { dx, d_branch, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
         let adapters = &mut AdapterBackward { t, dt, outputs, scratch: of_adapters };
 
-        let branch = (layer.mlp_post_norm, &mlp.branch);
+        let branch = (layer.mlp_post_norm, &mlp_norms.branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
         layer.down.backward_input(backend, &mut run, adapters, Some(d_activation));
@@ -222,15 +228,15 @@ impl<B: Backend> Decoder<B> {
         layer.down.backward_weight(backend, &mut run, adapters, activation.view(0, count, i));
         self.bias_backward(&layer.down, &mut run);
 
-        self.pre_norm(normed, &mut mlp.rstd, (x_mid, count), layer.mlp_norm);
+        self.pre_norm((normed, &mut mlp_norms.rstd), (x_mid, count), layer.mlp_norm, None);
         let mut run = Backward { values, gradients, dy: gates.view(0, count, 2 * i) };
         layer.gate_up.backward_input(backend, &mut run, adapters, Some(d_normed));
         layer.gate_up.backward_weight(backend, &mut run, adapters, normed.view(0, count, h));
         self.bias_backward(&layer.gate_up, &mut run);
         let (gain, d_normed_rows) = ((layer.mlp_norm, &mut *gradients), d_normed.view(0, count, h));
-        self.pre_norm_backward(dx, gain, d_normed_rows, (x_mid, &mlp.rstd));
+        self.pre_norm_backward(dx, gain, d_normed_rows, (x_mid, &mlp_norms.rstd));
 
-        let branch = (layer.attention_post_norm, &mlp.attention_branch);
+        let branch = (layer.attention_post_norm, &mlp_norms.attention_branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
         layer.out.backward_input(backend, &mut run, adapters, Some(d_attention));
@@ -241,13 +247,13 @@ impl<B: Backend> Decoder<B> {
             segments,
             qkv,
             out: output,
-            log_sum_exp,
+            log_sum_exp: &attention_norms.log_sum_exp,
             d_out: d_attention,
             d_qkv,
         });
         let rows = d_qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, true);
-        if let (Some(gain), Some(heads)) = (layer.qk_norm, &attention.heads) {
+        if let (Some(gain), Some(heads)) = (layer.qk_norm, &attention_norms.heads) {
             let norm = HeadNormBackward {
                 d_heads: d_qkv.view_mut(0, count, shape.qkv_width()),
                 d_gain: gain.gradient(gradients),
@@ -258,7 +264,7 @@ impl<B: Backend> Decoder<B> {
             backend.head_norm_backward(shape, norm);
         }
 
-        self.pre_norm(normed, &mut attention.rstd, (x, count), layer.attention_norm);
+        self.pre_norm((normed, &mut attention_norms.rstd), (x, count), layer.attention_norm, None);
         let needs_input = l > self.lowest_trained() || self.trains_embedding();
         let mut run = Backward { values, gradients, dy: d_qkv.view(0, count, shape.qkv_width()) };
         layer.qkv.backward_input(backend, &mut run, adapters, needs_input.then_some(&mut *d_normed));
@@ -266,7 +272,7 @@ impl<B: Backend> Decoder<B> {
         self.bias_backward(&layer.qkv, &mut run);
         if needs_input {
             let (gain, d_normed) = ((layer.attention_norm, gradients), d_normed.view(0, count, h));
-            self.pre_norm_backward(dx, gain, d_normed, (x, &attention.rstd));
+            self.pre_norm_backward(dx, gain, d_normed, (x, &attention_norms.rstd));
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The forward pass over segments or over a cache of keys and values: one code for training, evaluation and serving.
 
-use compute::{AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, RmsNorm, Segment, View};
+use compute::{
+    AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, NormInput, RmsNorm, Segment, View,
+};
 
-use crate::activations::{AttentionActivations, KeptNorm, LayerMemory, MlpActivations};
+use crate::activations::{AttentionNorms, AttentionValues, KeptNorm, LayerMemory, MlpNorms, MlpValues};
 use crate::adapters::AdapterForward;
 use crate::projection::Projection;
 use crate::vector::Vector;
@@ -145,18 +147,24 @@ impl<B: Backend> Decoder<B> {
             self.mlp_output(l, count, memory, adapter);
         }
         let (x, normed, rstd) = activations.last();
-        self.pre_norm(normed, rstd, (x, count), self.final_norm);
+        self.pre_norm((normed, rstd), (x, count), self.final_norm, None);
     }
 
-    /// Norm of the residual stream `x` before a layer's part.
+    /// Norm of the residual stream `x` before a layer's part, which where products are of bf16 reads it rounded to that
+    /// and keeps it in `kept`.
     pub(crate) fn pre_norm(
         &self,
-        normed: &mut B::Buffer,
-        rstd: &mut B::Buffer,
+        (normed, rstd): (&mut B::Buffer, &mut B::Buffer),
         (x, count): (&B::Buffer, usize),
         gain: Vector,
+        kept: Option<&mut B::Buffer>,
     ) {
         let h = self.config.hidden_size;
+        let input = match kept {
+            Some(kept) => NormInput::Kept(kept.view_mut(0, count, h / 2)),
+            None if self.backend.keeps_bf16() => NormInput::Rounded,
+            None => NormInput::AsIs,
+        };
         self.backend.rms_norm(RmsNorm {
             y: normed.view_mut(0, count, h),
             rstd,
@@ -164,6 +172,7 @@ impl<B: Backend> Decoder<B> {
             gain: self.gain(gain),
             eps: self.config.rms_norm_eps,
             residual: None,
+            input,
         });
     }
 
@@ -202,6 +211,7 @@ impl<B: Backend> Decoder<B> {
             gain: self.gain(gain),
             eps: self.config.rms_norm_eps,
             residual: Some(residual.view(0, count, h)),
+            input: NormInput::AsIs,
         });
     }
 
@@ -216,10 +226,16 @@ impl<B: Backend> Decoder<B> {
     ) {
         let (layer, backend, shape) = (&self.layers[l], &*self.backend, self.config.attention_of(l));
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
-        let LayerMemory { x, normed, adapters, .. } = memory;
-        let AttentionActivations { rstd, qkv, heads, output, log_sum_exp } = &mut *memory.attention;
+        let LayerMemory { x, attention_norms, attention, narrow, normed, adapters, .. } = memory;
+        let AttentionNorms { rstd, heads, log_sum_exp } = &mut **attention_norms;
+        let AttentionValues { qkv, output } = &mut **attention;
+        let (kept_x, kept) = match narrow {
+            Some(narrow) => (Some(&mut narrow.x), narrow.attention.as_mut()),
+            None => (None, None),
+        };
+        let (kept_qkv, kept_output) = kept.map(|kept| (&mut kept.qkv, &mut kept.output)).unzip();
 
-        self.pre_norm(normed, rstd, (x, count), layer.attention_norm);
+        self.pre_norm((normed, rstd), (x, count), layer.attention_norm, kept_x);
         self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(adapters));
         if let (Some(gain), Some(heads)) = (layer.qk_norm, heads) {
             let norm = HeadNorm {
@@ -233,13 +249,14 @@ impl<B: Backend> Decoder<B> {
         }
         let rows = qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, false);
+        self.narrow(qkv, (count, shape.qkv_width()), kept_qkv);
         match context {
             Context::Segments(segments) => {
                 backend.attention(AttentionForward { shape, segments, qkv, out: output, log_sum_exp });
             }
             Context::Cached(sequences, cache) => {
                 let (keys, values, tables) = cache.layer(l);
-                let (positions, out) = (tokens.positions, output);
+                let (positions, out) = (tokens.positions, &mut *output);
                 backend.attention_cached(CachedAttention {
                     shape,
                     sequences,
@@ -252,6 +269,20 @@ impl<B: Backend> Decoder<B> {
                 });
             }
         }
+        self.narrow(output, (count, shape.q_width()), kept_output);
+    }
+
+    /// Rounds `count` rows of `width` values to bf16 and keeps them in `kept`, where products are of bf16.
+    fn narrow(&self, x: &mut B::Buffer, (count, width): (usize, usize), kept: Option<&mut B::Buffer>) {
+        if self.backend.keeps_bf16() {
+            let kept = kept.map(|kept| kept.view_mut(0, count, width / 2));
+            self.backend.round_bf16(x.view_mut(0, count, width), kept);
+        }
+    }
+
+    /// Takes back what [`Decoder::narrow`] has kept.
+    fn restore(&self, x: &mut B::Buffer, (count, width): (usize, usize), kept: &B::Buffer) {
+        self.backend.restore_bf16(x.view_mut(0, count, width), kept.view(0, count, width / 2));
     }
 
     /// What the attention of layer `l` adds to the residual stream.
@@ -263,7 +294,7 @@ impl<B: Backend> Decoder<B> {
         adapter: bool,
     ) {
         let layer = &self.layers[l];
-        let MlpActivations { attention_branch, x_mid, .. } = &mut *memory.mlp;
+        let (attention_branch, x_mid) = (&mut memory.mlp_norms.attention_branch, &mut memory.mlp.x_mid);
         let attended = memory.attention.output.view(0, count, self.config.attention_of(l).q_width());
         let branch = (&layer.out, layer.attention_post_norm);
         let adapters = adapter.then_some(&mut memory.adapters);
@@ -279,15 +310,13 @@ impl<B: Backend> Decoder<B> {
         adapter: bool,
     ) {
         let (layer, h) = (&self.layers[l], self.config.hidden_size);
-        let LayerMemory { normed, gates, narrow_gates, adapters, .. } = memory;
-        let MlpActivations { x_mid, rstd, .. } = &mut *memory.mlp;
-        self.pre_norm(normed, rstd, (x_mid, count), layer.mlp_norm);
+        let LayerMemory { mlp_norms: MlpNorms { rstd, .. }, mlp, narrow, normed, adapters, .. } = memory;
+        let MlpValues { x_mid, gates } = &mut **mlp;
+        let kept = narrow.as_mut().map(|narrow| (&mut narrow.mlp.x_mid, &mut narrow.mlp.gates));
+        let (kept_x, kept_gates) = kept.unzip();
+        self.pre_norm((normed, rstd), (x_mid, count), layer.mlp_norm, kept_x);
         self.project(&layer.gate_up, normed.view(0, count, h), (gates, None), adapter.then_some(adapters));
-        if self.backend.keeps_bf16() {
-            let i = self.config.intermediate_size;
-            let kept = narrow_gates.as_mut().map(|kept| kept.view_mut(0, count, i));
-            self.backend.round_bf16(gates.view_mut(0, count, 2 * i), kept);
-        }
+        self.narrow(gates, (count, 2 * self.config.intermediate_size), kept_gates);
     }
 
     /// What gate and up of layer `l` add to the residual stream.
@@ -299,9 +328,9 @@ impl<B: Backend> Decoder<B> {
         adapter: bool,
     ) {
         let (layer, i) = (&self.layers[l], self.config.intermediate_size);
-        let MlpActivations { x_mid, branch: kept, .. } = &mut *memory.mlp;
-        let (activated, gates) =
-            (memory.activation.view_mut(0, count, i), memory.gates.view(0, count, 2 * i));
+        let (MlpNorms { branch: kept, .. }, MlpValues { x_mid, gates }) =
+            (&mut *memory.mlp_norms, &mut *memory.mlp);
+        let (activated, gates) = (memory.activation.view_mut(0, count, i), gates.view(0, count, 2 * i));
         self.backend.gated_activation(activated, gates, self.config.features.activation);
         let activated = memory.activation.view(0, count, i);
         let branch = (&layer.down, layer.mlp_post_norm);
@@ -318,13 +347,19 @@ impl<B: Backend> Decoder<B> {
         segments: &[Segment],
         memory: &mut LayerMemory<'_, B::Buffer>,
     ) {
-        let count = tokens.ids.len();
+        let (count, h, i) = (tokens.ids.len(), self.config.hidden_size, self.config.intermediate_size);
+        let shape = self.config.attention_of(l);
+        if let Some(kept) = &memory.narrow {
+            self.restore(memory.x, (count, h), &kept.x);
+            self.restore(&mut memory.mlp.x_mid, (count, h), &kept.mlp.x_mid);
+            self.restore(&mut memory.mlp.gates, (count, 2 * i), &kept.mlp.gates);
+            if let Some(kept) = &kept.attention {
+                self.restore(&mut memory.attention.qkv, (count, shape.qkv_width()), &kept.qkv);
+                self.restore(&mut memory.attention.output, (count, shape.q_width()), &kept.output);
+            }
+        }
         if !memory.checkpointing.keeps_attention() {
             self.attention_forward(l, tokens, &mut Context::Segments(segments), memory, true);
-        }
-        if let Some(kept) = &memory.narrow_gates {
-            let i = self.config.intermediate_size;
-            self.backend.restore_bf16(memory.gates.view_mut(0, count, 2 * i), kept.view(0, count, i));
         }
         if !memory.checkpointing.keeps_mlp() {
             self.attention_output(l, count, memory, true);
@@ -333,6 +368,9 @@ impl<B: Backend> Decoder<B> {
             if self.layers[l].mlp_post_norm.is_some() {
                 self.mlp_output(l, count, memory, true);
             }
+            // The norms' backward wants what the norms have read.
+            self.narrow(memory.x, (count, h), None);
+            self.narrow(&mut memory.mlp.x_mid, (count, h), None);
         }
     }
 }

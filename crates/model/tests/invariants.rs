@@ -4,6 +4,7 @@ mod small;
 
 use std::sync::Arc;
 
+use compute::cpu::Precision;
 use compute::{Backend, Cpu, DeviceBuffer, Segment};
 use formats::quant::{Bnb4Options, Bnb4Type};
 use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
@@ -62,16 +63,16 @@ fn decoder(trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
 }
 
 fn decoder_of(config: &Config, trainable: &Trainable, threads: usize) -> Decoder<Cpu> {
-    decoder_on(config, trainable, threads, false)
+    decoder_on(Cpu::new(threads), config, trainable, false)
 }
 
 /// As [`decoder_of`], on a base in four bits if `quantize` says so.
-fn decoder_on(config: &Config, trainable: &Trainable, threads: usize, quantize: bool) -> Decoder<Cpu> {
+fn decoder_on(device: Cpu, config: &Config, trainable: &Trainable, quantize: bool) -> Decoder<Cpu> {
     let loud = Loud(RandomStart::new(config.clone(), 3));
     let options = Bnb4Options { kind: Bnb4Type::Nf4, block: 64, double: true };
     let four_bits = QuantizeOnLoad::new(&loud, options.into());
     let source: &dyn TensorSource = if quantize { &four_bits } else { &loud };
-    let mut decoder = Decoder::new(Arc::new(Cpu::new(threads)), config.clone(), source, trainable).unwrap();
+    let mut decoder = Decoder::new(Arc::new(device), config.clone(), source, trainable).unwrap();
     if matches!(trainable, Trainable::Lora { .. }) {
         // An adapter starts where it changes nothing; a trained one has moved.
         for p in decoder.parameters.list.clone() {
@@ -229,17 +230,24 @@ fn what_is_computed_again_has_the_bits_of_what_is_kept() {
     use Checkpointing::{Attention, Full, None};
     let texts = [text(33, 1), text(20, 2)];
     let keys = [keys(&texts[0], 1), keys(&texts[1], 2)].concat();
+    let mut arithmetics = vec![Precision::F32];
+    match Precision::Bf16.available() {
+        true => arithmetics.push(Precision::Bf16),
+        false => eprintln!("NO BF16: this processor has no products of bf16 pairs, only f32 was compared"),
+    }
     for (config, trainable) in every_way().chain(dropping()) {
-        for quantize in [false, true] {
+        let ways = arithmetics.iter().flat_map(|&arithmetic| [(arithmetic, false), (arithmetic, true)]);
+        for (arithmetic, quantize) in ways {
             if quantize && trainable == Trainable::Everything {
                 continue;
             }
-            let decoder = decoder_on(&config, &trainable, 2, quantize);
+            let device = Cpu::new(2).with_precision(arithmetic);
+            let decoder = decoder_on(device, &config, &trainable, quantize);
             let kept = run_as(&decoder, &texts, &keys, &[]);
             assert!(kept.gradients.iter().any(|g| *g != 0.0));
             for layers in [[Attention; 3], [Full; 3], [Full, Attention, None], [None, Full, Full]] {
                 let again = run_as(&decoder, &texts, &keys, &layers);
-                let what = format!("{:?} {trainable:?} {layers:?}", config.features.family);
+                let what = format!("{:?} {trainable:?} {layers:?} {arithmetic:?}", config.features.family);
                 assert_eq!(kept.log_probs, again.log_probs, "{what}");
                 assert_eq!(kept.gradients, again.gradients, "{what}, quantized: {quantize}");
             }

@@ -49,8 +49,8 @@ use self::gemm::{Gemm, Init, Method, Part, gemm};
 use crate::{
     Activation, AdamW, Adapter, AttentionBackward, AttentionForward, AttentionShape, Backend,
     CachedAttention, DType, DeviceBuffer, Dropout, EightBitMoments, HeadNorm, HeadNormBackward, LinearGroup,
-    Magnitude, MagnitudeBackward, Matrix, NormGain, Result, RmsNorm, RmsNormBackward, Start, TokenLoss,
-    TokenLossOutput, View, ViewMut,
+    Magnitude, MagnitudeBackward, Matrix, NormGain, NormInput, Result, RmsNorm, RmsNormBackward, Start,
+    TokenLoss, TokenLossOutput, View, ViewMut,
 };
 
 /// Panels that all threads read (`gemm`), and those of each thread with the tiles of its attention.
@@ -353,7 +353,15 @@ impl Backend for Cpu {
             assert_eq!((residual.rows, residual.cols), (x.rows, x.cols), "residual [T, H]");
         }
         let (rstd, gain) = (&mut n.rstd[..x.rows], gain(n.gain, 1, x.cols));
-        norm::forward(&self.threads, self.isa, norm::Forward { y, rstd, x, gain, eps, residual });
+        let input = match n.input {
+            NormInput::AsIs => norm::Input::AsIs,
+            NormInput::Rounded => norm::Input::Rounded,
+            NormInput::Kept(kept) => {
+                assert_eq!((x.rows, x.cols), (kept.rows, 2 * kept.cols), "kept [T, H / 2]");
+                norm::Input::Kept(kept.into())
+            }
+        };
+        norm::forward(&self.threads, self.isa, norm::Forward { y, rstd, x, gain, eps, residual, input });
     }
 
     fn rms_norm_backward(&self, n: RmsNormBackward<'_, CpuBuffer>) {

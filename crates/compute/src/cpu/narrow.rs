@@ -77,7 +77,7 @@ impl Kernel for RestoreRows<'_> {
 
 /// The bits of the nearest bf16, of two the even one; a NaN stays one.
 #[inline(always)]
-fn rounded(x: f32) -> u32 {
+pub(super) fn rounded(x: f32) -> u32 {
     let bits = x.to_bits();
     let even = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
     (if x.is_nan() { bits | 0x0040_0000 } else { even }) & 0xffff_0000

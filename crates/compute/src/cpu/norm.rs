@@ -2,6 +2,7 @@
 
 use super::buffer::{Rows, RowsMut, by_rows, task_rows};
 use super::math::{Arithmetic, Kernel, dispatch, dot, dot3};
+use super::narrow::rounded;
 use super::{Isa, Threads};
 
 /// Tokens whose share of the gain's gradient is summed before it is added: fixed, so that the sum does not depend on
@@ -18,6 +19,13 @@ pub(super) struct Gain<'a> {
     pub(super) offset: f32,
 }
 
+/// What becomes of the input of [`forward`]; see [`NormInput`](crate::NormInput).
+pub(super) enum Input<'a> {
+    AsIs,
+    Rounded,
+    Kept(RowsMut<'a>),
+}
+
 /// Arguments of [`forward`].
 pub(super) struct Forward<'a> {
     pub(super) y: RowsMut<'a>,
@@ -26,24 +34,41 @@ pub(super) struct Forward<'a> {
     pub(super) gain: Gain<'a>,
     pub(super) eps: f32,
     pub(super) residual: Option<Rows<'a>>,
+    pub(super) input: Input<'a>,
 }
 
 /// `y = residual + x · rstd · gain`.
 pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
-    let Forward { y, rstd, x, gain, eps, residual } = f;
-    by_rows(threads, task_rows(x.cols), [y, RowsMut::flat(rstd)], |first, [y, rstd]| {
-        dispatch(isa, ForwardRows { first, y, rstd, x, gain, eps, residual });
-    });
+    let Forward { y, rstd, x, gain, eps, residual, input } = f;
+    let rstd = RowsMut::flat(rstd);
+    let (step, norm) = (task_rows(x.cols), Norm { x, gain, eps, residual });
+    match input {
+        Input::AsIs => by_rows(threads, step, [y, rstd], |first, [y, rstd]| {
+            dispatch(isa, ForwardRows { first, y, rstd, norm, input: Input::AsIs });
+        }),
+        Input::Rounded => by_rows(threads, step, [y, rstd], |first, [y, rstd]| {
+            dispatch(isa, ForwardRows { first, y, rstd, norm, input: Input::Rounded });
+        }),
+        Input::Kept(kept) => by_rows(threads, step, [y, rstd, kept], |first, [y, rstd, kept]| {
+            dispatch(isa, ForwardRows { first, y, rstd, norm, input: Input::Kept(kept) });
+        }),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Norm<'a> {
+    x: Rows<'a>,
+    gain: Gain<'a>,
+    eps: f32,
+    residual: Option<Rows<'a>>,
 }
 
 struct ForwardRows<'a> {
     first: usize,
     y: RowsMut<'a>,
     rstd: RowsMut<'a>,
-    x: Rows<'a>,
-    gain: Gain<'a>,
-    eps: f32,
-    residual: Option<Rows<'a>>,
+    norm: Norm<'a>,
+    input: Input<'a>,
 }
 
 impl Kernel for ForwardRows<'_> {
@@ -51,10 +76,28 @@ impl Kernel for ForwardRows<'_> {
 
     #[inline(always)]
     fn run<A: Arithmetic>(mut self) {
+        let Norm { x, gain, eps, residual } = self.norm;
         for i in 0..self.y.rows {
-            let y = self.y.row(i);
-            self.rstd.data[i] = norm_row::<A>(y, self.x.row(self.first + i), self.gain, self.eps);
-            if let Some(residual) = self.residual {
+            let (y, x) = (self.y.row(i), x.row(self.first + i));
+            self.rstd.data[i] = match &mut self.input {
+                Input::AsIs => norm_row::<A>(y, x, gain, eps),
+                Input::Rounded => {
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        *y = f32::from_bits(rounded(x));
+                    }
+                    norm_in_place::<A>(y, gain, eps)
+                }
+                Input::Kept(kept) => {
+                    let halves: &mut [u16] = bytemuck::cast_slice_mut(kept.row(i));
+                    for ((y, &x), half) in y.iter_mut().zip(x).zip(halves) {
+                        let bits = rounded(x);
+                        *y = f32::from_bits(bits);
+                        *half = (bits >> 16) as u16;
+                    }
+                    norm_in_place::<A>(y, gain, eps)
+                }
+            };
+            if let Some(residual) = residual {
                 for (y, &residual) in y.iter_mut().zip(residual.row(self.first + i)) {
                     *y += residual;
                 }
@@ -63,12 +106,28 @@ impl Kernel for ForwardRows<'_> {
     }
 }
 
+/// `1 / sqrt(mean(x²) + eps)`.
+#[inline(always)]
+fn rstd<A: Arithmetic>(x: &[f32], eps: f32) -> f32 {
+    1.0 / (dot::<A>(x, x) / x.len() as f32 + eps).sqrt()
+}
+
 /// `y = x · rstd · gain`; gives back `rstd`.
 #[inline(always)]
 pub(super) fn norm_row<A: Arithmetic>(y: &mut [f32], x: &[f32], gain: Gain<'_>, eps: f32) -> f32 {
-    let rstd = 1.0 / (dot::<A>(x, x) / x.len() as f32 + eps).sqrt();
+    let rstd = rstd::<A>(x, eps);
     for ((y, &x), &w) in y.iter_mut().zip(x).zip(gain.values) {
         *y = x * rstd * (w + gain.offset);
+    }
+    rstd
+}
+
+/// As [`norm_row`], of a row that holds its own input.
+#[inline(always)]
+fn norm_in_place<A: Arithmetic>(y: &mut [f32], gain: Gain<'_>, eps: f32) -> f32 {
+    let rstd = rstd::<A>(y, eps);
+    for (y, &w) in y.iter_mut().zip(gain.values) {
+        *y = *y * rstd * (w + gain.offset);
     }
     rstd
 }
