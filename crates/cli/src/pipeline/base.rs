@@ -91,7 +91,9 @@ pub(crate) fn template(base: &Path, adapter: Option<&Path>) -> Outcome<ChatTempl
     if let Some(adapter) = own {
         return Ok(ChatTemplate::from_dir(adapter)?);
     }
-    if base.is_dir() && !base.join(CONFIG).is_file() {
+    // An adapter's folder has a vocabulary and a template, and no more is asked of it where only they are shown.
+    let parts = [CONFIG, TEMPLATE, "tokenizer_config.json"];
+    if base.is_dir() && !parts.iter().any(|part| base.join(part).is_file()) {
         return Err(Failure::input(format!("{}: no model: no {CONFIG} in it", base.display()))
             .hint("a model is a folder in Hugging Face layout or a file that ends in .gguf"));
     }
