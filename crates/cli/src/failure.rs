@@ -106,7 +106,9 @@ impl From<dataset::Error> for Failure {
             Error::NothingEncoded { .. } => {
                 "look at an example: `medtune inspect tokens`; sequence_len and overlong decide about long ones"
             }
-            Error::Prepared { .. } => "`medtune prepare` writes such files; write this one again",
+            Error::Prepared { .. } => {
+                "`medtune prepare FILE… --out DIR` writes such files from rows in CSV, JSON lines, JSON or Parquet"
+            }
             _ => return failure,
         };
         failure.hint(hint)
@@ -150,6 +152,9 @@ impl From<eval::Error> for Failure {
             Error::File { .. } => "docs/guide.md, \"Evaluate\", has the files that are read",
             Error::Evaluation(EvaluationError::Io { .. } | EvaluationError::Write(_)) => {
                 return hint_of_io(failure, &error);
+            }
+            Error::Evaluation(EvaluationError::Part { .. }) => {
+                "`medtune eval --out` writes it anew; items.jsonl can be read by itself, in a folder without the file"
             }
             Error::Evaluation(EvaluationError::Item { .. }) => {
                 "`medtune eval --out` writes such files; correct the line, or take it out of every run. Answers made elsewhere \
@@ -257,7 +262,8 @@ fn hint_of_io(failure: Failure, error: &(dyn std::error::Error + 'static)) -> Fa
 fn hint_of_format(failure: Failure, error: &formats::Error) -> Failure {
     match error {
         formats::Error::Io { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
-            match path.extension().is_some_and(|ending| ending == "safetensors" || ending == "json") {
+            let in_folder = path.parent().is_some_and(std::path::Path::is_dir);
+            match in_folder && path.extension().is_some_and(|end| end == "safetensors" || end == "json") {
                 true => failure.hint("the folder is not whole: download or copy the missing file too"),
                 false => hint_of_io(failure, error),
             }

@@ -125,7 +125,7 @@ fn what_is_wrong_with_rows_is_said() {
         .unwrap();
     let page = stdout(&run(&["eval", "--answers-file", text(&file), "--column", "question=Frage"], 0));
     assert!(page.contains("question from `Frage`"), "{page}");
-    assert!(page.contains("1 empty references, 1 unreadable, 1 without an answer"), "{page}");
+    assert!(page.contains("1 empty reference, 1 unreadable, 1 without an answer"), "{page}");
     assert!(refused(&["eval", "--answers-file", text(&file), "--column", "Frage"]).contains("OURS=THEIRS"));
     assert!(refused(&["eval"]).contains("--model"));
 }
@@ -223,6 +223,10 @@ fn the_rule_that_reads_options_is_chosen_named_and_on_file() {
     assert!(report.contains("Options were read out of answers by the rule medgpt"));
     let page = stdout(&run(&["compare", text(&tags), text(&letters), "--common", "--resamples", "200"], 0));
     assert!(page.contains("by different rules") && page.contains("medgpt by medgpt"), "{page}");
+    for (labels, said) in [("", "without a text"), ("A,,B", "without a text"), ("A,B, A", "twice")] {
+        let error = refused(&["eval", "--answers-file", text(&file), "--labels", labels]);
+        assert!(error.contains(said) && error.contains("hint: name every option once"), "{labels}: {error}");
+    }
     let error = refused(&["eval", "--answers-file", text(&file), "--rule", "medgpt"]);
     assert!(error.contains("--rule medgpt: no option is read") && error.contains("--labels"), "{error}");
 }
@@ -246,7 +250,13 @@ fn answers_on_file_are_read_by_another_rule_without_asking_again() {
     assert_eq!((items(&again), items(&ours)), (items(&tags), before.clone()), "as if read so at first");
     let settings: Value = serde_json::from_slice(&fs::read(again.join("settings.json")).unwrap()).unwrap();
     assert_eq!(settings["rule"], "medgpt");
-    let page = stdout(&run(&["rescore", text(&again), "--rule", "medtune"], 0));
+    let in_place = ["rescore", text(&again), "--rule", "medtune"];
+    let as_read = items(&again);
+    let error = refused(&in_place);
+    assert!(error.contains("its numbers are by medgpt, and those by the rule medtune would"), "{error}");
+    assert!(error.contains("again-medtune` keeps both") && items(&again) == as_read, "{error}");
+    run(&["rescore", text(&again), "--rule", "medgpt"], 0);
+    let page = stdout(&run(&[&in_place[..], &["--out", text(&again)]].concat(), 0));
     assert!(page.contains("other than by medgpt: 2 of 4 answers"), "{page}");
     assert_eq!(items(&again), before, "and back");
 
@@ -293,7 +303,13 @@ fn a_file_that_is_no_evaluation_is_named_with_the_line_and_what_was_expected() {
              [{{\"log_likelihood\":-1.0,\"bytes\":1}},{{\"log_likelihood\":-2.0,\"bytes\":1}}]}}}}\n"
         )
     };
-    let wrong: [(&str, Vec<u8>, &str); 9] = [
+    let wrong: [(&str, Vec<u8>, &str); 11] = [
+        (
+            "another kind",
+            b"{\"messages\": []}\n".to_vec(),
+            "line 1: `messages` is no part of it: expected an item",
+        ),
+        ("without an id", b"{\"rouge_l\": 1}\n".to_vec(), "line 1: no `id` in it: expected an item"),
         (
             "cut off",
             whole.as_bytes()[..whole.len() - 40].to_vec(),
@@ -305,15 +321,15 @@ fn a_file_that_is_no_evaluation_is_named_with_the_line_and_what_was_expected() {
         (
             "null",
             format!("{first}\n\nnull\n").into(),
-            "line 3: nothing where an item, as `medtune eval --out`",
+            "line 3: nothing: expected an item, as `medtune eval --out`",
         ),
         ("latin 1", b"{\"id\": \"caf\xe9\"}\n".to_vec(), "line 1: not text in UTF-8"),
-        ("list", b"[1, 2]".to_vec(), "item 1: a number where an item"),
+        ("list", b"[1, 2]".to_vec(), "item 1: a number: expected an item"),
         ("stray", choice("C").into(), "line 1: item `x`: the picked option `C` is none of those shown: A, B"),
         (
             "in part",
             choice("A").replace(",{\"log_likelihood\":-2.0,\"bytes\":1}", "").into(),
-            "2 options are shown, 1 are rated",
+            "2 options shown, 1 rated",
         ),
     ];
     let file = folder.path().join("wrong.jsonl");
@@ -375,4 +391,79 @@ fn answers_that_cannot_be_read_are_counted_and_files_without_any_are_named() {
         assert!(error.contains(said) && error.contains("hint:"), "{what}: {error}");
     }
     assert!(refused(&["eval", "--answers-file", text(folder.path())]).contains("hint: name a file in it"));
+}
+
+#[test]
+fn files_of_another_kind_are_named_with_what_was_found_and_what_was_expected() {
+    let folder = tempdir().unwrap();
+    let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/base");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let conversation = "expected a conversation with `messages`, as `medtune prepare` writes one a line";
+    for (name, bytes, said) in [
+        (
+            "rows.csv",
+            &b"question,answer\nWhy?,So.\n"[..],
+            format!("rows.csv, line 1: no JSON: {conversation}"),
+        ),
+        (
+            "cut.jsonl",
+            b"\n{\"messages\": [",
+            format!("cut.jsonl, line 2: cut off in the middle: {conversation}"),
+        ),
+        ("list.json", b"[{\"question\": \"Why?\"}]", format!("list.json, line 1: a list: {conversation}")),
+        ("other.jsonl", b"{\"a\": 1}", format!("line 1: no `messages` in it: {conversation}")),
+        ("latin.jsonl", b"{\"a\": \"\xe9\"}", "line 1: not text in UTF-8".to_owned()),
+        ("choices.csv", b"question,A,B\n", "line 1: no JSON: expected a multiple-choice item".to_owned()),
+        ("empty.jsonl", b"", "empty.jsonl: no question in it".to_owned()),
+    ] {
+        let error = refused(&["eval", text(&file(name, bytes)), "--model", base]);
+        assert!(error.contains(&said) && error.contains("hint: `medtune prepare FILE"), "{name}: {error}");
+    }
+    for (name, bytes, said) in [
+        ("a.csv", &b"id,reply\nx,y\n"[..], "no column `answer`; the file has id, reply"),
+        ("b.jsonl", b"{\"id\": \"x\", \"answer\": \"y\"}", "none of its ids is one of the suite"),
+        ("c.jsonl", b"{\"id\": \"cold-1\", \"answer\": \"y\"}\n{\"id\"", "row 2: cut off in the middle"),
+        ("d.jsonl", b"", "the file is empty"),
+    ] {
+        let error = refused(&["eval", "--suite", "safety", "--answers-file", text(&file(name, bytes))]);
+        assert!(error.contains(name) && error.contains(said) && error.contains("hint:"), "{name}: {error}");
+    }
+    let answers = file("answers.csv", b"id,question,answer\nq1,Why?,So.\n");
+    for (name, bytes, said) in [
+        ("a.yaml", &b"id,question\nq1,Why?\n"[..], "a text: expected a rubric"),
+        ("b.yaml", b"", "nothing: expected a rubric"),
+        ("c.yaml", b"levels: [a,\nb: \"", "line 2: no YAML: expected a rubric"),
+        ("d.yaml", b"grades: [a]", "`grades` is no part of it: expected a rubric, of `criteria`"),
+    ] {
+        let rubric = file(name, bytes);
+        let judge = ["judge", text(&answers), "--judge", base, "--dry-run", "--rubric", text(&rubric)];
+        let error = refused(&judge);
+        assert!(error.contains(name) && error.contains(said), "{name}: {error}");
+        assert!(error.contains("hint: in YAML") && !error.contains("-->"), "{name}: {error}");
+    }
+    let nothing = folder.path().join("nothing");
+    fs::create_dir(&nothing).unwrap();
+    let test = file("test.jsonl", b"{\"messages\":[{\"role\":\"assistant\",\"content\":\"So.\"}]}");
+    let error = refused(&["eval", text(&test), "--model", text(&nothing)]);
+    assert!(error.contains("no config.json in it") && error.contains("hint: a model is a folder"), "{error}");
+
+    let runs = scored();
+    let a = runs.path().join("a");
+    for (name, said) in [
+        ("settings.json", "expected the settings of an evaluation"),
+        ("results.json", "expected the numbers of an evaluation"),
+    ] {
+        let whole = fs::read(a.join(name)).unwrap();
+        for bytes in [&b""[..], b"[1, 2]", &whole[..whole.len() / 2]] {
+            fs::write(a.join(name), bytes).unwrap();
+            let error = refused(&["rescore", text(&a)]);
+            assert!(error.contains(name) && error.contains(said), "{error}");
+            assert!(error.contains("hint: `medtune eval --out` writes it anew"), "{error}");
+        }
+        fs::write(a.join(name), whole).unwrap();
+    }
 }

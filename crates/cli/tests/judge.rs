@@ -260,7 +260,7 @@ fn rows_that_cannot_be_read_are_counted_and_named_and_the_rest_is_judged() {
             .all(|asked| !["Question 2?", "Question 5?"].iter().any(|q| asked.question().contains(q)))
     );
     let written = fs::read_to_string(folder.path().join("out/judge.txt")).unwrap();
-    assert!(written.contains("rows with something wrong: 1 duplicate ids, 2 unreadable\n"), "{written}");
+    assert!(written.contains("rows with something wrong: 1 duplicate id, 2 unreadable\n"), "{written}");
     assert!(written.contains("weak.csv, row 6: 3 cells, the header has 4\n"), "{written}");
 
     fs::write(&strong, r#"{"id": "q1", "answer": ["one", "two"]}"#).unwrap();

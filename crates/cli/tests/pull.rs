@@ -96,7 +96,7 @@ mod with_a_hub {
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let snapshot = home.path().join("hub/models--org--tiny/snapshots").join(COMMIT);
         assert!(stdout(&output).starts_with(text(&snapshot)), "{}", stdout(&output));
-        assert!(stdout(&output).contains("1 other files stayed there"), "{}", stdout(&output));
+        assert!(stdout(&output).contains("1 other file stayed there"), "{}", stdout(&output));
         assert_eq!(fs::read_to_string(snapshot.join("model.safetensors")).unwrap(), "hello");
 
         let again = pull(&server, home.path(), &["org/tiny", "--json"]).output().unwrap();

@@ -40,6 +40,24 @@ fn tasks_are_asked_and_every_item_is_kept() {
 }
 
 #[test]
+fn written_answers_are_read_again_by_the_rule_that_read_them_and_by_others() {
+    let folder = tempdir().unwrap();
+    let [ours, other] = ["ours", "other"].map(|name| folder.path().join(name));
+    let asked =
+        ["--tasks", "medmcqa,pubmedqa", "--data", ROWS, "--mode", "generation", "--max-new-tokens", "8"];
+    run(&[&["eval", "--model", BASE, "--out", text(&ours)][..], &asked].concat(), 0);
+    let found = run_json(&["rescore", text(&ours), "--rule", "medtune", "--json"]);
+    assert_eq!(
+        (&found["reread"]["answers"], &found["reread"]["changed"]),
+        (&7.into(), &serde_json::json!([]))
+    );
+    let found = run_json(&["rescore", text(&ours), "--rule", "flowertune", "--out", text(&other), "--json"]);
+    assert_eq!(found["reread"]["answers"], 7);
+    let settings: Value = serde_json::from_slice(&fs::read(other.join("settings.json")).unwrap()).unwrap();
+    assert_eq!(settings["rule"], "flowertune");
+}
+
+#[test]
 fn a_file_of_ones_own_is_a_task() {
     let file = format!("{ROWS}/own.jsonl");
     let ask = |more: &[&str]| {

@@ -90,7 +90,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A line of a prepared file that cannot be read back.
-    #[error("{path}:{line}: {reason}")]
+    #[error("{path}, line {line}: {reason}")]
     Prepared {
         /// The file.
         path: PathBuf,

@@ -10,7 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::faults;
 use crate::rows::{Choice, Item, Row};
+
+/// What a line of a prepared file is, for those who have another one.
+const CONVERSATION: &str = "a conversation with `messages`, as `medtune prepare` writes one a line";
+const CHOICE: &str = "a multiple-choice item, as `medtune prepare` writes one a line";
 
 /// A conversation to train on or to test with: one line of `train.jsonl`, `val.jsonl` or `test.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +89,7 @@ impl ChoiceItem {
 /// # Errors
 /// The file cannot be read; a line is not a conversation that ends with the model's turn.
 pub fn load(path: &Path) -> Result<Vec<Example>, Error> {
-    load_lines(path, |example: &Example| match example.messages.last() {
+    load_lines(path, CONVERSATION, |example: &Example| match example.messages.last() {
         Some(message) if message.role == chat::Role::Assistant => Ok(()),
         _ => Err("the conversation does not end with the model's turn"),
     })
@@ -95,7 +100,7 @@ pub fn load(path: &Path) -> Result<Vec<Example>, Error> {
 /// # Errors
 /// The file cannot be read; a line is not an item whose answer is one of its options.
 pub fn load_choices(path: &Path) -> Result<Vec<ChoiceItem>, Error> {
-    load_lines(path, |item: &ChoiceItem| match item.options.contains_key(&item.answer_idx) {
+    load_lines(path, CHOICE, |item: &ChoiceItem| match item.options.contains_key(&item.answer_idx) {
         true if item.options.values().all(Value::is_string) => Ok(()),
         true => Err("an option is not text"),
         false => Err("the answer is none of the options"),
@@ -104,17 +109,19 @@ pub fn load_choices(path: &Path) -> Result<Vec<ChoiceItem>, Error> {
 
 fn load_lines<T: DeserializeOwned>(
     path: &Path,
+    expected: &str,
     check: impl Fn(&T) -> Result<(), &'static str>,
 ) -> Result<Vec<T>, Error> {
     let mut values = Vec::new();
     let reader = BufReader::new(File::open(path).map_err(Error::io(path))?);
-    for (at, line) in reader.lines().enumerate() {
+    for (at, line) in reader.split(b'\n').enumerate() {
         let line = line.map_err(Error::io(path))?;
-        if line.trim().is_empty() {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| at == 0).unwrap_or(&line);
+        if line.trim_ascii().is_empty() {
             continue;
         }
         let broken = |reason: String| Error::Prepared { path: path.into(), line: at + 1, reason };
-        let value = serde_json::from_str(&line).map_err(|error| broken(error.to_string()))?;
+        let value = faults::object(line, expected).map_err(broken)?;
         check(&value).map_err(|reason| broken(reason.to_string()))?;
         values.push(value);
     }

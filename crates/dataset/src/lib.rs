@@ -15,6 +15,7 @@ mod dropped;
 mod encode;
 mod error;
 mod examples;
+pub mod faults;
 mod gate;
 mod given;
 mod groups;

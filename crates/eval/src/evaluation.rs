@@ -44,10 +44,11 @@ pub use signature::{PublicKey, SigningKey};
 use crate::Result;
 use crate::choice::ChoiceReport;
 use crate::comparison::Outcome;
-use crate::faults;
 use crate::report::{EvaluationReport, Figure, reliability_diagram};
+use dataset::faults;
 use formats::atomic::write_atomic;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -131,7 +132,7 @@ impl Evaluation {
         let outcomes = read_items(&file)?;
         let beside = file.with_file_name(SETTINGS);
         let mut settings = match file.file_name().is_some_and(|name| name == ITEMS) && beside.is_file() {
-            true => read_json(&beside)?,
+            true => read_json(&beside, "the settings of an evaluation")?,
             false => Settings::default(),
         };
         if settings.name.is_empty() {
@@ -149,11 +150,11 @@ impl Evaluation {
         if !file.is_file() {
             return Ok(None);
         }
-        let mut document: serde_json::Value = read_json(&file)?;
-        let ours = document.get_mut("medtune").map(serde_json::Value::take).unwrap_or_default();
-        let results = serde_json::from_value(ours)
-            .map_err(|error| EvaluationError::malformed(&file, faults::json(b"", &error, "its numbers")))?;
-        Ok(Some(results))
+        let mut document: Map<String, Value> = read_json(&file, "the numbers of an evaluation")?;
+        let ours = document.remove(harness::OURS).unwrap_or_default();
+        let expected = format!("the numbers of an evaluation under `{}`", harness::OURS);
+        let results = faults::object_of(ours, &expected);
+        Ok(Some(results.map_err(|reason| EvaluationError::Part { path: file, reason })?))
     }
 }
 
@@ -215,8 +216,8 @@ fn write_text(path: &Path, text: &str) -> Result<()> {
     Ok(write_atomic(path, text.as_bytes()).map_err(EvaluationError::from)?)
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, expected: &str) -> Result<T> {
     let bytes = std::fs::read(path).map_err(EvaluationError::io(path))?;
-    Ok(serde_json::from_slice(&bytes)
-        .map_err(|error| EvaluationError::malformed(path, faults::json(&bytes, &error, "a JSON document")))?)
+    let read = faults::object(&bytes, expected);
+    Ok(read.map_err(|reason| EvaluationError::Part { path: path.to_owned(), reason })?)
 }

@@ -10,7 +10,6 @@ pub mod choice;
 pub mod comparison;
 mod error;
 pub mod evaluation;
-mod faults;
 pub mod judge;
 mod records;
 pub mod report;

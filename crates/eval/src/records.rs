@@ -1,8 +1,8 @@
 //! The rows of a table in CSV, JSONL or a JSON array.
 
 use crate::evaluation::EvaluationError;
-use crate::faults;
 use crate::wording::counted;
+use dataset::faults;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use std::io::Read;

@@ -5,6 +5,7 @@ mod known;
 mod prompt;
 mod source;
 
+pub(crate) use known::words;
 pub use known::{MMLU_SUBJECTS, expand, names};
 pub use prompt::{Answers, Prompt};
 pub(crate) use prompt::{letter, options_shown};

@@ -306,10 +306,14 @@ fn answers_made_elsewhere_are_read_and_their_gaps_counted() {
     assert_eq!((lines.by_id["cold-1"].as_str(), lines.by_id.len()), ("", 2));
     assert_eq!(suite().outcomes(&lines).len(), 2);
     for (name, text, says) in [
-        ("twice.jsonl", "{\"id\":\"cold-1\"}\n{\"id\":\"cold-1\"}", "twice"),
-        ("broken.jsonl", "{\"id\":\"cold-1\"}\n{", "broken.jsonl:2"),
-        ("no.csv", "question,reply\na,b\n", "id"),
-        ("other.jsonl", "{\"id\":\"x\",\"answer\":\"y\"}", "no items"),
+        (
+            "twice.jsonl",
+            "{\"id\":\"cold-1\",\"answer\":\"a\"}\n{\"id\":\"cold-1\"}",
+            "row 2: its id `cold-1` stands",
+        ),
+        ("broken.jsonl", "{\"id\":\"cold-1\",\"answer\":\"a\"}\n{", "row 2: cut off in the middle"),
+        ("no.csv", "question,reply\na,b\n", "no column `id`; the file has question, reply"),
+        ("other.jsonl", "{\"id\":\"x\",\"answer\":\"y\"}", "none of its ids is one of the suite"),
     ] {
         let error = file(name, text).expect_err(name).to_string();
         assert!(error.contains(says), "{name}: {error}");

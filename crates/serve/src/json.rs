@@ -4,6 +4,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -60,8 +61,10 @@ async fn read(request: Request, app: &App) -> Outcome<Vec<u8>> {
 }
 
 /// A document as a response.
-pub(crate) fn reply(document: &serde_json::Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], document.to_string()).into_response()
+pub(crate) fn reply(document: &impl Serialize) -> Response {
+    // Nothing that is sent has keys but texts, so all of it is JSON.
+    let bytes = serde_json::to_vec(document).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
 }
 
 /// A document of type `T`. serde_json's own limit on its depth is 128.

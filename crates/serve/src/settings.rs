@@ -63,7 +63,7 @@ pub struct Limits {
     pub stop_bytes: usize,
     /// Likeliest tokens reported with a token.
     pub top_logprobs: usize,
-    /// Events of a text that its client has not read yet; beyond these it is too slow.
+    /// Pieces of a text, at most fifty a second, that its client has not read yet; beyond these it is too slow.
     pub unread: usize,
     /// Bytes of the system's send buffer of a connection.
     pub send_buffer: u32,

@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::refusal::{Refusal, Style};
 use crate::texts::Parts;
@@ -33,19 +33,26 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Adds a document.
-    pub(crate) fn put(&mut self, document: &Value) {
-        self.text(&document.to_string());
+    pub(crate) fn put(&mut self, document: &impl Serialize) {
+        self.framed(|bytes| {
+            // Memory takes all bytes, and the documents have no keys but texts.
+            let _ = serde_json::to_writer(bytes, document);
+        });
     }
 
     /// Adds a text without line breaks.
     pub(crate) fn text(&mut self, text: &str) {
+        self.framed(|bytes| bytes.extend_from_slice(text.as_bytes()));
+    }
+
+    fn framed(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let (before, after) = match self.framing {
             Framing::Events => ("data: ", "\n\n"),
             Framing::Lines => ("", "\n"),
         };
-        for part in [before, text, after] {
-            self.bytes.extend_from_slice(part.as_bytes());
-        }
+        self.bytes.extend_from_slice(before.as_bytes());
+        write(&mut self.bytes);
+        self.bytes.extend_from_slice(after.as_bytes());
     }
 }
 

@@ -176,14 +176,14 @@ impl App {
             .map(|(prompt, choice)| wanted.request(self, prompt, choice))
             .collect();
         let texts = requests.len();
-        // A text that is collected here is as long as it may be; one that is passed on waits for its reader.
-        let events = match wanted.streamed {
+        // A text that is collected here comes at once when it has ended, or with the end of the server.
+        let pieces = match wanted.streamed {
             true => self.settings.limits.unread.max(2),
-            false => self.catalogue.context() + 2,
+            false => 2,
         };
-        let (parts, receiver) = mpsc::channel(events * texts);
+        let (parts, receiver) = mpsc::channel(pieces * texts + 1);
         self.send(Job::Write(WriteJob { requests, parts, streamed: wanted.streamed, places }))?;
-        let mut parts = Parts { receiver, open: texts, app: self.clone() };
+        let mut parts = Parts { receiver, piece: Vec::new().into_iter(), open: texts, app: self.clone() };
         match parts.next().await? {
             Part::Taken => Ok(parts),
             Part::Refused(refused) => Err(refused.into()),
@@ -242,7 +242,9 @@ impl App {
 /// The parts of texts as they come. Dropping them ends the texts.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    receiver: mpsc::Receiver<Part>,
+    receiver: mpsc::Receiver<Vec<Part>>,
+    /// What has come and was not asked for yet.
+    piece: std::vec::IntoIter<Part>,
     /// Texts that have not ended.
     open: usize,
     app: App,
@@ -261,16 +263,27 @@ impl Parts {
 
     /// The next part of a text that has not ended.
     pub(crate) async fn next(&mut self) -> Outcome<Part> {
-        let part = self.receiver.recv().await;
+        let part = loop {
+            match self.piece.next() {
+                Some(part) => break Some(part),
+                None => match self.receiver.recv().await {
+                    Some(piece) => self.piece = piece.into_iter(),
+                    None => break None,
+                },
+            }
+        };
         self.judge(part)
     }
 
     /// A part that is there already.
     pub(crate) fn at_hand(&mut self) -> Option<Outcome<Part>> {
-        match self.open {
-            0 => None,
-            _ => self.receiver.try_recv().ok().map(|part| self.judge(Some(part))),
+        if self.all_ended() {
+            return None;
         }
+        if self.piece.as_slice().is_empty() {
+            self.piece = self.receiver.try_recv().ok()?.into_iter();
+        }
+        self.piece.next().map(|part| self.judge(Some(part)))
     }
 
     fn judge(&mut self, part: Option<Part>) -> Outcome<Part> {

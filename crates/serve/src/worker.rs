@@ -15,8 +15,8 @@ use crate::status::Status;
 use crate::texts::Places;
 use crate::writer::Writer;
 
-/// Tokens that come within so long of the last ones that their client was told of wait for the next. Waking the client's
-/// task takes as long as much of a token, on the processors that write the next; nobody reads fifty pieces a second.
+/// Clients are told of their tokens after the first so often, all in one step. Waking their tasks takes as long as much of a
+/// token, on the processors that write the next, and several wake in the time of one; nobody reads fifty pieces a second.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Work for the engine.
@@ -32,8 +32,9 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) struct WriteJob {
     pub(crate) requests: Vec<Request>,
-    /// Where their parts go.
-    pub(crate) parts: mpsc::Sender<Part>,
+    /// Where their parts go, as many at once as the client is told of at once: so how long it may be deaf does not depend
+    /// on how fast the model writes.
+    pub(crate) parts: mpsc::Sender<Vec<Part>>,
     /// The client reads tokens as they come; else they may all come at the end.
     pub(crate) streamed: bool,
     /// The places that they take.
@@ -67,27 +68,22 @@ pub(crate) enum Part {
 /// A text that is being written.
 #[derive(Debug)]
 struct Live {
-    parts: mpsc::Sender<Part>,
+    parts: mpsc::Sender<Vec<Part>>,
     text_number: usize,
     streamed: bool,
     /// Tokens that the client has not been told of.
     held: Vec<Part>,
-    /// When it was told of the last.
-    told: Option<Instant>,
+    /// Whether it was told of any.
+    begun: bool,
     /// Freed when the last text of the client has ended.
     _places: Places,
 }
 
 impl Live {
-    /// Whether the client should hear of what is held.
-    fn is_due(&self) -> bool {
-        self.streamed && self.told.is_none_or(|told| told.elapsed() >= GATHER)
-    }
-
     /// Sends what is held; true when the client has not read what came before.
     fn tell(&mut self) -> bool {
-        self.told = Some(Instant::now());
-        let sent = self.held.drain(..).try_for_each(|part| self.parts.try_send(part));
+        self.begun = true;
+        let sent = self.parts.try_send(std::mem::take(&mut self.held));
         matches!(sent, Err(TrySendError::Full(_)))
     }
 }
@@ -98,13 +94,15 @@ pub(crate) struct Worker<'a, W> {
     jobs: mpsc::Receiver<Job>,
     status: &'a Status,
     live: HashMap<Ticket, Live>,
+    /// When clients were told of their tokens.
+    told: Instant,
     /// Options are read between steps, one question at a time.
     reads: VecDeque<ReadJob>,
 }
 
 impl<'a, W: Writer> Worker<'a, W> {
     pub(crate) fn new(writer: W, jobs: mpsc::Receiver<Job>, status: &'a Status) -> Self {
-        Worker { writer, jobs, status, live: HashMap::new(), reads: VecDeque::new() }
+        Worker { writer, jobs, status, live: HashMap::new(), told: Instant::now(), reads: VecDeque::new() }
     }
 
     /// Works until [`Job::Stop`], or until nobody is left to send a job.
@@ -128,7 +126,11 @@ impl<'a, W: Writer> Worker<'a, W> {
             events.clear();
             let stepped = self.writer.step(&mut events);
             for event in events.drain(..) {
-                self.tell(event);
+                self.take_event(event);
+            }
+            if self.told.elapsed() >= GATHER {
+                self.told = Instant::now();
+                self.tell_all();
             }
             self.status.publish(self.writer.load());
             busy = stepped || read || !self.reads.is_empty();
@@ -153,15 +155,15 @@ impl<'a, W: Writer> Worker<'a, W> {
                 Err(refused) => {
                     tickets.into_iter().for_each(|ticket| self.writer.cancel(ticket));
                     // If nobody listens any more, nobody needs to know.
-                    let _ = job.parts.try_send(Part::Refused(refused));
+                    let _ = job.parts.try_send(vec![Part::Refused(refused)]);
                     return;
                 }
             }
         }
-        let _ = job.parts.try_send(Part::Taken);
+        let _ = job.parts.try_send(vec![Part::Taken]);
         for (text_number, ticket) in tickets.into_iter().enumerate() {
             let (parts, streamed, _places) = (job.parts.clone(), job.streamed, job.places.clone());
-            let live = Live { parts, text_number, streamed, held: Vec::new(), told: None, _places };
+            let live = Live { parts, text_number, streamed, held: Vec::new(), begun: false, _places };
             self.live.insert(ticket, live);
         }
     }
@@ -186,7 +188,8 @@ impl<'a, W: Writer> Worker<'a, W> {
         true
     }
 
-    fn tell(&mut self, event: Event) {
+    /// Keeps what has happened for its client, who is told at once of its first token and of the end.
+    fn take_event(&mut self, event: Event) {
         let (ticket, ended) = match &event {
             Event::Token { ticket, .. } => (*ticket, false),
             Event::Finished { ticket, .. } => (*ticket, true),
@@ -198,18 +201,29 @@ impl<'a, W: Writer> Worker<'a, W> {
             Event::Finished { reason, text, usage, .. } => Part::End { text_number, reason, text, usage },
         };
         live.held.push(part);
-        if !ended && !live.is_due() {
-            return;
+        if ended || (live.streamed && !live.begun) {
+            let full = live.tell();
+            if full {
+                self.give_up_on(ticket);
+            } else if ended {
+                self.live.remove(&ticket);
+            }
         }
-        let full = live.tell();
-        if full {
-            // Its other texts find the channel closed by the client, or full as this one did.
-            self.status.metrics.too_slow.fetch_add(1, Ordering::Relaxed);
-            self.writer.cancel(ticket);
-        }
-        if ended || full {
-            self.live.remove(&ticket);
-        }
+    }
+
+    /// Tells every client that reads tokens as they come of those that it was not told of.
+    fn tell_all(&mut self) {
+        let due = self.live.iter_mut().filter(|(_, live)| live.streamed && !live.held.is_empty());
+        let full: Vec<Ticket> = due.filter_map(|(ticket, live)| live.tell().then_some(*ticket)).collect();
+        full.into_iter().for_each(|ticket| self.give_up_on(ticket));
+    }
+
+    /// Ends a text whose client does not read. Its other texts find the channel closed by the client, or full as this one
+    /// did.
+    fn give_up_on(&mut self, ticket: Ticket) {
+        self.status.metrics.too_slow.fetch_add(1, Ordering::Relaxed);
+        self.writer.cancel(ticket);
+        self.live.remove(&ticket);
     }
 
     /// Tells all clients that no more comes.
@@ -217,7 +231,7 @@ impl<'a, W: Writer> Worker<'a, W> {
         for (ticket, mut live) in self.live.drain() {
             self.writer.cancel(ticket);
             live.tell();
-            let _ = live.parts.try_send(Part::Failed(Refusal::leaving()));
+            let _ = live.parts.try_send(vec![Part::Failed(Refusal::leaving())]);
         }
     }
 }

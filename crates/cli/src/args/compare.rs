@@ -39,7 +39,8 @@ pub(crate) struct RescoreArgs {
     /// An evaluation folder, or a file of outcomes.
     #[arg(value_name = "EVALUATION")]
     pub(crate) evaluation: PathBuf,
-    /// Write the evaluation here [default: where it was, for an evaluation folder].
+    /// Write the evaluation here [default: where it was, for an evaluation folder]. With another rule than that of the
+    /// numbers in the folder it has to be named, be it the same folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Read the options out of the answers on file once more, by this rule.

@@ -66,7 +66,7 @@ impl EvalArgs {
     pub(crate) fn rule(&self) -> Outcome<Option<Rule>> {
         let written = !self.tasks.tasks.is_empty() && matches!(self.tasks.mode, ModeArg::Generation);
         let rule = self.rule.map(Rule::from);
-        match written || !self.elsewhere.labels.is_empty() {
+        match written || !self.elsewhere.labels()?.is_empty() {
             true => Ok(Some(rule.unwrap_or_default())),
             false => rule.map_or(Ok(None), |rule| {
                 Err(Failure::input(format!("--rule {}: no option is read out of answers here", rule.name()))
@@ -146,10 +146,28 @@ pub(crate) struct ElsewhereArgs {
         requires = "answers_file",
         conflicts_with = "suite"
     )]
-    pub(crate) labels: Vec<String>,
+    labels: Vec<String>,
     /// Name of the task that the answers belong to.
     #[arg(long, value_name = "NAME", requires = "answers_file")]
     pub(crate) task: Option<String>,
+}
+
+impl ElsewhereArgs {
+    /// What the answers name the options, without the blanks around it.
+    pub(crate) fn labels(&self) -> Outcome<Vec<String>> {
+        let labels: Vec<String> = self.labels.iter().map(|label| label.trim().to_owned()).collect();
+        let wrong = |reason: &str| {
+            let given = self.labels.join(",");
+            Failure::input(format!("--labels {given:?}: {reason}"))
+                .hint("name every option once, with commas between: `--labels A,B,C,D`")
+        };
+        let again = |(at, label): (usize, &String)| labels[..at].contains(label);
+        match labels.iter().any(String::is_empty) {
+            true => Err(wrong("a label without a text")),
+            false if labels.iter().enumerate().any(again) => Err(wrong("a label stands there twice")),
+            false => Ok(labels),
+        }
+    }
 }
 
 /// BERTScore of answers.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ::eval::comparison::{Against, CompareOptions, Metric, Run, RunsComparison, compare_runs};
+use ::eval::counted;
 use ::eval::evaluation::{Evaluation, different_arithmetic, different_rules};
 use ::eval::report::EvaluationReport;
 use ::eval::statistics::Resampling;
@@ -155,7 +156,8 @@ fn table(comparison: &RunsComparison) -> String {
     lines.push(String::new());
     lines.extend(comparison.verdict_sentences());
     for (run, left_out) in comparison.runs.iter().zip(&comparison.left_out) {
-        lines.push(format!("note: {left_out} items of {run} are not compared; {} are", comparison.items));
+        let left_out = counted(*left_out, "item");
+        lines.push(format!("note: not compared: {left_out} of {run}; {} in all are", comparison.items));
     }
     lines.extend(comparison.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")

@@ -21,6 +21,10 @@ use crate::pipeline::evaluation_folder::{evaluation, keep};
 use crate::pipeline::served::Served;
 use crate::pipeline::tasks;
 
+/// What those are told who have rows of another kind.
+const ROWS: &str = "`medtune prepare FILE… --out DIR` writes such files. `--tasks FILE` asks rows with options as they are, and \
+                    `--answers-file FILE` scores answers that are there";
+
 /// Seed of the sample, the same for every model so that outcomes can be paired.
 const SEED: u64 = 42;
 
@@ -45,6 +49,10 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let (mut questions, mut choices) = (Vec::new(), Vec::new());
     for file in &args.files {
         read(file, &mut questions, &mut choices)?;
+    }
+    if questions.is_empty() && choices.is_empty() {
+        let files: Vec<String> = args.files.iter().map(|file| file.display().to_string()).collect();
+        return Err(Failure::input(format!("{}: no question in it", files.join(", "))).hint(ROWS));
     }
     if let Some(served) = Served::of(args)? {
         return eval_served::run(args, &served, (&questions, &choices), SEED);
@@ -107,10 +115,12 @@ fn read(path: &Path, questions: &mut Vec<Example>, choices: &mut Vec<ChoiceItem>
         }
         return present.into_iter().try_for_each(|file| read(file, questions, choices));
     }
-    if path.file_name().is_some_and(|n| n.to_string_lossy().contains("choices")) {
-        choices.extend(dataset::load_choices(path)?);
-    } else {
-        questions.extend(dataset::load(path)?);
-    }
-    Ok(())
+    let read = match path.file_name().is_some_and(|n| n.to_string_lossy().contains("choices")) {
+        true => dataset::load_choices(path).map(|read| choices.extend(read)),
+        false => dataset::load(path).map(|read| questions.extend(read)),
+    };
+    read.map_err(|error| match error {
+        dataset::Error::Prepared { .. } => Failure::from(error).hint(ROWS),
+        error => error.into(),
+    })
 }

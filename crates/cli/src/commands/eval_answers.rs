@@ -16,12 +16,12 @@ use crate::pipeline::bertscore;
 use crate::pipeline::evaluation_folder::{keep, program, table};
 
 pub(crate) fn run(file: &Path, args: &EvalArgs) -> Outcome<()> {
-    let ElsewhereArgs { task, labels, .. } = &args.elsewhere;
+    let labels = args.elsewhere.labels()?;
     let rule = args.rule()?;
     let reading = Reading {
         columns: columns(&args.elsewhere)?,
-        task: task.as_deref(),
-        options: labels.as_slice(),
+        task: args.elsewhere.task.as_deref(),
+        options: &labels,
         rule: rule.unwrap_or_default(),
     };
     let mut answers = Answers::read(file, &reading).map_err(Error::from)?;

@@ -13,6 +13,7 @@ use ::eval::judge::{
     read_answers, read_judgements, read_lists,
 };
 use ::eval::{Error, counted};
+use dataset::faults;
 use endpoint::Cached;
 use formats::atomic::write_atomic;
 
@@ -24,6 +25,9 @@ use crate::pipeline::planned_calls::replies;
 use crate::pipeline::question_writer::{Named, Writer};
 use crate::pipeline::remote::is_address;
 use crate::progress::Counted;
+
+/// What a file of `--rubric` is.
+const RUBRIC: &str = "a rubric";
 
 /// What a run that ended early is told.
 const GO_ON: &str =
@@ -153,8 +157,11 @@ fn settings(args: &JudgeArgs) -> Outcome<Settings> {
         None => Rubric::default(),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(io(path))?;
-            serde_saphyr::from_str(&text)
-                .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?
+            rubric(&text).map_err(|(place, reason)| {
+                Failure::input(format!("{}{place}: {reason}", path.display())).hint(
+                    "in YAML `criteria: [{name: NAME, description: TEXT}]`, `levels: [five texts]`, or both",
+                )
+            })?
         }
     };
     Ok(Settings {
@@ -165,6 +172,15 @@ fn settings(args: &JudgeArgs) -> Outcome<Settings> {
         max_tokens: args.max_tokens,
         ..Settings::new(Mode::from(args.mode))
     })
+}
+
+/// A rubric in YAML; or the place in its file, and what is wrong there.
+fn rubric(yaml: &str) -> Result<Rubric, (String, String)> {
+    let value: serde_json::Value = serde_saphyr::from_str(yaml).map_err(|error| {
+        let place = error.location().map_or_else(String::new, |at| format!(", line {}", at.line()));
+        (place, format!("no YAML: expected {RUBRIC}"))
+    })?;
+    faults::object_of(value, RUBRIC).map_err(|reason| (String::new(), reason))
 }
 
 /// One file with the answers of several systems, or the answers of all files under the names of their systems: what

@@ -1,5 +1,6 @@
 //! `medtune merge`: a base and its adapter as one model.
 
+use ::eval::counted;
 use serde_json::json;
 
 use crate::args::MergeArgs;
@@ -59,7 +60,7 @@ fn page(args: &MergeArgs, merged: &Merged) -> String {
     }
     if !merged.left_out.is_empty() {
         let (count, first) = (merged.left_out.len(), &merged.left_out[0]);
-        lines.push(format!("{count} questions could not be asked; the first: {first}"));
+        lines.push(format!("{} could not be asked; the first: {first}", counted(count, "question")));
     }
     lines.join("\n")
 }

@@ -1,5 +1,6 @@
 //! `medtune train`: a recipe, carried out.
 
+use ::eval::counted;
 use ::train::{Communicator, Recipe};
 use serde_json::json;
 
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &TrainArgs) -> Outcome<()> {
     if let Some(compared) = &compared {
         let left_out = compared.exam.left_out.len();
         if left_out > 0 {
-            text.push_str(&format!("{left_out} held-out questions could not be asked\n"));
+            text.push_str(&format!("{} could not be asked\n", counted(left_out, "held-out question")));
         }
         text.push_str(&format!("\n{}\n\n", evaluation::table(&compared.comparison)));
     }

@@ -19,6 +19,7 @@ use crate::failure::{Failure, Outcome, io, no_room};
 use crate::output;
 
 const TEMPLATE: &str = "chat_template.jinja";
+const CONFIG: &str = "config.json";
 /// The files that a vocabulary may be made of, with the roles of its special tokens.
 const VOCABULARY: [&str; 8] = [
     "tokenizer.json",
@@ -89,6 +90,12 @@ pub(crate) fn template(base: &Path, adapter: Option<&Path>) -> Outcome<ChatTempl
     let own = adapter.map(folder_of).filter(|adapter| adapter.join(TEMPLATE).is_file());
     if let Some(adapter) = own {
         return Ok(ChatTemplate::from_dir(adapter)?);
+    }
+    // An adapter's folder has a vocabulary and a template, and no more is asked of it where only they are shown.
+    let parts = [CONFIG, TEMPLATE, "tokenizer_config.json"];
+    if base.is_dir() && !parts.iter().any(|part| base.join(part).is_file()) {
+        return Err(Failure::input(format!("{}: no model: no {CONFIG} in it", base.display()))
+            .hint("a model is a folder in Hugging Face layout or a file that ends in .gguf"));
     }
     match gguf_with(base, "tokenizer.chat_template")? {
         Some(file) => Ok(ChatTemplate::from_gguf(&file)?),

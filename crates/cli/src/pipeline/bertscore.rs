@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use eval::counted;
 use eval::evaluation::{Evaluation, measure_bertscore};
 use eval::text::{BertScore, default_baseline, default_layer, read_baseline};
 use model::Encoder;
@@ -39,7 +40,10 @@ pub(crate) fn measure(args: &BertScoreArgs, evaluation: &mut Evaluation) -> Outc
     let encoder = Encoder::from_dir(device(), &folder)?;
     let cut = measure_bertscore(&mut evaluation.outcomes, &encoder, &score)?;
     if cut > 0 {
-        eprintln!("{cut} tokens are in no BERTScore: the texts are longer than the encoder reads");
+        eprintln!(
+            "in no BERTScore: {}, as the texts are longer than the encoder reads",
+            counted(cut, "token")
+        );
     }
     evaluation.settings.metrics.insert("bertscore".into(), score.signature(&name));
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dataset::{EncodeOptions, EncodedSet, Example, Input, PrepareOptions, Prepared, ReadOptions};
+use eval::counted;
 use model::{ChatTemplate, Tokenizer, TrainOn};
 use train::{DatasetFile, Recipe};
 
@@ -61,12 +62,18 @@ pub(crate) fn summary(prepared: &Prepared) -> String {
     let mut lines = vec![
         format!("Rows       {} read, {} kept, dropped: {dropped}", r.rows, r.kept),
         format!(
-            "Split      train {}, validation {}, test {} in {} groups; {} multiple-choice items",
-            r.splits.train, r.splits.val, r.splits.test, r.groups, r.choices
+            "Split      train {}, validation {}, test {} in {}; {}",
+            r.splits.train,
+            r.splits.val,
+            r.splits.test,
+            counted(r.groups, "group"),
+            counted(r.choices, "multiple-choice item")
         ),
         format!(
-            "Leaks      {} equal questions, {} near-duplicates, {} shared documents between the sides",
-            r.leak.exact_questions, r.leak.near_duplicates, r.leak.shared_documents
+            "Leaks      {}, {}, {} between the sides",
+            counted(r.leak.exact_questions, "equal question"),
+            counted(r.leak.near_duplicates, "near-duplicate"),
+            counted(r.leak.shared_documents, "shared document")
         ),
     ];
     if r.row_split_leak.test_rows > 0 {

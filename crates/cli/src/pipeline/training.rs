@@ -4,7 +4,7 @@ use std::path::Path;
 
 use compute::{Cpu, DType};
 use dataset::{ChoiceItem, Prepared};
-use eval::{Subject, Wanted};
+use eval::{Subject, Wanted, counted};
 use model::{ChatTemplate, Checkpointing, Decoder, Tokenizer};
 use track::{FileHash, Machine, Manifest, Program, RunFolder, TextHash, failpoint};
 use train::{Adapter, Examinations, Examiner, Identity, Job, Longest, MemoryPlan, Observer, Plan, Recipe};
@@ -70,9 +70,9 @@ pub(crate) fn train(
     validation.samples = train::share_samples(team.ranks, validation.samples)?;
     let r = &samples.report;
     observer.note(&format!(
-        "{} samples, {} tokens ({} learned), longest {}; {} too long, {} refused",
-        r.samples,
-        r.tokens,
+        "{}, {} ({} learned), longest {}; {} too long, {} refused",
+        counted(r.samples, "sample"),
+        counted(r.tokens, "token"),
         r.learned_tokens,
         r.longest,
         r.overlong.len(),
@@ -220,11 +220,11 @@ impl Examiner<Cpu> for ChoiceExaminer<'_> {
 fn describe(prepared: &Prepared) -> String {
     let r = &prepared.report;
     format!(
-        "{} rows: {} kept, {} dropped; {} groups; train {}, val {}, test {}",
-        r.rows,
+        "{}: {} kept, {} dropped; {}; train {}, val {}, test {}",
+        counted(r.rows, "row"),
         r.kept,
         r.rows - r.kept,
-        r.groups,
+        counted(r.groups, "group"),
         r.splits.train,
         r.splits.val,
         r.splits.test
@@ -237,8 +237,10 @@ fn refuse_leaks(prepared: &Prepared) -> Outcome<()> {
     let shared = leak.exact_questions + leak.near_duplicates + leak.shared_documents;
     if shared > 0 {
         return Err(Failure::gate(format!(
-            "the split leaks: {} equal questions, {} near-duplicates, {} shared documents between its sides",
-            leak.exact_questions, leak.near_duplicates, leak.shared_documents
+            "the split leaks: {}, {}, {} between its sides",
+            counted(leak.exact_questions, "equal question"),
+            counted(leak.near_duplicates, "near-duplicate"),
+            counted(leak.shared_documents, "shared document")
         ))
         .hint("split by document and question: `split: {by: [document, question]}`"));
     }

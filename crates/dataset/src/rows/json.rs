@@ -9,6 +9,7 @@ use super::lines::{Line, Lines};
 use super::{Raw, Record};
 use crate::Error;
 use crate::dropped::{Fault, Rule};
+use crate::faults;
 
 /// How the objects lie in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,5 +201,6 @@ fn shape_of(line: &[u8], by_line: bool) -> Shape {
 fn parse(bytes: &[u8]) -> Result<Value, Fault> {
     let text = std::str::from_utf8(bytes);
     let text = text.map_err(|error| Fault::new(Rule::InvalidUtf8, format!("{error}")))?;
-    serde_json::from_str(text).map_err(|error| Fault::new(Rule::JsonSyntax, format!("{error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Fault::new(Rule::JsonSyntax, faults::json(bytes, &error, "an object")))
 }

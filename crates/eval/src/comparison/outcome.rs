@@ -4,6 +4,7 @@ use super::Metric;
 use crate::choice::extract::{NO_OPTION, Reading};
 use crate::safety::SafetyOutcome;
 use crate::text::{PrecisionRecall, TextOutcome};
+use crate::wording::counted;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +145,8 @@ impl Choice {
             return None;
         }
         if !self.rated.is_empty() && self.rated.len() != self.shown.len() {
-            return Some(format!("{} options are shown, {} are rated", self.shown.len(), self.rated.len()));
+            let (shown, rated) = (counted(self.shown.len(), "option"), self.rated.len());
+            return Some(format!("{shown} shown, {rated} rated"));
         }
         let none_of_them = |option: &String| !self.shown.contains(option) && option != NO_OPTION;
         let named = [("right", Some(&self.gold)), ("picked", self.picked.as_ref())];

@@ -94,7 +94,7 @@ impl Card {
     /// [`EvaluationError`] where the card or its items cannot be read at all.
     pub fn check(path: &Path, trusted: Option<&PublicKey>) -> Result<CardCheck> {
         let bytes = std::fs::read(path).map_err(EvaluationError::io(path))?;
-        let card: Self = read_json(path)?;
+        let card: Self = read_json(path, "the card of an evaluation")?;
         let mut reasons = Vec::new();
         let signed = card.check_signature(&bytes, path, trusted, &mut reasons);
         if card.format != FORMAT {

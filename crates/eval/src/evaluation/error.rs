@@ -25,6 +25,14 @@ pub enum EvaluationError {
         /// What is wrong.
         reason: String,
     },
+    /// A file that belongs to an evaluation, and is not what its name says.
+    #[error("{path}: {reason}")]
+    Part {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A line of a file of items, or a place in a list of them, that is no item or contradicts another.
     #[error("{path}, {what} {at}: {reason}")]
     Item {

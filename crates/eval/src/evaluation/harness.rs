@@ -8,7 +8,10 @@ use super::{Arithmetic, Results, Settings, TaskResults};
 use crate::comparison::Direction;
 use serde_json::{Map, Value, json};
 
-/// The document; our own numbers with their intervals are under `medtune`.
+/// Where our own numbers stand in the document.
+pub(super) const OURS: &str = "medtune";
+
+/// The document; our own numbers with their intervals are under [`OURS`].
 pub(super) fn document(settings: &Settings, results: &Results) -> Value {
     let per_task = |value: &dyn Fn(&str, &TaskResults) -> Value| -> Value {
         results
@@ -57,7 +60,7 @@ pub(super) fn document(settings: &Settings, results: &Results) -> Value {
         "date": settings.created,
         "model_name": settings.model,
         "model_source": "medtune",
-        "medtune": results,
+        OURS: results,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::EvaluationError;
 use crate::comparison::{Choice, Outcome};
-use crate::faults;
+use dataset::faults;
 use formats::atomic::write_atomic_with;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -40,16 +40,16 @@ pub fn read_items(path: &Path) -> Result<Vec<Outcome>, EvaluationError> {
         let listed: Vec<Value> = serde_json::from_slice(bytes).map_err(|error| {
             EvaluationError::malformed(path, faults::json(bytes, &error, "a list of items"))
         })?;
-        let outcome = |(at, value): (usize, Value)| match serde_json::from_value(value) {
+        let outcome = |(at, value): (usize, Value)| match faults::object_of(value, ITEM) {
             Ok(outcome) => Ok((at, outcome)),
-            Err(error) => Err(wrong("item", at, faults::json(b"", &error, ITEM))),
+            Err(reason) => Err(wrong("item", at, reason)),
         };
         return checked(path, "item", (1..).zip(listed).map(outcome).collect::<Result<_, _>>()?);
     }
     let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
-    let outcome = |(at, line): (usize, &[u8])| match serde_json::from_slice(line) {
+    let outcome = |(at, line): (usize, &[u8])| match faults::object(line, ITEM) {
         Ok(outcome) => Ok((at, outcome)),
-        Err(error) => Err(wrong("line", at, faults::json(line, &error, ITEM))),
+        Err(reason) => Err(wrong("line", at, reason)),
     };
     let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
     checked(path, "line", lines.map(outcome).collect::<Result<_, _>>()?)

@@ -2,9 +2,9 @@
 
 use super::{Evaluation, Settings, UNNAMED_TASK};
 use crate::choice::Mode;
-use crate::choice::extract::{Reader, Reading, Rule};
+use crate::choice::extract::{NO_OPTION, Reader, Reading, Rule};
 use crate::comparison::{Choice, Outcome};
-use crate::task::{letter, options_shown};
+use crate::task::{letter, options_shown, words};
 use crate::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -103,7 +103,14 @@ impl<'a> Written<'a> {
             return Ok(Self { answer, choice, labels, options, texts: Vec::new() });
         }
         if choice.shown.is_empty() {
-            return Err("the labels of its options are not on file");
+            let words = outcome.task.as_deref().and_then(words);
+            // A file of somebody's may have other options under the name of the task.
+            let known = |option: &str| words.is_some_and(|words| words.contains(&option));
+            let named = choice.picked.as_deref().filter(|picked| *picked != NO_OPTION);
+            let words = words.filter(|_| known(&choice.gold) && named.is_none_or(known));
+            let texts = words.ok_or("the labels of its options are not on file")?.to_vec();
+            let labels: Vec<String> = texts.iter().map(|word| (*word).to_owned()).collect();
+            return Ok(Self { answer, choice, options: labels.clone(), labels, texts });
         }
         let shown = options_shown(outcome.question.as_deref().unwrap_or_default(), choice.shown.len());
         let texts = match (shown, rule) {
@@ -154,6 +161,30 @@ mod tests {
                 (Some(Rule::Medtune), Some(Rule::Flowertune))
             );
         }
+    }
+
+    #[test]
+    fn the_words_of_pubmedqa_are_as_good_as_letters_although_no_question_lists_them() {
+        for (answer, by_ours, by_flowertune) in [
+            ("Yes", Some("yes"), Some("yes")),
+            ("The answer is maybe.", Some("maybe"), None),
+            ("It depends.", None, None),
+            ("nono", None, Some("no")),
+        ] {
+            let gold = Choice { gold: "no".into(), ..Choice::default() };
+            let mut evaluation = asked(answer, gold);
+            evaluation.outcomes[0].question =
+                Some("Abstract: …\nA. Rest\nQuestion: Does it help?\nAnswer:".into());
+            evaluation.outcomes[0].task = Some("pubmedqa".into());
+            for (rule, picked_by) in [(Rule::Medtune, by_ours), (Rule::Flowertune, by_flowertune)] {
+                reread(&mut evaluation, rule).unwrap();
+                assert_eq!(picked(&evaluation), picked_by, "{answer} by {rule}");
+            }
+        }
+        let mut others = asked("B", Choice { gold: "b".into(), ..Choice::default() });
+        others.outcomes[0].task = Some("pubmedqa".into());
+        let error = reread(&mut others, Rule::Flowertune).unwrap_err().to_string();
+        assert!(error.contains("the labels of its options are not on file"), "{error}");
     }
 
     #[test]

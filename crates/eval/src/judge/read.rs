@@ -3,9 +3,9 @@
 use super::Judgement;
 use crate::comparison::Outcome;
 use crate::evaluation::{AnswerFault, Answers as FileOfAnswers, Columns, EvaluationError, Role};
-use crate::faults;
 use crate::records::{self, Record};
 use crate::{Error, Result};
+use dataset::faults;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -115,9 +115,8 @@ fn outcome(row: &Record, columns: &Columns) -> std::result::Result<Outcome, Stri
 pub fn read_judgements(path: &Path) -> Result<Vec<Judgement>> {
     let rows = read_records(path)?.into_iter().zip(1..);
     rows.map(|(row, number)| {
-        serde_json::from_value(Value::Object(row)).map_err(|error| {
-            wrong(path, format!("row {number}: {}", faults::json(b"", &error, "a judgement")))
-        })
+        faults::object_of(Value::Object(row), "a judgement, as `medtune judge --out` writes one a line")
+            .map_err(|reason| wrong(path, format!("row {number}: {reason}")))
     })
     .collect()
 }

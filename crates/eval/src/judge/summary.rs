@@ -262,7 +262,7 @@ fn notes(calls: &Calls, calibration: &Option<Calibration>, groups: usize, graded
     }
     let failed: usize = calls.failed.values().sum();
     if failed > 0 {
-        notes.push(format!("{failed} calls have no verdict that can be used; they enter no number."));
+        notes.push(format!("In no number, as their verdict cannot be used: {}.", counted(failed, "call")));
     }
     if groups < FEW_GROUPS {
         notes.push(format!(

@@ -238,10 +238,10 @@ impl Summary {
         }
         write!(
             out,
-            "; {} ({} of them from before), {} tokens",
+            "; {} ({} of them from before), {}",
             counted(calls.replies, "reply"),
             calls.kept,
-            calls.tokens
+            counted(calls.tokens as usize, "token")
         )?;
         if calls.cost > 0.0 {
             write!(out, ", cost {:.4}", calls.cost)?;

@@ -2,9 +2,10 @@
 
 use super::item::Suite;
 use crate::comparison::Outcome;
+use crate::records::{self, Record};
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Answers by the id of their item.
@@ -19,51 +20,44 @@ pub struct Answers {
     pub missing: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    id: String,
-    #[serde(default)]
-    answer: Option<String>,
-}
-
-/// Reads answers from CSV with the columns `id` and `answer`, or JSON lines with these fields; others are passed
-/// over. An answer that is empty or `null` counts as given and empty.
+/// Reads answers from CSV with the columns `id` and `answer`, or JSON with these fields; others are passed over. An answer
+/// that is empty or `null` counts as given and empty.
 ///
 /// # Errors
-/// [`Error::Safety`] naming file and line where it cannot be read; [`Error::Twice`] where an id occurs twice;
-/// [`Error::NoItems`] where no id belongs to an item.
+/// [`Error::Evaluation`] where the file is no table; [`Error::File`] for a column that is not there, naming the row that cannot be read, has no id or one
+/// that stands further up, and where no id belongs to an item.
 pub fn read_answers(path: &Path, suite: &Suite) -> Result<Answers> {
-    let bad = |place: String, reason: String| Error::Safety { id: place, reason };
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| bad(name.clone(), error.to_string()))?;
-    let is_csv = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
-    let rows: Vec<Row> = if is_csv {
-        let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-        let rows = reader.deserialize().collect::<std::result::Result<_, _>>();
-        rows.map_err(|error| bad(name.clone(), error.to_string()))?
-    } else {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let read = |(at, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|error| bad(format!("{name}:{}", at + 1), error.to_string()))
-        };
-        lines.map(read).collect::<Result<_>>()?
-    };
+    let wrong = |reason: String| Error::File { path: path.to_owned(), reason };
+    let table = records::read(path)?;
+    if let Some(column) = ["id", "answer"].into_iter().find(|name| !table.columns.iter().any(|c| c == name)) {
+        return Err(wrong(format!("no column `{column}`; the file has {}", table.columns.join(", "))));
+    }
     let mut answers = Answers::default();
-    let mut seen = std::collections::BTreeSet::new();
-    for row in rows {
-        if !seen.insert(row.id.clone()) {
-            return Err(Error::Twice { id: row.id });
+    let mut seen = BTreeSet::new();
+    for (row, record) in (1..).zip(table.records) {
+        let cell =
+            |record: &Record, name: &str| record.text(name).map_err(|reason| format!("`{name}` {reason}"));
+        let read = record.and_then(|record| Ok((cell(&record, "id")?, cell(&record, "answer")?)));
+        let (id, answer) = read.map_err(|reason| wrong(format!("row {row}: {reason}")))?;
+        let id = id.ok_or_else(|| wrong(format!("row {row}: it has no id")))?;
+        if !seen.insert(id.clone()) {
+            return Err(wrong(format!("row {row}: its id `{id}` stands further up")));
         }
-        match suite.item(&row.id) {
+        match suite.item(&id) {
             Some(_) => {
-                answers.by_id.insert(row.id, row.answer.unwrap_or_default());
+                answers.by_id.insert(id, answer.unwrap_or_default());
             }
-            None => answers.unknown.push(row.id),
+            None => answers.unknown.push(id),
         }
     }
     let ids = suite.items.iter().map(|item| &item.record.id);
     answers.missing = ids.filter(|id| !answers.by_id.contains_key(*id)).cloned().collect();
-    if answers.by_id.is_empty() { Err(Error::NoItems) } else { Ok(answers) }
+    match (answers.by_id.is_empty(), answers.unknown.first(), answers.missing.first()) {
+        (true, Some(unknown), Some(known)) => Err(wrong(format!(
+            "none of its ids is one of the suite: expected such as `{known}`, the first is `{unknown}`"
+        ))),
+        _ => Ok(answers),
+    }
 }
 
 impl Suite {

@@ -17,6 +17,9 @@ pub const MMLU_SUBJECTS: [&str; 6] = [
     "professional_medicine",
 ];
 
+/// The task whose options its prompt does not list.
+const PUBMEDQA: &str = "pubmedqa";
+
 /// The group of all of [`MMLU_SUBJECTS`].
 const MMLU_GROUP: &str = "mmlu_medical";
 
@@ -31,7 +34,7 @@ enum Split {
 
 /// The names of all tasks.
 pub fn names() -> Vec<String> {
-    let fixed = ["medqa_4options", "medmcqa", "pubmedqa"].map(String::from);
+    let fixed = ["medqa_4options", "medmcqa", PUBMEDQA].map(String::from);
     fixed.into_iter().chain(MMLU_SUBJECTS.map(|subject| format!("mmlu_{subject}"))).collect()
 }
 
@@ -41,6 +44,14 @@ pub fn expand(name: &str) -> Vec<String> {
         MMLU_GROUP => MMLU_SUBJECTS.map(|subject| format!("mmlu_{subject}")).to_vec(),
         name => vec![name.to_owned()],
     }
+}
+
+/// What the answers to PubMedQA are.
+const YES_NO_MAYBE: [&str; 3] = ["yes", "no", "maybe"];
+
+/// The words that name the options of a task whose prompt does not list them, so that no outcome does.
+pub(crate) fn words(task: &str) -> Option<[&'static str; 3]> {
+    (task == PUBMEDQA).then_some(YES_NO_MAYBE)
 }
 
 /// A task that lm-evaluation-harness knows.
@@ -83,7 +94,7 @@ impl Known {
                 &["medmcqa/validation", "medmcqa/data/validation", "medmcqa", "medmcqa/data/dev"],
                 &["medmcqa/train", "medmcqa/data/train"],
             ),
-            "pubmedqa" => known(
+            PUBMEDQA => known(
                 Prompt::PubMedQa,
                 &["pubmedqa/test", "pubmedqa/data/test", "pubmedqa", "pubmedqa/data/test_set"],
                 &["pubmedqa/train", "pubmedqa/data/train"],

@@ -3,11 +3,11 @@
 use axum::extract::State;
 use axum::response::Response;
 use chat::{Message, Role};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fields::{Choosing, OneOrMany, ResponseFormat, StreamOptions, max_tokens, refuse_present};
-use super::{Head, Total, logprobs};
+use super::{Document, Head, Total, logprobs};
 use crate::app::App;
 use crate::json::{Json, reply};
 use crate::refusal::{Outcome, Refusal, Style};
@@ -163,7 +163,34 @@ pub(crate) async fn complete(State(app): State<App>, Json(request): Json<ChatReq
             json!({ "index": index, "message": message, "logprobs": logprobs, "finish_reason": reason })
         })
         .collect();
-    Ok(reply(&story.head.document("chat.completion", choices.into(), Some(story.total.document()))))
+    Ok(reply(&story.head.document("chat.completion", choices, Some(story.total.document()))))
+}
+
+/// What a stream's documents are called.
+const CHUNK: &str = "chat.completion.chunk";
+
+/// A part of a message.
+#[derive(Debug, Serialize)]
+struct Choice<'a> {
+    index: usize,
+    delta: Delta<'a>,
+    logprobs: Value,
+    finish_reason: Option<&'static str>,
+}
+
+/// What is new in it.
+#[derive(Debug, Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+impl<'a> Delta<'a> {
+    fn text(text: &'a str) -> Self {
+        Delta { content: Some(text), ..Delta::default() }
+    }
 }
 
 /// One response, whole or as it comes.
@@ -188,19 +215,24 @@ impl Story {
         }
     }
 
-    fn chunk(&self, index: usize, delta: Value, tokens: &[Token], reason: Option<&str>) -> Value {
-        let logprobs = self.logprobs(tokens);
-        let logprobs = if tokens.is_empty() { Value::Null } else { logprobs };
-        let choice = json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason });
-        let usage = self.include_usage.then_some(Value::Null);
-        self.head.document("chat.completion.chunk", json!([choice]), usage)
+    fn chunk<'a>(
+        &'a self,
+        index: usize,
+        delta: Delta<'a>,
+        tokens: &[Token],
+        finish_reason: Option<&'static str>,
+    ) -> Document<'a, [Choice<'a>; 1]> {
+        let logprobs = if tokens.is_empty() { Value::Null } else { self.logprobs(tokens) };
+        let choice = Choice { index, delta, logprobs, finish_reason };
+        self.head.document(CHUNK, [choice], self.include_usage.then_some(Value::Null))
     }
 }
 
 impl Narrator for Story {
     fn begin(&mut self, out: &mut Sink) {
         for index in 0..self.choices {
-            out.put(&self.chunk(index, json!({ "role": "assistant", "content": "" }), &[], None));
+            let begin = Delta { role: Some("assistant"), content: Some("") };
+            out.put(&self.chunk(index, begin, &[], None));
         }
     }
 
@@ -209,15 +241,16 @@ impl Narrator for Story {
             Part::Token { text_number, id, text, logprob } => {
                 let token = logprob.map(|logprob| Token { id, offset: 0, logprob });
                 if !text.is_empty() || token.is_some() {
-                    out.put(&self.chunk(text_number, json!({ "content": text }), token.as_slice(), None));
+                    out.put(&self.chunk(text_number, Delta::text(&text), token.as_slice(), None));
                 }
             }
             Part::End { text_number, reason, text, usage } => {
                 self.total.add(text_number, self.choices, &usage);
                 if !text.is_empty() {
-                    out.put(&self.chunk(text_number, json!({ "content": text }), &[], None));
+                    out.put(&self.chunk(text_number, Delta::text(&text), &[], None));
                 }
-                out.put(&self.chunk(text_number, json!({}), &[], Some(reason_name(Some(reason)))));
+                let reason = reason_name(Some(reason));
+                out.put(&self.chunk(text_number, Delta::default(), &[], Some(reason)));
             }
             Part::Taken | Part::Refused(_) | Part::Failed(_) => {}
         }
@@ -226,7 +259,8 @@ impl Narrator for Story {
     fn finish(&mut self, out: &mut Sink) {
         if self.include_usage {
             let usage = Some(self.total.document());
-            out.put(&self.head.document("chat.completion.chunk", json!([]), usage));
+            let none: [Choice<'_>; 0] = [];
+            out.put(&self.head.document(CHUNK, none, usage));
         }
         out.text("[DONE]");
     }

@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::fields::{Choosing, OneOrMany, StreamOptions, max_tokens, refuse_present};
-use super::{Head, Total, logprobs};
+use super::{Document, Head, Total, logprobs};
 use crate::app::App;
 use crate::json::{Json, reply};
 use crate::refusal::{Outcome, Refusal, Style};
@@ -124,17 +124,25 @@ pub(crate) async fn complete(
         return Ok(tell(parts, story, Framing::Events, Style::OpenAi));
     }
     let written = parts.collect().await?;
-    let entries: Vec<Value> = written
+    let entries: Vec<Choice<'_>> = written
         .iter()
         .enumerate()
         .map(|(index, text)| {
             story.total.add(index, choices, &text.usage);
             let logprobs = wanted.logprobs.map(|_| logprobs::columns(&app.catalogue, &text.tokens));
-            let reason = reason_name(text.reason);
-            json!({ "index": index, "text": text.text, "logprobs": logprobs, "finish_reason": reason })
+            Choice { index, text: &text.text, logprobs, finish_reason: Some(reason_name(text.reason)) }
         })
         .collect();
-    Ok(reply(&story.head.document(OBJECT, entries.into(), Some(story.total.document()))))
+    Ok(reply(&story.head.document(OBJECT, entries, Some(story.total.document()))))
+}
+
+/// A text, or a part of it.
+#[derive(Debug, Serialize)]
+struct Choice<'a> {
+    index: usize,
+    text: &'a str,
+    logprobs: Option<Value>,
+    finish_reason: Option<&'static str>,
 }
 
 struct Story {
@@ -148,11 +156,17 @@ struct Story {
 }
 
 impl Story {
-    fn chunk(&self, index: usize, text: &str, tokens: &[Token], reason: Option<&str>) -> Value {
+    fn chunk<'a>(
+        &'a self,
+        index: usize,
+        text: &'a str,
+        tokens: &[Token],
+        finish_reason: Option<&'static str>,
+    ) -> Document<'a, [Choice<'a>; 1]> {
         let catalogue = &self.app.catalogue;
         let logprobs = (!tokens.is_empty()).then(|| logprobs::columns(catalogue, tokens));
-        let choice = json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": reason });
-        self.head.document(OBJECT, json!([choice]), self.include_usage.then_some(Value::Null))
+        let choice = Choice { index, text, logprobs, finish_reason };
+        self.head.document(OBJECT, [choice], self.include_usage.then_some(Value::Null))
     }
 }
 
@@ -177,7 +191,8 @@ impl Narrator for Story {
 
     fn finish(&mut self, out: &mut Sink) {
         if self.include_usage {
-            out.put(&self.head.document(OBJECT, json!([]), Some(self.total.document())));
+            let none: [Choice<'_>; 0] = [];
+            out.put(&self.head.document(OBJECT, none, Some(self.total.document())));
         }
         out.text("[DONE]");
     }

@@ -9,6 +9,7 @@ pub(crate) mod models;
 
 use model::engine::Usage;
 use rand::RngExt;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// What told the client which program wrote its text.
@@ -30,20 +31,23 @@ impl Head {
         Head { id, created, model }
     }
 
-    fn document(&self, object: &str, choices: Value, usage: Option<Value>) -> Value {
-        let mut document = json!({
-            "id": self.id,
-            "object": object,
-            "created": self.created,
-            "model": self.model,
-            "system_fingerprint": FINGERPRINT,
-            "choices": choices,
-        });
-        if let Some(usage) = usage {
-            document["usage"] = usage;
-        }
-        document
+    fn document<'a, C>(&'a self, object: &'static str, choices: C, usage: Option<Value>) -> Document<'a, C> {
+        let Head { id, created, model } = self;
+        Document { id, object, created: *created, model, system_fingerprint: FINGERPRINT, choices, usage }
     }
+}
+
+/// What is sent. A stream has one for every token, so it borrows what it says.
+#[derive(Debug, Serialize)]
+struct Document<'a, C> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    system_fingerprint: &'static str,
+    choices: C,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Value>,
 }
 
 /// Tokens of a request with several texts: each prompt counts once.

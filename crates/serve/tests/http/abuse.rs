@@ -47,10 +47,23 @@ fn a_client_that_goes_away_frees_its_place_within_a_step_whatever_is_done_for_it
 }
 
 #[test]
+fn however_fast_tokens_come_a_client_that_reads_keeps_its_place() {
+    let script = Script { pace: Duration::ZERO, ..Script::default() };
+    let mut settings = settings();
+    settings.limits.unread = 16;
+    let server = scripted(settings, script);
+    let body = json!({ "prompt": "fast", "options": { "num_predict": 30_000 } });
+    let response = post(server.to, "/api/generate", &body);
+    assert_eq!(response.lines().len(), 30_001, "all tokens and the end");
+    assert_eq!(metric(server.to, "slow_readers_total"), 0);
+}
+
+#[test]
 fn one_that_never_reads_loses_its_place_and_the_others_notice_nothing() {
     let mut settings = settings();
     settings.limits.send_buffer = 4096;
     settings.limits.write = Duration::from_millis(500);
+    settings.limits.unread = 8;
     let token = "x".repeat(2000);
     let script = Script { slots: 2, pace: Duration::from_micros(500), token, ..Script::default() };
     let server = scripted(settings, script);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use ::eval::counted;
 use ::model::{Encoded, Tokenizer, TrainOn, encode_conversation};
 use serde_json::json;
 
@@ -56,7 +57,7 @@ fn page(shown: &[Shown], id: Option<&str>, paint: Paint) -> String {
         let _ = writeln!(page, "{}", paint.text(Style::Bold, id));
     }
     let mark = if paint.coloured { "green" } else { "in [[ ]]" };
-    let _ = writeln!(page, "{} tokens, {learned} learned ({mark})\n", shown.len());
+    let _ = writeln!(page, "{}, {learned} learned ({mark})\n", counted(shown.len(), "token"));
     for run in shown.chunk_by(|a, b| a.learned == b.learned) {
         let text: String = run.iter().map(|token| token.text.as_str()).collect();
         match (run[0].learned, paint.coloured) {

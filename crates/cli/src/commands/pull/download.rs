@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use eval::counted;
 use formats::hub::Kind;
 use formats::hub::pull::{Plan, PullError, Settings, Wanted, parse_name};
 use serde_json::json;
@@ -37,8 +38,8 @@ pub(crate) fn run(args: &PullArgs) -> Outcome<()> {
     let (total, missing) = (plan.bytes(), plan.missing_bytes());
     let mut progress = TransferProgress::new(total);
     progress.heading(&format!(
-        "{repository} at {revision}: {} files, {}{}",
-        plan.files.len(),
+        "{repository} at {revision}: {}, {}{}",
+        counted(plan.files.len(), "file"),
         output::bytes(total),
         if missing < total {
             format!(", {} of it not here yet", output::bytes(missing))
@@ -73,7 +74,8 @@ pub(crate) fn run(args: &PullArgs) -> Outcome<()> {
 fn page(args: &PullArgs, plan: &Plan, name: &str, revision: &str, folder: &Path) -> String {
     let mut page = format!("{}\n", folder.display());
     if plan.left_out > 0 && args.files.is_empty() {
-        let _ = writeln!(page, "{} other files stayed there (--file 'PATTERN' gets them)", plan.left_out);
+        let others = counted(plan.left_out, "other file");
+        let _ = writeln!(page, "{others} stayed there (--file 'PATTERN' gets more)");
     }
     let at = if revision == "main" { String::new() } else { format!("@{revision}") };
     if args.dataset {

@@ -1,5 +1,6 @@
 //! What is wrong with rows of answers.
 
+use crate::wording::counted;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,8 +69,11 @@ impl AnswerFault {
         if faults.is_empty() {
             return None;
         }
-        let counts: Vec<String> =
-            Self::count(faults).iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let mut kinds: BTreeMap<&str, (usize, &FaultKind)> = BTreeMap::new();
+        for fault in faults {
+            kinds.entry(fault.kind.name()).or_insert((0, &fault.kind)).0 += 1;
+        }
+        let counts: Vec<String> = kinds.values().map(|(count, kind)| kind.counted(*count)).collect();
         let first = faults.iter().take(SHOWN).map(|fault| format!("\n  {fault}"));
         Some(format!("rows with something wrong: {}{}", counts.join(", "), first.collect::<String>()))
     }
@@ -93,6 +97,14 @@ impl FaultKind {
             Self::EmptyReference => "empty references",
             Self::NoAnswer => "without an answer",
             Self::NoOption => "without an option in the reference",
+        }
+    }
+
+    fn counted(&self, rows: usize) -> String {
+        match self {
+            Self::DuplicateId => counted(rows, "duplicate id"),
+            Self::EmptyReference => counted(rows, "empty reference"),
+            Self::Unreadable(_) | Self::NoAnswer | Self::NoOption => format!("{rows} {}", self.name()),
         }
     }
 

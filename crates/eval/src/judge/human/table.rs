@@ -10,6 +10,7 @@ use crate::statistics::{
     Discordant, Interval, Level, PairedSums, Resampling, bca_interval_of, fleiss_kappa, holm,
     krippendorff_alpha, permutation_p, sums_by_group, wilson,
 };
+use crate::wording::counted;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,8 +172,11 @@ impl HumanTable {
     fn write(&self, grades: &Grades, out: &mut String) -> std::fmt::Result {
         writeln!(
             out,
-            "{} rows: {} repeated, {} answers with several grades by one person, {} without a grade\n",
-            self.rows, self.duplicates, self.conflicts, self.unmarked
+            "{}: {} repeated, {} with several grades by one person, {} without a grade\n",
+            counted(self.rows, "row"),
+            self.duplicates,
+            counted(self.conflicts, "answer"),
+            self.unmarked
         )?;
         let width = self.systems.iter().map(|row| row.system.chars().count()).max().unwrap_or(0);
         let best = self.names.last().map_or("best grade".to_owned(), |name| format!("\"{name}\""));
