@@ -20,23 +20,16 @@ pub(crate) struct KeptNorm<Buf> {
     pub(crate) rstd: Buf,
 }
 
-/// What the backward of a layer's attention needs of its forward beside [`AttentionValues`].
+/// What the backward of a layer's attention needs of its forward beside the output.
 #[derive(Debug)]
-pub(crate) struct AttentionNorms<Buf> {
+pub(crate) struct AttentionActivations<Buf> {
     pub(crate) rstd: Buf,
+    /// `[T, qkv_width]`, after RoPE. Never in bf16, which would make the error of all gradients twice as large.
+    pub(crate) qkv: Buf,
     /// Query and key heads before their norm, `[T, qk_width]`, where they have one.
     pub(crate) heads: Option<KeptNorm<Buf>>,
     /// `[T, heads]`.
     pub(crate) log_sum_exp: Buf,
-}
-
-/// What a layer's attention reads and gives.
-#[derive(Debug)]
-pub(crate) struct AttentionValues<Buf> {
-    /// `[T, qkv_width]`, after RoPE.
-    pub(crate) qkv: Buf,
-    /// `[T, q_width]`.
-    pub(crate) output: Buf,
 }
 
 /// What the backward of the rest of a layer needs of its forward beside [`MlpValues`].
@@ -64,8 +57,8 @@ pub(crate) struct NarrowValues<Buf> {
     /// Residual stream before the layer, `[T, H / 2]`.
     pub(crate) x: Buf,
     pub(crate) mlp: MlpValues<Buf>,
-    /// Nothing where the attention is computed again.
-    pub(crate) attention: Option<AttentionValues<Buf>>,
+    /// The attention's output, `[T, q_width / 2]`; nothing where it is computed again.
+    pub(crate) attended: Option<Buf>,
 }
 
 /// Gradients on their way down.
@@ -113,8 +106,9 @@ pub(crate) struct LayerMemory<'a, Buf> {
     pub(crate) x: &'a mut Buf,
     /// Residual stream after it, `[T, H]`.
     pub(crate) x_next: &'a mut Buf,
-    pub(crate) attention_norms: &'a mut AttentionNorms<Buf>,
-    pub(crate) attention: &'a mut AttentionValues<Buf>,
+    pub(crate) attention: &'a mut AttentionActivations<Buf>,
+    /// The attention's output, `[T, q_width]`.
+    pub(crate) attended: &'a mut Buf,
     pub(crate) mlp_norms: &'a mut MlpNorms<Buf>,
     pub(crate) mlp: &'a mut MlpValues<Buf>,
     /// What the layer keeps in bf16; then it works in memory that layers share.
@@ -136,8 +130,8 @@ pub struct Activations<B: Backend> {
     layers: Vec<Place>,
     /// Residual stream before each layer and after the last (`layers + 1` of them, or some in turn), `[T, H]`.
     x: Vec<B::Buffer>,
-    attention_norms: Vec<AttentionNorms<B::Buffer>>,
-    attention_values: Vec<AttentionValues<B::Buffer>>,
+    attention: Vec<AttentionActivations<B::Buffer>>,
+    attended: Vec<B::Buffer>,
     mlp_norms: Vec<MlpNorms<B::Buffer>>,
     mlp_values: Vec<MlpValues<B::Buffer>>,
     narrow: Vec<NarrowValues<B::Buffer>>,
@@ -227,8 +221,8 @@ impl<B: Backend> Activations<B> {
         LayerMemory {
             x,
             x_next,
-            attention_norms: &mut self.attention_norms[place.attention_norms],
-            attention: &mut self.attention_values[place.attention_values],
+            attention: &mut self.attention[place.attention],
+            attended: &mut self.attended[place.attended],
             mlp_norms: &mut self.mlp_norms[place.mlp_norms],
             mlp: &mut self.mlp_values[place.mlp_values],
             narrow: place.narrow.map(|n| &mut self.narrow[n]),
@@ -260,22 +254,19 @@ impl<B: Backend> Rooms<'_, B> {
         present.then(kept).transpose()
     }
 
-    fn attention_norms(&self) -> Result<AttentionNorms<B::Buffer>> {
+    fn attention(&self) -> Result<AttentionActivations<B::Buffer>> {
         let (a, f) = (self.decoder.config.attention(), &self.decoder.config.features);
-        Ok(AttentionNorms {
+        Ok(AttentionActivations {
             rstd: self.zeros("norms", 1)?,
+            qkv: self.zeros("q, k, v", a.qkv_width())?,
             heads: self.norm(f.qk_norm, a.qk_width(), a.heads + a.kv_heads)?,
             log_sum_exp: self.zeros("attention", a.heads)?,
         })
     }
 
     /// Values of 4 bytes, or of 2, two in the room of one.
-    fn attention_values(&self, room: usize) -> Result<AttentionValues<B::Buffer>> {
-        let a = self.decoder.config.attention();
-        Ok(AttentionValues {
-            qkv: self.zeros("q, k, v", a.qkv_width() / room)?,
-            output: self.zeros("attention", a.q_width() / room)?,
-        })
+    fn attended(&self, room: usize) -> Result<B::Buffer> {
+        self.zeros("attention", self.decoder.config.attention().q_width() / room)
     }
 
     fn mlp_norms(&self) -> Result<MlpNorms<B::Buffer>> {
@@ -287,7 +278,7 @@ impl<B: Backend> Rooms<'_, B> {
         })
     }
 
-    /// As [`Rooms::attention_values`].
+    /// As [`Rooms::attended`].
     fn mlp_values(&self, room: usize) -> Result<MlpValues<B::Buffer>> {
         let c = &self.decoder.config;
         Ok(MlpValues {
@@ -300,7 +291,7 @@ impl<B: Backend> Rooms<'_, B> {
         Ok(NarrowValues {
             x: self.zeros("residual stream", self.decoder.config.hidden_size / 2)?,
             mlp: self.mlp_values(2)?,
-            attention: attention.then(|| self.attention_values(2)).transpose()?,
+            attended: attention.then(|| self.attended(2)).transpose()?,
         })
     }
 
@@ -332,8 +323,8 @@ impl<B: Backend> Rooms<'_, B> {
         Ok(Activations {
             capacity: self.capacity,
             x: many(layout.x.count(), || self.zeros("residual stream", c.hidden_size))?,
-            attention_norms: many(layout.attention_norms.count(), || self.attention_norms())?,
-            attention_values: many(layout.attention_values.count(), || self.attention_values(1))?,
+            attention: many(layout.attention.count(), || self.attention())?,
+            attended: many(layout.attended.count(), || self.attended(1))?,
             mlp_norms: many(layout.mlp_norms.count(), || self.mlp_norms())?,
             mlp_values: many(layout.mlp_values.count(), || self.mlp_values(1))?,
             narrow: narrow.collect::<Result<_>>()?,
@@ -366,12 +357,13 @@ mod tests {
     /// Values in all buffers of the activations: the `t` of the backward is counted with them.
     fn allocated(a: &Activations<Cpu>) -> usize {
         let norm = |n: &Option<KeptNorm<CpuBuffer>>| n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len());
-        let attention = |m: &AttentionValues<CpuBuffer>| m.qkv.len() + m.output.len();
         let mlp = |m: &MlpValues<CpuBuffer>| m.x_mid.len() + m.gates.len();
-        let narrow =
-            |m: &NarrowValues<CpuBuffer>| m.x.len() + mlp(&m.mlp) + m.attention.as_ref().map_or(0, attention);
-        let attention_norms =
-            |m: &AttentionNorms<CpuBuffer>| m.rstd.len() + norm(&m.heads) + m.log_sum_exp.len();
+        let narrow = |m: &NarrowValues<CpuBuffer>| {
+            m.x.len() + mlp(&m.mlp) + m.attended.as_ref().map_or(0, |x| x.len())
+        };
+        let attention = |m: &AttentionActivations<CpuBuffer>| {
+            m.rstd.len() + m.qkv.len() + norm(&m.heads) + m.log_sum_exp.len()
+        };
         let mlp_norms = |m: &MlpNorms<CpuBuffer>| norm(&m.attention_branch) + m.rstd.len() + norm(&m.branch);
         let backward = a.backward.iter().flat_map(|b| {
             [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt]
@@ -382,8 +374,8 @@ mod tests {
             [&own.masked, &own.norms, &own.d_outputs, &own.anchored, &own.embedded, &own.d_embedded];
         let kept = a.of_adapters.iter().flat_map(|kept| [&kept.t, &kept.outputs]);
         single.chain(&a.x).chain(scratch).chain(kept).map(|buffer| buffer.len()).sum::<usize>()
-            + a.attention_norms.iter().map(attention_norms).sum::<usize>()
-            + a.attention_values.iter().map(attention).sum::<usize>()
+            + a.attention.iter().map(attention).sum::<usize>()
+            + a.attended.iter().map(|output| output.len()).sum::<usize>()
             + a.mlp_norms.iter().map(mlp_norms).sum::<usize>()
             + a.mlp_values.iter().map(mlp).sum::<usize>()
             + a.narrow.iter().map(narrow).sum::<usize>()

@@ -5,7 +5,7 @@ use compute::{
     TokenLossOutput, View, ViewMut,
 };
 
-use crate::activations::{AttentionValues, BackwardScratch, KeptNorm, LayerMemory, MlpValues};
+use crate::activations::{AttentionActivations, BackwardScratch, KeptNorm, LayerMemory, MlpValues};
 use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch};
 use crate::decoder::Layer;
 use crate::forward::{Context, Tokens};
@@ -207,9 +207,9 @@ impl<B: Backend> Decoder<B> {
         let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
         let LayerMemory {
-            x, attention_norms, attention, mlp_norms, mlp, adapters, normed, activation, ..
+            x, attention, attended: output, mlp_norms, mlp, adapters, normed, activation, ..
         } = memory;
-        let AttentionValues { qkv, output } = attention;
+        let AttentionActivations { rstd, qkv, heads, log_sum_exp } = attention;
         let MlpValues { x_mid, gates } = mlp;
         let AdapterForward { t, outputs, scratch: of_adapters } = adapters;
         let BackwardScratch { dx, d_branch, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
@@ -247,13 +247,13 @@ impl<B: Backend> Decoder<B> {
             segments,
             qkv,
             out: output,
-            log_sum_exp: &attention_norms.log_sum_exp,
+            log_sum_exp,
             d_out: d_attention,
             d_qkv,
         });
         let rows = d_qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, true);
-        if let (Some(gain), Some(heads)) = (layer.qk_norm, &attention_norms.heads) {
+        if let (Some(gain), Some(heads)) = (layer.qk_norm, &*heads) {
             let norm = HeadNormBackward {
                 d_heads: d_qkv.view_mut(0, count, shape.qkv_width()),
                 d_gain: gain.gradient(gradients),
@@ -264,7 +264,7 @@ impl<B: Backend> Decoder<B> {
             backend.head_norm_backward(shape, norm);
         }
 
-        self.pre_norm((normed, &mut attention_norms.rstd), (x, count), layer.attention_norm, None);
+        self.pre_norm((normed, &mut *rstd), (x, count), layer.attention_norm, None);
         let needs_input = l > self.lowest_trained() || self.trains_embedding();
         let mut run = Backward { values, gradients, dy: d_qkv.view(0, count, shape.qkv_width()) };
         layer.qkv.backward_input(backend, &mut run, adapters, needs_input.then_some(&mut *d_normed));
@@ -272,7 +272,7 @@ impl<B: Backend> Decoder<B> {
         self.bias_backward(&layer.qkv, &mut run);
         if needs_input {
             let (gain, d_normed) = ((layer.attention_norm, gradients), d_normed.view(0, count, h));
-            self.pre_norm_backward(dx, gain, d_normed, (x, &attention_norms.rstd));
+            self.pre_norm_backward(dx, gain, d_normed, (x, rstd));
         }
     }
 }

@@ -4,7 +4,7 @@ use compute::{
     AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, NormInput, RmsNorm, Segment, View,
 };
 
-use crate::activations::{AttentionNorms, AttentionValues, KeptNorm, LayerMemory, MlpNorms, MlpValues};
+use crate::activations::{AttentionActivations, KeptNorm, LayerMemory, MlpNorms, MlpValues};
 use crate::adapters::AdapterForward;
 use crate::projection::Projection;
 use crate::vector::Vector;
@@ -139,7 +139,7 @@ impl<B: Backend> Decoder<B> {
             if let Some(wanted) = wanted.filter(|_| l + 1 == self.config.layers) {
                 let (h, q) = (self.config.hidden_size, self.config.attention_of(l).q_width());
                 self.backend.keep_rows(memory.x.view_mut(0, count, h), wanted);
-                self.backend.keep_rows(memory.attention.output.view_mut(0, count, q), wanted);
+                self.backend.keep_rows(memory.attended.view_mut(0, count, q), wanted);
                 count = wanted.len();
             }
             self.attention_output(l, count, memory, adapter);
@@ -226,14 +226,12 @@ impl<B: Backend> Decoder<B> {
     ) {
         let (layer, backend, shape) = (&self.layers[l], &*self.backend, self.config.attention_of(l));
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
-        let LayerMemory { x, attention_norms, attention, narrow, normed, adapters, .. } = memory;
-        let AttentionNorms { rstd, heads, log_sum_exp } = &mut **attention_norms;
-        let AttentionValues { qkv, output } = &mut **attention;
-        let (kept_x, kept) = match narrow {
-            Some(narrow) => (Some(&mut narrow.x), narrow.attention.as_mut()),
+        let LayerMemory { x, attention, attended: output, narrow, normed, adapters, .. } = memory;
+        let AttentionActivations { rstd, qkv, heads, log_sum_exp } = &mut **attention;
+        let (kept_x, kept_output) = match narrow {
+            Some(narrow) => (Some(&mut narrow.x), narrow.attended.as_mut()),
             None => (None, None),
         };
-        let (kept_qkv, kept_output) = kept.map(|kept| (&mut kept.qkv, &mut kept.output)).unzip();
 
         self.pre_norm((normed, rstd), (x, count), layer.attention_norm, kept_x);
         self.project(&layer.qkv, normed.view(0, count, h), (qkv, None), adapter.then_some(adapters));
@@ -249,14 +247,13 @@ impl<B: Backend> Decoder<B> {
         }
         let rows = qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, false);
-        self.narrow(qkv, (count, shape.qkv_width()), kept_qkv);
         match context {
             Context::Segments(segments) => {
                 backend.attention(AttentionForward { shape, segments, qkv, out: output, log_sum_exp });
             }
             Context::Cached(sequences, cache) => {
                 let (keys, values, tables) = cache.layer(l);
-                let (positions, out) = (tokens.positions, &mut *output);
+                let (positions, out) = (tokens.positions, &mut **output);
                 backend.attention_cached(CachedAttention {
                     shape,
                     sequences,
@@ -295,7 +292,7 @@ impl<B: Backend> Decoder<B> {
     ) {
         let layer = &self.layers[l];
         let (attention_branch, x_mid) = (&mut memory.mlp_norms.attention_branch, &mut memory.mlp.x_mid);
-        let attended = memory.attention.output.view(0, count, self.config.attention_of(l).q_width());
+        let attended = memory.attended.view(0, count, self.config.attention_of(l).q_width());
         let branch = (&layer.out, layer.attention_post_norm);
         let adapters = adapter.then_some(&mut memory.adapters);
         self.branch(branch, attended, (x_mid, memory.x), attention_branch, adapters);
@@ -348,14 +345,12 @@ impl<B: Backend> Decoder<B> {
         memory: &mut LayerMemory<'_, B::Buffer>,
     ) {
         let (count, h, i) = (tokens.ids.len(), self.config.hidden_size, self.config.intermediate_size);
-        let shape = self.config.attention_of(l);
         if let Some(kept) = &memory.narrow {
             self.restore(memory.x, (count, h), &kept.x);
             self.restore(&mut memory.mlp.x_mid, (count, h), &kept.mlp.x_mid);
             self.restore(&mut memory.mlp.gates, (count, 2 * i), &kept.mlp.gates);
-            if let Some(kept) = &kept.attention {
-                self.restore(&mut memory.attention.qkv, (count, shape.qkv_width()), &kept.qkv);
-                self.restore(&mut memory.attention.output, (count, shape.q_width()), &kept.output);
+            if let Some(kept) = &kept.attended {
+                self.restore(memory.attended, (count, self.config.attention_of(l).q_width()), kept);
             }
         }
         if !memory.checkpointing.keeps_attention() {

@@ -37,7 +37,7 @@ impl<B: Backend> Decoder<B> {
             self.attention_forward(l, tokens, &mut Context::Segments(segments), memory, true);
             add(l, &layer.qkv, memory.normed);
             self.attention_output(l, count, memory, true);
-            add(l, &layer.out, &memory.attention.output);
+            add(l, &layer.out, memory.attended);
             self.mlp_forward(l, count, memory, true);
             add(l, &layer.gate_up, memory.normed);
             self.mlp_output(l, count, memory, true);

@@ -62,8 +62,9 @@ pub struct Recipe {
     pub bnb_4bit_quant_type: FourBit,
     /// With `adapter: qlora`: quantize the blocks' scales too.
     pub bnb_4bit_use_double_quant: bool,
-    /// Multiply in bfloat16 with sums in f32, in training and in the comparison after it: faster, not the same bits as
-    /// f32. Refused where the processor has no instructions for it.
+    /// Multiply in bfloat16 with sums in f32, in training and in the comparison after it, and keep what waits for the
+    /// backward in it: faster, in less memory, not the same bits as f32. Refused where the processor has no instructions
+    /// for it.
     pub bf16: bool,
     /// With `adapter: lora`: keep the base's projections as signed bytes with one scale a row, as LLM.int8 does.
     pub load_in_8bit: bool,

@@ -84,6 +84,7 @@ fn five_steps_within(
         let sums = optimizer.sums();
         losses.push(sums.loss / sums.labels as f64);
         if step == 0 {
+            let mut distances = Vec::new();
             assert_eq!(reference.names().count(), decoder.parameters.list.len());
             for p in &decoder.parameters.list {
                 let name = match peft {
@@ -94,7 +95,11 @@ fn five_steps_within(
                 got.iter_mut().for_each(|g| *g /= sums.labels as f32);
                 let distance = relative(&got, &reference.f32(&name).unwrap());
                 assert!(distance < tolerance, "gradient of {name} is {distance} away");
+                distances.push(distance);
             }
+            distances.sort_by(f64::total_cmp);
+            let (median, most) = (distances[distances.len() / 2], distances[distances.len() - 1]);
+            eprintln!("gradients are {median:.2e} away in the median, {most:.2e} at most");
         }
         if step < 5 {
             let norm = optimizer.grad_norm(&decoder);
@@ -175,8 +180,9 @@ fn qlora_training_follows_bitsandbytes_and_peft() {
     }
 }
 
-/// Factors are rounded to eight bits of mantissa, so a gradient is off by about a hundredth, and the way down is the
-/// same.
+/// Factors, and what waits for the backward, are rounded to eight bits of mantissa, so a gradient is off by some
+/// hundredths, and the way down is the same. PyTorch's autocast is 0.044 from the same gradients in the median and 0.128
+/// at most (`tools/bf16_gradients.py`).
 #[test]
 fn training_in_bf16_follows_that_in_f32() {
     let Some(data) = oracles() else { return };

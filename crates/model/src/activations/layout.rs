@@ -11,8 +11,8 @@ use crate::{Config, Decoder};
 pub(super) struct Place {
     pub(super) x: usize,
     pub(super) x_next: usize,
-    pub(super) attention_norms: usize,
-    pub(super) attention_values: usize,
+    pub(super) attention: usize,
+    pub(super) attended: usize,
     pub(super) mlp_norms: usize,
     pub(super) mlp_values: usize,
     pub(super) narrow: Option<usize>,
@@ -25,8 +25,8 @@ pub(super) struct Place {
 pub(super) struct Layout {
     pub(super) places: Vec<Place>,
     pub(super) x: Slots<2>,
-    pub(super) attention_norms: Slots<1>,
-    pub(super) attention_values: Slots<1>,
+    pub(super) attention: Slots<1>,
+    pub(super) attended: Slots<1>,
     pub(super) mlp_norms: Slots<1>,
     pub(super) mlp_values: Slots<1>,
     /// How many layers have memory for their adapters.
@@ -72,8 +72,8 @@ impl Layout {
         Layout {
             places: Vec::new(),
             x: Slots::new(),
-            attention_norms: Slots::new(),
-            attention_values: Slots::new(),
+            attention: Slots::new(),
+            attended: Slots::new(),
             mlp_norms: Slots::new(),
             mlp_values: Slots::new(),
             adapters: 0,
@@ -97,8 +97,8 @@ impl Layout {
             let place = Place {
                 x,
                 x_next: next,
-                attention_norms: layout.attention_norms.take(mode.keeps_attention(), 0),
-                attention_values: layout.attention_values.take(mode.keeps_attention() && !narrow(mode), 0),
+                attention: layout.attention.take(mode.keeps_attention(), 0),
+                attended: layout.attended.take(mode.keeps_attention() && !narrow(mode), 0),
                 mlp_norms: layout.mlp_norms.take(mode.keeps_mlp(), 0),
                 mlp_values: layout.mlp_values.take(mode.keeps_mlp() && !narrow(mode), 0),
                 narrow: narrow(mode).then_some(narrow_layers),
@@ -119,8 +119,8 @@ impl Layout {
             let place = Place {
                 x: layout.x.take(false, l),
                 x_next: layout.x.take(false, l + 1),
-                attention_norms: layout.attention_norms.take(false, 0),
-                attention_values: layout.attention_values.take(false, 0),
+                attention: layout.attention.take(false, 0),
+                attended: layout.attended.take(false, 0),
                 mlp_norms: layout.mlp_norms.take(false, 0),
                 mlp_values: layout.mlp_values.take(false, 0),
                 narrow: None,

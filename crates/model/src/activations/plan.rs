@@ -30,12 +30,12 @@ impl ActivationPlan {
         let layout = Layout::of_training(decoder, layers);
         let narrow = |place: &Place| match (place.narrow, place.checkpointing.keeps_attention()) {
             (None, _) => 0,
-            (Some(_), true) => (widths.x + widths.attention_values + widths.mlp_values) / 2,
+            (Some(_), true) => (widths.x + widths.attended + widths.mlp_values) / 2,
             (Some(_), false) => (widths.x + widths.mlp_values) / 2,
         };
         let kept = layout.x.own * widths.x
-            + layout.attention_norms.own * widths.attention_norms
-            + layout.attention_values.own * widths.attention_values
+            + layout.attention.own * widths.attention
+            + layout.attended.own * widths.attended
             + layout.mlp_norms.own * widths.mlp_norms
             + layout.mlp_values.own * widths.mlp_values
             + layout.places.iter().map(narrow).sum::<usize>()
@@ -83,8 +83,8 @@ impl ActivationPlan {
 /// Values a token.
 struct Widths {
     x: usize,
-    attention_norms: usize,
-    attention_values: usize,
+    attention: usize,
+    attended: usize,
     mlp_norms: usize,
     mlp_values: usize,
     /// Of [`BackwardScratch`](super::BackwardScratch) without `dt`.
@@ -99,8 +99,8 @@ impl Widths {
         let branches = if f.post_norms { 2 * (h + 1) } else { 0 };
         Widths {
             x: h,
-            attention_norms: 1 + heads + a.heads,
-            attention_values: a.qkv_width() + a.q_width(),
+            attention: 1 + a.qkv_width() + heads + a.heads,
+            attended: a.q_width(),
             mlp_norms: branches + 1,
             mlp_values: h + 2 * i,
             backward: 2 * h + if f.post_norms { h } else { 0 } + a.qkv_width() + a.q_width() + i,
@@ -110,8 +110,8 @@ impl Widths {
     /// What layers share.
     fn of_shared(&self, layout: &Layout) -> usize {
         layout.x.shared() * self.x
-            + layout.attention_norms.shared() * self.attention_norms
-            + layout.attention_values.shared() * self.attention_values
+            + layout.attention.shared() * self.attention
+            + layout.attended.shared() * self.attended
             + layout.mlp_norms.shared() * self.mlp_norms
             + layout.mlp_values.shared() * self.mlp_values
     }
