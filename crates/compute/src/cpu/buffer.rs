@@ -284,6 +284,11 @@ impl<'a> RowsMut<'a> {
         RowsMut { rows: data.len(), data, cols: 1, stride: 1 }
     }
 
+    /// Rows without columns: an output that is not wanted.
+    pub(super) fn nothing(rows: usize) -> Self {
+        RowsMut { data: &mut [], rows, cols: 0, stride: 0 }
+    }
+
     /// The same rows for a while.
     pub(super) fn reborrow(&mut self) -> RowsMut<'_> {
         RowsMut { data: &mut *self.data, ..*self }

@@ -48,9 +48,8 @@ impl Kernel for ForwardRows<'_> {
         for i in 0..self.heads.rows {
             let (heads, kept) = (&mut self.heads.row(i)[..shape.qk_width()], self.kept.row(i));
             kept.copy_from_slice(heads);
-            let heads = heads.chunks_exact_mut(width).zip(kept.chunks_exact(width));
-            for ((head, (y, x)), rstd) in heads.enumerate().zip(self.rstd.row(i)) {
-                *rstd = norm_row::<A>(y, x, gain_of(shape, self.gain, head), self.eps);
+            for ((head, x), rstd) in heads.chunks_exact_mut(width).enumerate().zip(self.rstd.row(i)) {
+                *rstd = norm_row::<A>(x, gain_of(shape, self.gain, head), self.eps);
             }
         }
     }

@@ -78,7 +78,7 @@ pub(super) mod x86 {
 
     use half::f16;
 
-    use super::super::transpose::{transpose_8, transpose_16, unpack_high, unpack_low};
+    use super::super::transpose::{Floats, largest_of_each, transpose_8, transpose_16};
     use super::{Arithmetic, VECTOR};
 
     const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
@@ -148,21 +148,13 @@ pub(super) mod x86 {
         fn largest_lanes(x: [__m512; 8]) -> [f32; 8] {
             // SAFETY: see above.
             unsafe {
-                // Of each 128 bits the four lanes of four vectors become one lane of each.
-                let mut fours = [_mm512_setzero_ps(); 2];
-                for (four, to) in fours.iter_mut().enumerate() {
-                    let [a, b, c, d] = [x[4 * four], x[4 * four + 1], x[4 * four + 2], x[4 * four + 3]];
-                    let ab = _mm512_max_ps(_mm512_unpackhi_ps(a, b), _mm512_unpacklo_ps(a, b));
-                    let cd = _mm512_max_ps(_mm512_unpackhi_ps(c, d), _mm512_unpacklo_ps(c, d));
-                    *to = _mm512_max_ps(unpack_high(ab, cd), unpack_low(ab, cd));
+                let mut bits = [_mm512_setzero_si512(); 8];
+                for (bits, x) in bits.iter_mut().zip(x) {
+                    *bits = _mm512_castps_si512(x);
                 }
-                let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(fours[0], fours[1]);
-                let high = _mm512_shuffle_f32x4::<0b11_10_11_10>(fours[0], fours[1]);
-                let two = _mm512_max_ps(high, low);
-                let one = _mm512_max_ps(two, _mm512_shuffle_f32x4::<0b10_11_00_01>(two, two));
                 let mut largest = [0.0; 8];
-                let both = _mm512_shuffle_f32x4::<0b00_00_10_00>(one, one);
-                _mm256_storeu_ps(largest.as_mut_ptr(), _mm512_castps512_ps256(both));
+                let each = _mm256_castsi256_ps(largest_of_each::<Floats>(bits));
+                _mm256_storeu_ps(largest.as_mut_ptr(), each);
                 largest
             }
         }

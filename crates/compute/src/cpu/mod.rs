@@ -353,15 +353,17 @@ impl Backend for Cpu {
             assert_eq!((residual.rows, residual.cols), (x.rows, x.cols), "residual [T, H]");
         }
         let (rstd, gain) = (&mut n.rstd[..x.rows], gain(n.gain, 1, x.cols));
-        let input = match n.input {
-            NormInput::AsIs => norm::Input::AsIs,
-            NormInput::Rounded => norm::Input::Rounded,
+        let nothing = RowsMut::nothing(x.rows);
+        let (rounded, kept) = match n.input {
+            NormInput::AsIs => (false, nothing),
+            NormInput::Rounded => (true, nothing),
             NormInput::Kept(kept) => {
                 assert_eq!((x.rows, x.cols), (kept.rows, 2 * kept.cols), "kept [T, H / 2]");
-                norm::Input::Kept(kept.into())
+                (true, kept.into())
             }
         };
-        norm::forward(&self.threads, self.isa, norm::Forward { y, rstd, x, gain, eps, residual, input });
+        let forward = norm::Forward { y, rstd, x, gain, eps, residual, rounded, kept };
+        norm::forward(&self.threads, self.isa, forward);
     }
 
     fn rms_norm_backward(&self, n: RmsNormBackward<'_, CpuBuffer>) {
@@ -466,10 +468,12 @@ impl Backend for Cpu {
     }
 
     fn round_bf16(&self, x: ViewMut<'_, CpuBuffer>, kept: Option<ViewMut<'_, CpuBuffer>>) {
-        let Some(kept) = kept else { return narrow::round(&self.threads, self.isa, x.into()) };
-        let (x, kept) = (RowsMut::from(x), RowsMut::from(kept));
-        assert_eq!((x.rows, x.cols), (kept.rows, 2 * kept.cols), "kept [T, N / 2]");
-        narrow::round_and_keep(&self.threads, self.isa, x, kept);
+        let x = RowsMut::from(x);
+        let kept = kept.map_or(RowsMut::nothing(x.rows), |kept| {
+            assert_eq!((x.rows, x.cols), (kept.rows, 2 * kept.cols), "kept [T, N / 2]");
+            kept.into()
+        });
+        narrow::round(&self.threads, self.isa, x, kept);
     }
 
     fn restore_bf16(&self, x: ViewMut<'_, CpuBuffer>, kept: View<'_, CpuBuffer>) {

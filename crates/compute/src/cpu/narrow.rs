@@ -4,14 +4,9 @@ use super::buffer::{Rows, RowsMut, by_rows, task_rows};
 use super::math::{Arithmetic, Kernel, dispatch};
 use super::{Isa, Threads};
 
-/// Rounds `x` `[T, N]` in place and writes it to `kept` `[T, N / 2]`.
-pub(super) fn round_and_keep(threads: &Threads, isa: Isa, x: RowsMut<'_>, kept: RowsMut<'_>) {
-    by_rows(threads, task_rows(x.cols), [x, kept], |_, [x, kept]| dispatch(isa, KeepRows { x, kept }));
-}
-
-/// Rounds `x` `[T, N]` in place.
-pub(super) fn round(threads: &Threads, isa: Isa, x: RowsMut<'_>) {
-    by_rows(threads, task_rows(x.cols), [x], |_, [x]| dispatch(isa, RoundRows { x }));
+/// Rounds `x` `[T, N]` in place and writes it to `kept` `[T, N / 2]`, or nowhere if that has no columns.
+pub(super) fn round(threads: &Threads, isa: Isa, x: RowsMut<'_>, kept: RowsMut<'_>) {
+    by_rows(threads, task_rows(x.cols), [x, kept], |_, [x, kept]| dispatch(isa, RoundRows { x, kept }));
 }
 
 /// Writes to `x` `[T, N]` what `kept` `[T, N / 2]` holds.
@@ -19,29 +14,9 @@ pub(super) fn restore(threads: &Threads, isa: Isa, x: RowsMut<'_>, kept: Rows<'_
     by_rows(threads, task_rows(x.cols), [x], |first, [x]| dispatch(isa, RestoreRows { first, x, kept }));
 }
 
-struct KeepRows<'a> {
-    x: RowsMut<'a>,
-    kept: RowsMut<'a>,
-}
-
-impl Kernel for KeepRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<A: Arithmetic>(mut self) {
-        for i in 0..self.x.rows {
-            let halves: &mut [u16] = bytemuck::cast_slice_mut(self.kept.row(i));
-            for (x, half) in self.x.row(i).iter_mut().zip(halves) {
-                let bits = rounded(*x);
-                *x = f32::from_bits(bits);
-                *half = (bits >> 16) as u16;
-            }
-        }
-    }
-}
-
 struct RoundRows<'a> {
     x: RowsMut<'a>,
+    kept: RowsMut<'a>,
 }
 
 impl Kernel for RoundRows<'_> {
@@ -50,7 +25,11 @@ impl Kernel for RoundRows<'_> {
     #[inline(always)]
     fn run<A: Arithmetic>(mut self) {
         for i in 0..self.x.rows {
-            self.x.row(i).iter_mut().for_each(|x| *x = f32::from_bits(rounded(*x)));
+            let x = self.x.row(i);
+            for x in &mut *x {
+                *x = f32::from_bits(rounded(*x));
+            }
+            keep(x, self.kept.row(i));
         }
     }
 }
@@ -83,6 +62,15 @@ pub(super) fn rounded(x: f32) -> u32 {
     (if x.is_nan() { bits | 0x0040_0000 } else { even }) & 0xffff_0000
 }
 
+/// Writes values that are rounded to bf16, two in the room of one, for as many as there is room.
+#[inline(always)]
+pub(super) fn keep(rounded: &[f32], kept: &mut [f32]) {
+    let halves: &mut [u16] = bytemuck::cast_slice_mut(kept);
+    for (half, x) in halves.iter_mut().zip(rounded) {
+        *half = (x.to_bits() >> 16) as u16;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use half::bf16;
@@ -102,9 +90,9 @@ mod tests {
         let threads = Threads::new(2);
         for isa in [Isa::Plain, Isa::available()] {
             let (mut x, mut kept) = (values.clone(), vec![0.0; values.len() / 2]);
-            round_and_keep(&threads, isa, rows(&mut x), rows(&mut kept));
+            round(&threads, isa, rows(&mut x), rows(&mut kept));
             let mut alone = values.clone();
-            round(&threads, isa, rows(&mut alone));
+            round(&threads, isa, rows(&mut alone), RowsMut::nothing(2));
             let mut back = vec![0.0; values.len()];
             let kept = Rows { data: &kept, rows: 2, cols: values.len() / 4, stride: values.len() / 4 };
             restore(&threads, isa, rows(&mut back), kept);

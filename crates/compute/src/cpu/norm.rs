@@ -2,8 +2,7 @@
 
 use super::buffer::{Rows, RowsMut, by_rows, task_rows};
 use super::math::{Arithmetic, Kernel, dispatch, dot, dot3};
-use super::narrow::rounded;
-use super::{Isa, Threads};
+use super::{Isa, Threads, narrow};
 
 /// Tokens whose share of the gain's gradient is summed before it is added: fixed, so that the sum does not depend on
 /// the threads.
@@ -19,13 +18,6 @@ pub(super) struct Gain<'a> {
     pub(super) offset: f32,
 }
 
-/// What becomes of the input of [`forward`]; see [`NormInput`](crate::NormInput).
-pub(super) enum Input<'a> {
-    AsIs,
-    Rounded,
-    Kept(RowsMut<'a>),
-}
-
 /// Arguments of [`forward`].
 pub(super) struct Forward<'a> {
     pub(super) y: RowsMut<'a>,
@@ -34,25 +26,19 @@ pub(super) struct Forward<'a> {
     pub(super) gain: Gain<'a>,
     pub(super) eps: f32,
     pub(super) residual: Option<Rows<'a>>,
-    pub(super) input: Input<'a>,
+    /// Whether `x` counts as rounded to bf16.
+    pub(super) rounded: bool,
+    /// Where `x` is kept in bf16, `[T, H / 2]`; without columns nothing is kept.
+    pub(super) kept: RowsMut<'a>,
 }
 
 /// `y = residual + x · rstd · gain`.
 pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
-    let Forward { y, rstd, x, gain, eps, residual, input } = f;
-    let rstd = RowsMut::flat(rstd);
-    let (step, norm) = (task_rows(x.cols), Norm { x, gain, eps, residual });
-    match input {
-        Input::AsIs => by_rows(threads, step, [y, rstd], |first, [y, rstd]| {
-            dispatch(isa, ForwardRows { first, y, rstd, norm, input: Input::AsIs });
-        }),
-        Input::Rounded => by_rows(threads, step, [y, rstd], |first, [y, rstd]| {
-            dispatch(isa, ForwardRows { first, y, rstd, norm, input: Input::Rounded });
-        }),
-        Input::Kept(kept) => by_rows(threads, step, [y, rstd, kept], |first, [y, rstd, kept]| {
-            dispatch(isa, ForwardRows { first, y, rstd, norm, input: Input::Kept(kept) });
-        }),
-    }
+    let Forward { y, rstd, x, gain, eps, residual, rounded, kept } = f;
+    let (rstd, norm) = (RowsMut::flat(rstd), Norm { x, gain, eps, residual, rounded });
+    by_rows(threads, task_rows(x.cols), [y, rstd, kept], |first, [y, rstd, kept]| {
+        dispatch(isa, ForwardRows { first, y, rstd, kept, norm });
+    });
 }
 
 #[derive(Clone, Copy)]
@@ -61,14 +47,15 @@ struct Norm<'a> {
     gain: Gain<'a>,
     eps: f32,
     residual: Option<Rows<'a>>,
+    rounded: bool,
 }
 
 struct ForwardRows<'a> {
     first: usize,
     y: RowsMut<'a>,
     rstd: RowsMut<'a>,
+    kept: RowsMut<'a>,
     norm: Norm<'a>,
-    input: Input<'a>,
 }
 
 impl Kernel for ForwardRows<'_> {
@@ -76,27 +63,18 @@ impl Kernel for ForwardRows<'_> {
 
     #[inline(always)]
     fn run<A: Arithmetic>(mut self) {
-        let Norm { x, gain, eps, residual } = self.norm;
+        let Norm { x, gain, eps, residual, rounded } = self.norm;
         for i in 0..self.y.rows {
             let (y, x) = (self.y.row(i), x.row(self.first + i));
-            self.rstd.data[i] = match &mut self.input {
-                Input::AsIs => norm_row::<A>(y, x, gain, eps),
-                Input::Rounded => {
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        *y = f32::from_bits(rounded(x));
-                    }
-                    norm_in_place::<A>(y, gain, eps)
+            if rounded {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = f32::from_bits(narrow::rounded(x));
                 }
-                Input::Kept(kept) => {
-                    let halves: &mut [u16] = bytemuck::cast_slice_mut(kept.row(i));
-                    for ((y, &x), half) in y.iter_mut().zip(x).zip(halves) {
-                        let bits = rounded(x);
-                        *y = f32::from_bits(bits);
-                        *half = (bits >> 16) as u16;
-                    }
-                    norm_in_place::<A>(y, gain, eps)
-                }
-            };
+                narrow::keep(y, self.kept.row(i));
+            } else {
+                y.copy_from_slice(x);
+            }
+            self.rstd.data[i] = norm_row::<A>(y, gain, eps);
             if let Some(residual) = residual {
                 for (y, &residual) in y.iter_mut().zip(residual.row(self.first + i)) {
                     *y += residual;
@@ -106,28 +84,12 @@ impl Kernel for ForwardRows<'_> {
     }
 }
 
-/// `1 / sqrt(mean(x²) + eps)`.
+/// `x = x · rstd · gain` with `rstd = 1 / sqrt(mean(x²) + eps)`, which it gives back.
 #[inline(always)]
-fn rstd<A: Arithmetic>(x: &[f32], eps: f32) -> f32 {
-    1.0 / (dot::<A>(x, x) / x.len() as f32 + eps).sqrt()
-}
-
-/// `y = x · rstd · gain`; gives back `rstd`.
-#[inline(always)]
-pub(super) fn norm_row<A: Arithmetic>(y: &mut [f32], x: &[f32], gain: Gain<'_>, eps: f32) -> f32 {
-    let rstd = rstd::<A>(x, eps);
-    for ((y, &x), &w) in y.iter_mut().zip(x).zip(gain.values) {
-        *y = x * rstd * (w + gain.offset);
-    }
-    rstd
-}
-
-/// As [`norm_row`], of a row that holds its own input.
-#[inline(always)]
-fn norm_in_place<A: Arithmetic>(y: &mut [f32], gain: Gain<'_>, eps: f32) -> f32 {
-    let rstd = rstd::<A>(y, eps);
-    for (y, &w) in y.iter_mut().zip(gain.values) {
-        *y = *y * rstd * (w + gain.offset);
+pub(super) fn norm_row<A: Arithmetic>(x: &mut [f32], gain: Gain<'_>, eps: f32) -> f32 {
+    let rstd = 1.0 / (dot::<A>(x, x) / x.len() as f32 + eps).sqrt();
+    for (x, &w) in x.iter_mut().zip(gain.values) {
+        *x = *x * rstd * (w + gain.offset);
     }
     rstd
 }

@@ -1,4 +1,4 @@
-//! Squares of values whose rows and columns change places, in registers.
+//! Squares of values whose rows and columns change places, in registers, and what is found by turning them.
 
 // SAFETY of every block here: the callers run where the instructions are.
 #![allow(unsafe_code)]
@@ -69,11 +69,61 @@ pub(super) unsafe fn transpose_8(r: [__m256; 8]) -> [__m256; 8] {
 }
 
 #[inline(always)]
-pub(super) unsafe fn unpack_low(a: __m512, b: __m512) -> __m512 {
+unsafe fn unpack_low(a: __m512, b: __m512) -> __m512 {
     unsafe { _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))) }
 }
 
 #[inline(always)]
-pub(super) unsafe fn unpack_high(a: __m512, b: __m512) -> __m512 {
+unsafe fn unpack_high(a: __m512, b: __m512) -> __m512 {
     unsafe { _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b))) }
+}
+
+/// An order of the lanes of 32 bits.
+pub(super) trait Order {
+    /// # Safety
+    /// With AVX-512 F.
+    unsafe fn larger(a: __m512i, b: __m512i) -> __m512i;
+}
+
+/// Lanes are f32. The second is taken if either is NaN.
+pub(super) struct Floats;
+
+impl Order for Floats {
+    #[inline(always)]
+    unsafe fn larger(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_castps_si512(_mm512_max_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b))) }
+    }
+}
+
+/// Lanes are integers without a sign.
+pub(super) struct Unsigned;
+
+impl Order for Unsigned {
+    #[inline(always)]
+    unsafe fn larger(a: __m512i, b: __m512i) -> __m512i {
+        unsafe { _mm512_max_epu32(a, b) }
+    }
+}
+
+/// The largest of the 16 lanes, of each of eight vectors.
+///
+/// # Safety
+/// With AVX-512 F.
+#[inline(always)]
+pub(super) unsafe fn largest_of_each<O: Order>(x: [__m512i; 8]) -> __m256i {
+    unsafe {
+        // Of each 128 bits the four lanes of four vectors become one lane of each.
+        let mut fours = [_mm512_setzero_si512(); 2];
+        for (four, to) in fours.iter_mut().enumerate() {
+            let [a, b, c, d] = [x[4 * four], x[4 * four + 1], x[4 * four + 2], x[4 * four + 3]];
+            let ab = O::larger(_mm512_unpackhi_epi32(a, b), _mm512_unpacklo_epi32(a, b));
+            let cd = O::larger(_mm512_unpackhi_epi32(c, d), _mm512_unpacklo_epi32(c, d));
+            *to = O::larger(_mm512_unpackhi_epi64(ab, cd), _mm512_unpacklo_epi64(ab, cd));
+        }
+        let low = _mm512_shuffle_i32x4::<0b01_00_01_00>(fours[0], fours[1]);
+        let high = _mm512_shuffle_i32x4::<0b11_10_11_10>(fours[0], fours[1]);
+        let two = O::larger(high, low);
+        let one = O::larger(two, _mm512_shuffle_i32x4::<0b10_11_00_01>(two, two));
+        _mm512_castsi512_si256(_mm512_shuffle_i32x4::<0b00_00_10_00>(one, one))
+    }
 }

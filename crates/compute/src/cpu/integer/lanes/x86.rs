@@ -9,6 +9,7 @@ use core::arch::x86_64::*;
 use formats::quant::ggml::SUB_BLOCK;
 
 use super::super::super::math::x86::{Avx2, Avx512};
+use super::super::super::transpose::{Unsigned, largest_of_each};
 use super::{INFINITE, Lanes, Narrow, QUAD, ROUNDED, RoundedBlocks, VECTOR, round_each};
 
 impl Lanes for Avx512 {
@@ -91,7 +92,7 @@ impl Lanes for Avx512 {
                 let sign = _mm512_set1_epi32(i32::MAX);
                 *bits = _mm512_max_epu32(_mm512_and_si512(first, sign), _mm512_and_si512(second, sign));
             }
-            let largest = largest_of_each(bits);
+            let largest = largest_of_each::<Unsigned>(bits);
             let finite = _mm256_cmplt_epu32_mask(largest, _mm256_set1_epi32(INFINITE as i32));
             let some = finite & _mm256_test_epi32_mask(largest, largest);
             let (largest, whole) = (_mm256_castsi256_ps(largest), _mm256_set1_ps(127.0));
@@ -122,26 +123,6 @@ impl Lanes for Avx512 {
             let totals = _mm256_cvtepi32_ps(_mm512_cvtepi64_epi32(sums));
             _mm256_storeu_ps(to.totals.as_mut_ptr(), _mm256_mul_ps(totals, scales));
         }
-    }
-}
-
-/// The largest of the 16 unsigned lanes of each vector.
-#[inline(always)]
-fn largest_of_each(x: [__m512i; ROUNDED]) -> __m256i {
-    unsafe {
-        // Of each 128 bits the four lanes of four vectors become one lane of each.
-        let mut fours = [_mm512_setzero_si512(); 2];
-        for (four, to) in fours.iter_mut().enumerate() {
-            let [a, b, c, d] = [x[4 * four], x[4 * four + 1], x[4 * four + 2], x[4 * four + 3]];
-            let ab = _mm512_max_epu32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-            let cd = _mm512_max_epu32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-            *to = _mm512_max_epu32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-        }
-        let low = _mm512_shuffle_i32x4::<0b01_00_01_00>(fours[0], fours[1]);
-        let high = _mm512_shuffle_i32x4::<0b11_10_11_10>(fours[0], fours[1]);
-        let two = _mm512_max_epu32(low, high);
-        let one = _mm512_max_epu32(two, _mm512_shuffle_i32x4::<0b10_11_00_01>(two, two));
-        _mm512_castsi512_si256(_mm512_shuffle_i32x4::<0b00_00_10_00>(one, one))
     }
 }
 
