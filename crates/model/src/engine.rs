@@ -8,6 +8,7 @@ mod adapters;
 mod blocks;
 mod constraint;
 mod logprobs;
+mod lookup;
 mod memory;
 mod request;
 mod sampler;
@@ -85,7 +86,7 @@ impl<'m, B: Backend> Engine<'m, B> {
             tokenizer: None,
             settings,
             activations: Activations::for_inference(decoder, step_tokens)?,
-            logits: Logits::new(decoder, slots)?,
+            logits: Logits::new(decoder, settings.wanted_rows())?,
             cache: Cache::paged(decoder, (slots, context), blocks)?,
             pool: BlockPool::new(blocks),
             next: 0,
@@ -189,7 +190,8 @@ impl<'m, B: Backend> Engine<'m, B> {
         self.between.push(sequence.finish(reason));
     }
 
-    /// One forward pass: every text that is being written gets a token, prompts go on. Adds to `events` what happened.
+    /// One forward pass: every text that is being written gets a token or more, prompts go on. Adds to `events` what
+    /// happened.
     /// False when nothing did: there is nothing to do until the next request.
     pub fn step(&mut self, events: &mut Vec<Event>) -> bool {
         let before = events.len();
@@ -200,6 +202,7 @@ impl<'m, B: Backend> Engine<'m, B> {
             return events.len() > before;
         }
         self.share_out();
+        self.guess();
         self.passes(events);
         let mut ended = std::mem::take(&mut self.ended);
         ended.drain(..).for_each(|(ticket, reason)| self.end(ticket, reason));
@@ -208,10 +211,11 @@ impl<'m, B: Backend> Engine<'m, B> {
         true
     }
 
-    /// Chooses the next token of the sequence that has row `row` of the logits.
-    fn choose(&mut self, row: usize, events: &mut Vec<Event>) {
+    /// Chooses the next token of the sequence that has row `row` of the logits. True if the next row has read it: it was
+    /// guessed.
+    fn choose(&mut self, row: usize, events: &mut Vec<Event>) -> bool {
         let ticket = self.pass.owners[row];
-        let Ok(place) = self.running.binary_search_by_key(&ticket, |s| s.ticket) else { return };
+        let Ok(place) = self.running.binary_search_by_key(&ticket, |s| s.ticket) else { return false };
         let sequence = &mut self.running[place];
         self.logits.read(self.decoder, (row, 0), &mut self.row);
         let distribution = sequence.logprobs.map(|top| Distribution::of(&self.row, top));
@@ -222,7 +226,8 @@ impl<'m, B: Backend> Engine<'m, B> {
         };
         let chosen = sequence.sampler.choose(&mut self.row, &sequence.ids, forbid, &mut self.candidates);
         let Some(id) = chosen.filter(|_| !broken) else {
-            return self.ended.push((ticket, FinishReason::Constraint));
+            self.ended.push((ticket, FinishReason::Constraint));
+            return false;
         };
         let (text, reason) = sequence.write(id, self.settings.context);
         if let Some(text) = text {
@@ -236,7 +241,13 @@ impl<'m, B: Backend> Engine<'m, B> {
         }
         if let Some(reason) = reason {
             self.ended.push((ticket, reason));
+            return false;
         }
+        let guessed = self.pass.guess(row) == Some(id);
+        if guessed {
+            self.running[place].advance(1, &mut self.pool);
+        }
+        guessed
     }
 
     /// How busy it is.

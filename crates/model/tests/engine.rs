@@ -89,6 +89,42 @@ fn texts_do_not_depend_on_what_is_written_beside_them() {
 }
 
 #[test]
+fn guessing_changes_no_text() {
+    let decoder = decoder();
+    // Prompts in which words come again, and greedy texts that soon run in circles.
+    let requests: Vec<Request> = (0..12)
+        .map(|i| {
+            let mut request = request(i, 0, 60);
+            let sentence = text(9, i, VOCABULARY);
+            request.prompt =
+                std::iter::repeat_n(&sentence[..], 2 + i as usize % 4).flatten().copied().collect();
+            request.stop.tokens.truncate(i as usize % 3);
+            request
+        })
+        .collect();
+    let spacious = EngineSettings::new(3, 128);
+    let write = |settings| {
+        let mut engine = Engine::new(&decoder, settings).unwrap();
+        let texts: Vec<_> = write(&mut engine, &requests).iter().map(told).collect();
+        (texts, engine.load())
+    };
+    let (expected, load) = write(EngineSettings { lookup: 0, ..spacious });
+    assert_eq!((load.guessed_tokens, load.guessed_right), (0, 0));
+    for settings in [
+        spacious,
+        EngineSettings { slots: 1, ..spacious },
+        EngineSettings { lookup: 1, ..spacious },
+        EngineSettings { step_tokens: 4, ..spacious },
+        EngineSettings { positions: 9 * KV_BLOCK, ..spacious },
+    ] {
+        let (texts, with) = write(settings);
+        assert_eq!(texts, expected, "{settings:?}");
+        assert!(with.guessed_right > 30 && with.guessed_right < with.guessed_tokens, "{with:?}");
+        assert!(settings.slots > 1 || with.forwards < with.completion_tokens, "{with:?}");
+    }
+}
+
+#[test]
 fn texts_that_must_give_way_go_on_where_they_were() {
     let decoder = decoder();
     let requests: Vec<Request> = (0..4)

@@ -48,26 +48,29 @@ fn a_step_allocates_nothing_but_a_few_small_lists() {
     let vocabulary = 5000;
     // On one thread: the scratch of a second is made at its first task, whenever that is.
     let decoder = adapted(&config(vocabulary), 1);
-    let mut engine = Engine::new(&decoder, EngineSettings::new(3, 200)).unwrap();
+    // Few guesses: a greedy text must not come to its end.
+    let settings = EngineSettings { lookup: 2, ..EngineSettings::new(3, 250) };
+    let mut engine = Engine::new(&decoder, settings).unwrap();
     let nucleus = Sampling { temperature: 1.0, top_p: 0.9, top_k: 500, ..Sampling::default() };
     for (seed, sampling) in
         [Sampling::default(), nucleus, Sampling { temperature: 0.5, ..Sampling::default() }]
             .into_iter()
             .enumerate()
     {
-        let stop = Stop { max_tokens: 150, ..Stop::default() };
+        let stop = Stop { max_tokens: 230, ..Stop::default() };
         let request = Request::greedy(text(20, seed as u64, vocabulary), stop);
         engine.submit(Request { sampling, ..request }).unwrap();
     }
     let mut events = Vec::with_capacity(1000);
-    for _ in 0..20 {
+    for _ in 0..10 {
         engine.step(&mut events);
     }
-    for step in 0..100 {
+    for step in 0..60 {
         let before = BYTES.load(Ordering::Relaxed);
         engine.step(&mut events);
         let bytes = BYTES.load(Ordering::Relaxed) - before;
         assert!(bytes < LISTS_A_STEP, "{bytes} bytes in step {step}");
     }
-    assert_eq!(engine.load().running, 3);
+    let load = engine.load();
+    assert!(load.running == 3 && load.guessed_tokens > 0, "{load:?}");
 }

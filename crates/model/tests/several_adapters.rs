@@ -157,7 +157,8 @@ fn one_forward_writes_for_the_base_and_for_all_adapters_on_projections() {
 #[test]
 fn the_decoders_own_adapter_and_its_base_share_a_forward() {
     let decoder = small::adapted(&small::config(VOCABULARY), 1);
-    let mut engine = Engine::new(&decoder, EngineSettings::new(2, 128)).unwrap();
+    let settings = EngineSettings { lookup: 0, ..EngineSettings::new(2, 128) };
+    let mut engine = Engine::new(&decoder, settings).unwrap();
     let requests = [AdapterId::BASE, AdapterId::OWN].map(|id| request(id, 9));
     let texts = engine.write(requests.clone(), &mut |_, _| {}).unwrap();
     assert_eq!(engine.load().forwards, 12);

@@ -93,6 +93,8 @@ impl Metrics {
             ("prompt_tokens_total", "Tokens of prompts.", load.prompt_tokens),
             ("cached_tokens_total", "Tokens of prompts that were not computed again.", load.cached_tokens),
             ("completion_tokens_total", "Tokens written.", load.completion_tokens),
+            ("guessed_tokens_total", "Tokens guessed from what stands in their texts.", load.guessed_tokens),
+            ("guessed_right_total", "Guessed tokens that were chosen.", load.guessed_right),
             ("preempted_total", "Texts that gave way to others and started again.", load.preempted),
         ] {
             let _ = writeln!(

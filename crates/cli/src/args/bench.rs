@@ -65,6 +65,9 @@ pub(crate) struct BenchGenerate {
     /// Tokens that are written.
     #[arg(long, default_value_t = 64)]
     pub(crate) tokens: usize,
+    /// Tokens guessed at a time, as `serve --lookup` does. Random prompts say little of what that gains.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) lookup: usize,
     /// One JSON document on standard output.
     #[arg(long)]
     pub(crate) json: bool,

@@ -43,6 +43,10 @@ pub(crate) struct ServeArgs {
     /// Memory for keys and values [default: what the slots need, at most a quarter of what is available].
     #[arg(long, value_name = "MIB")]
     pub(crate) kv_memory: Option<u64>,
+    /// Tokens guessed at a time from what stands in a text already, while few texts are written; 0 for none. What is
+    /// quoted comes faster, and texts stay the same.
+    #[arg(long, value_name = "TOKENS", default_value_t = 7, value_parser = clap::value_parser!(u8).range(..=7))]
+    pub(crate) lookup: u8,
     /// Multiply the blocks of a quantized GGUF file with activations in 8 bits: much faster, and not quite the numbers
     /// of training; `medtune verify` says how far apart they are.
     #[arg(long)]

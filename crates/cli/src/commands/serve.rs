@@ -182,7 +182,8 @@ fn engine_settings(args: &ServeArgs, config: &Config, positions: usize) -> Outco
     if context > positions {
         return Err(Failure::input(format!("--context {context}: the model reads {positions}")));
     }
-    let mut settings = EngineSettings::new(usize::from(args.slots), context);
+    let lookup = usize::from(args.lookup);
+    let mut settings = EngineSettings { lookup, ..EngineSettings::new(usize::from(args.slots), context) };
     let bytes = (config.layers * config.kv_heads * config.head_dim * 2 * size_of::<f32>()) as u64;
     let least = context.next_multiple_of(KV_BLOCK);
     let fit = |room: u64| usize::try_from(room / bytes.max(1)).unwrap_or(usize::MAX);

@@ -46,7 +46,7 @@ impl<'m, B: Backend> Engine<'m, B> {
             return Err(Error::Adapter("it is not on the base that this engine writes with".to_owned()));
         }
         let memory = AdapterMemory::for_inference(decoder, self.settings.step_tokens)?;
-        self.logits.make_room(decoder, self.settings.slots)?;
+        self.logits.make_room(decoder, self.settings.wanted_rows())?;
         self.adapters.push(Another { decoder, memory });
         self.stack = self.stack()?;
         Ok(AdapterId(AdapterId::OWN.0 + self.adapters.len() as u32))
@@ -77,7 +77,8 @@ impl<'m, B: Backend> Engine<'m, B> {
     pub(super) fn passes(&mut self, events: &mut Vec<Event>) {
         let mut passes = std::mem::take(&mut self.passes);
         passes.clear();
-        for (sequence, &rows) in self.running.iter().zip(&self.shares).filter(|(_, rows)| **rows > 0) {
+        for (sequence, &share) in self.running.iter().zip(&self.shares).filter(|(_, share)| **share > 0) {
+            let rows = share + sequence.lookup.guesses.len();
             match passes.binary_search_by_key(&sequence.adapter, |pass| pass.adapter) {
                 Ok(place) => passes[place].rows += rows,
                 Err(place) => passes.insert(place, PassRows { adapter: sequence.adapter, rows }),
@@ -118,8 +119,12 @@ impl<'m, B: Backend> Engine<'m, B> {
                 sequence.advance(share, &mut self.pool);
             }
         }
-        for row in 0..self.pass.owners.len() {
-            self.choose(row, events);
+        let mut row = 0;
+        while let Some(&ticket) = self.pass.owners.get(row) {
+            let rows = self.pass.owners[row..].iter().take_while(|owner| **owner == ticket).count();
+            let right = (row..row + rows).take_while(|&row| self.choose(row, events)).count();
+            self.guessed(ticket, right);
+            row += rows;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use compute::{Backend, KV_BLOCK};
 
+use super::lookup::PASS_ROWS;
 use super::schedule::blocks_of;
 use super::{Engine, EngineSettings};
 use crate::{ActivationPlan, Decoder};
@@ -21,6 +22,11 @@ impl EngineSettings {
             ..self
         }
     }
+
+    /// Rows of a forward pass whose logits may be wanted.
+    pub(super) fn wanted_rows(&self) -> usize {
+        if self.lookup > 0 { self.slots.max(PASS_ROWS) } else { self.slots }
+    }
 }
 
 impl<B: Backend> Engine<'_, B> {
@@ -32,6 +38,6 @@ impl<B: Backend> Engine<'_, B> {
         let cache =
             2 * c.layers * blocks_of(settings.positions) * decoder.backend.kv_block_len(c.attention());
         let activations = ActivationPlan::for_inference(decoder, (settings.step_tokens, 0));
-        activations.total() + (settings.slots * row + cache) * size_of::<f32>()
+        activations.total() + (settings.wanted_rows() * row + cache) * size_of::<f32>()
     }
 }

@@ -22,6 +22,9 @@ pub struct EngineSettings {
     pub prefill_chunk: usize,
     /// Requests that may wait for a slot.
     pub queue: usize,
+    /// Tokens that are guessed at a time from what stands in a text already, so that one forward pass may write several;
+    /// 0 for none. Texts are the same either way.
+    pub lookup: usize,
 }
 
 impl EngineSettings {
@@ -34,6 +37,7 @@ impl EngineSettings {
             step_tokens: STEP_TOKENS.max(slots),
             prefill_chunk: PREFILL_CHUNK,
             queue: usize::MAX,
+            lookup: LOOKUP,
         }
     }
 }
@@ -42,6 +46,8 @@ impl EngineSettings {
 const STEP_TOKENS: usize = 512;
 /// With so many rows a product is computed at nearly its full speed.
 const PREFILL_CHUNK: usize = 128;
+/// With its guesses a text has as many rows as a pass may have where few texts are written.
+const LOOKUP: usize = 7;
 
 /// The weights that a text is written with: those of the base alone, or of an adapter on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -233,6 +239,10 @@ pub struct Load {
     pub cached_tokens: u64,
     /// Tokens written since the start.
     pub completion_tokens: u64,
+    /// Tokens guessed since the start.
+    pub guessed_tokens: u64,
+    /// Of these, tokens that were chosen.
+    pub guessed_right: u64,
     /// Forward passes since the start.
     pub forwards: u64,
     /// Texts that gave their room to others and started again since the start.

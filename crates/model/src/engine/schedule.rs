@@ -13,7 +13,7 @@ pub(super) struct Pass {
     pub(super) positions: Vec<u32>,
     /// Row of the block table, of each.
     pub(super) sequences: Vec<u32>,
-    /// Rows whose next token is wanted.
+    /// Rows whose next token is wanted: the last one of a text, then those of its guesses.
     pub(super) last: Vec<u32>,
     /// Of each of these, whose it is.
     pub(super) owners: Vec<Ticket>,
@@ -31,16 +31,25 @@ impl Pass {
         self.adapters.clear();
     }
 
-    /// Adds the next `tokens` tokens of a sequence.
+    /// Adds the next `tokens` tokens of a sequence, and what it is guessed to go on with.
     pub(super) fn add(&mut self, sequence: &Sequence<'_>, tokens: usize) {
-        let range = sequence.computed..sequence.computed + tokens;
-        self.ids.extend_from_slice(&sequence.ids[range.clone()]);
-        self.positions.extend(range.clone().map(|position| position as u32));
-        self.sequences.extend(range.clone().map(|_| sequence.slot));
-        if range.end == sequence.ids.len() {
-            self.last.push(self.ids.len() as u32 - 1);
-            self.owners.push(sequence.ticket);
+        let (guesses, end) = (&sequence.lookup.guesses, sequence.computed + tokens);
+        self.ids.extend_from_slice(&sequence.ids[sequence.computed..end]);
+        if end == sequence.ids.len() {
+            let last = self.ids.len() as u32 - 1;
+            self.last.extend(last..=last + guesses.len() as u32);
+            self.owners.resize(self.last.len(), sequence.ticket);
         }
+        self.ids.extend_from_slice(guesses);
+        let rows = sequence.computed..end + guesses.len();
+        self.sequences.extend(rows.clone().map(|_| sequence.slot));
+        self.positions.extend(rows.map(|position| position as u32));
+    }
+
+    /// The token that stands behind the `row`-th of the wanted rows, if it is a guess.
+    pub(super) fn guess(&self, row: usize) -> Option<u32> {
+        let next = self.last.get(row + 1).filter(|_| self.owners[row] == self.owners[row + 1])?;
+        Some(self.ids[*next as usize])
     }
 }
 
@@ -90,7 +99,7 @@ impl<B: Backend> Engine<'_, B> {
     }
 
     /// Blocks for the first `positions` positions of a running sequence; false if there are not enough.
-    fn grow(&mut self, place: usize, positions: usize) -> bool {
+    pub(super) fn grow(&mut self, place: usize, positions: usize) -> bool {
         let sequence = &mut self.running[place];
         while sequence.blocks.len() < blocks_of(positions) {
             let Some(block) = self.pool.take() else { return false };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use compute::KV_BLOCK;
 
 use super::blocks::{BlockHash, BlockPool, hash_block};
+use super::lookup::Lookup;
 use super::sampler::Sampler;
 use super::stop_strings::StopStrings;
 use super::{AdapterId, Constraint, Event, FinishReason, Request, Ticket, Usage};
@@ -20,6 +21,7 @@ pub(super) struct Sequence<'m> {
     pub(super) logprobs: Option<usize>,
     /// Prompt and text.
     pub(super) ids: Vec<u32>,
+    pub(super) lookup: Lookup,
     prompt_tokens: usize,
     stop_tokens: Vec<u32>,
     max_tokens: usize,
@@ -52,6 +54,7 @@ impl<'m> Sequence<'m> {
             logprobs,
             prompt_tokens: prompt.len(),
             ids: prompt,
+            lookup: Lookup::new(),
             stop_tokens: stop.tokens,
             max_tokens: stop.max_tokens,
             computed: 0,
@@ -150,12 +153,18 @@ impl<'m> Sequence<'m> {
             Some(FinishReason::Constraint)
         } else if self.constraint.as_ref().is_some_and(Constraint::is_complete) {
             Some(FinishReason::Stop)
-        } else if self.completion_tokens() >= self.max_tokens || self.ids.len() >= context {
+        } else if self.room(context) == 0 {
             Some(FinishReason::Length)
         } else {
             None
         };
         (Some(passed.text), reason)
+    }
+
+    /// Tokens that may still be written.
+    pub(super) fn room(&self, context: usize) -> usize {
+        let room = self.max_tokens.saturating_sub(self.completion_tokens());
+        room.min(context.saturating_sub(self.ids.len()))
     }
 
     fn completion_tokens(&self) -> usize {

@@ -20,11 +20,12 @@ const WRITINGS: usize = 3;
 
 /// Measures reading `batch` prompts and continuing them by `tokens` tokens each.
 pub(super) fn measure(what: &BenchGenerate) -> Outcome<Value> {
-    let &BenchGenerate { batch, prompt, tokens, .. } = what;
+    let &BenchGenerate { batch, prompt, tokens, lookup, .. } = what;
     let clock = Instant::now();
     let decoder = decoder(what)?;
     let load_seconds = clock.elapsed().as_secs_f64();
-    let mut engine = Engine::new(&decoder, EngineSettings::new(batch, prompt + tokens))?;
+    let settings = EngineSettings { lookup, ..EngineSettings::new(batch, prompt + tokens) };
+    let mut engine = Engine::new(&decoder, settings)?;
     let (mut reading, mut writing) = (Vec::new(), Vec::new());
     for round in 0..=WRITINGS {
         // Other prompts in every round: those that were read once are found in the cache.
@@ -61,6 +62,8 @@ pub(super) fn measure(what: &BenchGenerate) -> Outcome<Value> {
     report["batch"] = batch.into();
     report["prompt"] = prompt.into();
     report["tokens"] = tokens.into();
+    let load = engine.load();
+    report["guessed"] = json!({ "tokens": load.guessed_tokens, "right": load.guessed_right });
     report["prefill_ms"] = milliseconds(&reading);
     report["prefill_tokens_per_second"] = rate(batch * prompt, &reading);
     // The first token of each text came with the end of its prompt.
