@@ -15,7 +15,8 @@ fn main() {
     let (batch, prompt, tokens, rounds) = (number(1), number(16), number(64), number(5));
     let device = Cpu::new(2).with_integer_products();
     let decoder = Decoder::load_as(device.into(), file.as_ref(), &Trainable::Nothing, None).expect("a model");
-    let mut engine = Engine::new(&decoder, EngineSettings::new(batch, prompt + tokens)).expect("room");
+    let settings = EngineSettings { lookup: 0, ..EngineSettings::new(batch, prompt + tokens) };
+    let mut engine = Engine::new(&decoder, settings).expect("room");
     let vocabulary = decoder.config().vocab_size;
     let mut steps = Vec::new();
     for round in 0..=rounds {

@@ -259,9 +259,17 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
     maxima.fill(f32::NEG_INFINITY);
     totals.fill(0.0);
     let end = queries.position + queries.tokens;
+    // Known while a block is worked on, so that the memory can be asked for it.
+    let mut next = None;
     for start in queries.blocks() {
         let len = KEYS.min(end - start);
-        let panels = source.panels::<A>((start, len), (&mut *keys, &mut *values), width);
+        let panels = match next {
+            Some(panels) => panels,
+            None => source.panels::<A>((start, len), (&mut *keys, &mut *values), width),
+        };
+        let left = end - start - len;
+        next = if left > 0 { source.lying((start + len, KEYS.min(left))) } else { None };
+        let later = next.unwrap_or_default();
         for group in 0..groups {
             let first = group * R;
             let seen_by = queries.seen_by_each::<R>(first, start);
@@ -270,7 +278,8 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                 continue;
             }
             let q = &q[first * width..][..R * width];
-            let mut scores = scores::<A, _, R>(q, panels.keys.iter().copied(), seen.end);
+            let keys = panels.keys.into_iter().zip(later.keys);
+            let mut scores = scores::<A, _, R>(q, keys, seen.end);
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(scores.as_flattened_mut(), cap);
             }
@@ -292,7 +301,8 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
             }
             if count <= NARROW {
                 // In the order in which they lie: so few queries wait for memory.
-                for (panel, from) in values {
+                for ((panel, from), later) in values.zip(later.values) {
+                    let later = |column: usize| later.get(column * PANEL..).unwrap_or_default();
                     let steps = |column: usize| value_steps(panel, column, from..seen.end);
                     let mut column = 0;
                     while two_at_once::<A, R>() && column + PANEL < padded {
@@ -302,8 +312,8 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                             load::<A, R>(sums, first, padded, column),
                             load::<A, R>(sums, first, padded, next),
                         ];
-                        let steps = [steps(column), steps(next)];
-                        let tiles = multiply_rows_two::<A, _, R, KEYS>(tiles, &scores, from, steps);
+                        let panels = ([steps(column), steps(next)], [later(column), later(next)]);
+                        let tiles = multiply_rows_two::<A, _, R, KEYS>(tiles, &scores, from, panels);
                         store::<A, R>(tiles[0], sums, first, padded, column);
                         store::<A, R>(tiles[1], sums, first, padded, next);
                         column += 2 * PANEL;
@@ -360,26 +370,28 @@ pub(super) fn pack_queries<A: Arithmetic, const R: usize>(queries: &Queries<'_>,
     q.iter_mut().for_each(|q| *q *= queries.shape.scale);
 }
 
-/// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels of them.
+/// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels of them. Beside each panel
+/// stands one to ask the memory for.
 #[inline(always)]
 pub(super) fn scores<'a, A: Arithmetic, E: Element, const R: usize>(
     q: &[f32],
-    keys: impl Iterator<Item = &'a [E]>,
+    keys: impl Iterator<Item = (&'a [E], &'a [E])>,
     seen: usize,
 ) -> [[f32; KEYS]; R] {
     let mut scores = [[0.0; KEYS]; R];
     let (q, _) = q.as_chunks::<R>();
-    let mut panels = keys.take(seen.div_ceil(PANEL)).map(|panel| panel.as_chunks::<PANEL>().0);
+    let mut panels =
+        keys.take(seen.div_ceil(PANEL)).map(|(panel, ahead)| (panel.as_chunks::<PANEL>().0, ahead));
     let mut column = 0;
-    while let Some(steps) = panels.next() {
+    while let Some((steps, later)) = panels.next() {
         let zeros = [A::splat(0.0); R];
         let next = if two_at_once::<A, R>() { panels.next() } else { None };
-        let Some(next) = next else {
+        let Some((next, later_next)) = next else {
             store::<A, R>(multiply::<A, _, R>(zeros, q, steps), scores.as_flattened_mut(), 0, KEYS, column);
             column += PANEL;
             continue;
         };
-        let tiles = multiply_two::<A, _, R>([zeros; 2], q, [steps, next]);
+        let tiles = multiply_two::<A, _, R>([zeros; 2], q, [steps, next], [later, later_next]);
         store::<A, R>(tiles[0], scores.as_flattened_mut(), 0, KEYS, column);
         store::<A, R>(tiles[1], scores.as_flattened_mut(), 0, KEYS, column + PANEL);
         column += 2 * PANEL;

@@ -278,12 +278,12 @@ fn queries_backward<A: Arithmetic, const R: usize>(
         let mut d_scores = [[0.0; KEYS]; R];
         if !seen.is_empty() {
             let end = seen.end;
-            let keys = scratch.keys.chunks_exact(width * PANEL);
+            let keys = panels(scratch.keys, width);
             let mut s = scores::<A, _, R>(&scratch.q[first * width..][..R * width], keys, end);
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(s.as_flattened_mut(), cap);
             }
-            let values = scratch.values.chunks_exact(width * PANEL);
+            let values = panels(scratch.values, width);
             let d_p = scores::<A, _, R>(&scratch.d_out[first * width..][..R * width], values, end);
             for r in 0..R.min(count - first) {
                 let (token, head) = queries.place(first + r);
@@ -313,6 +313,12 @@ fn queries_backward<A: Arithmetic, const R: usize>(
         scratch.p[first * KEYS..][..R * KEYS].copy_from_slice(p.as_flattened());
         scratch.d_scores[first * KEYS..][..R * KEYS].copy_from_slice(d_scores.as_flattened());
     }
+}
+
+/// The panels of a block that is laid out here; there is nothing to ask the memory for.
+#[inline(always)]
+fn panels(block: &[f32], width: usize) -> impl Iterator<Item = (&[f32], &[f32])> {
+    block.chunks_exact(width * PANEL).map(|panel| (panel, &[][..]))
 }
 
 /// What the tile gives to the keys and values of the block from `start` on.

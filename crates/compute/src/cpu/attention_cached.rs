@@ -58,6 +58,22 @@ struct CachedHead<'a, E> {
     places: [Places; 2],
 }
 
+impl<'a, E: Element> CachedHead<'a, E> {
+    /// Panels of `len` tokens from `start` on.
+    #[inline(always)]
+    fn block(&self, (start, len): (usize, usize)) -> Panels<'a, E> {
+        debug_assert!(len <= KEYS);
+        let mut panels = Panels::default();
+        let blocks = &self.table[start / PANEL..][..len.div_ceil(PANEL)];
+        for (i, &block) in blocks.iter().enumerate().take(PANELS) {
+            let [key, value] = self.places;
+            panels.keys[i] = &self.keys[key.of(block, self.head)..][..key.panel];
+            panels.values[i] = &self.values[value.of(block, self.head)..][..value.panel];
+        }
+        panels
+    }
+}
+
 impl<E: Element> Source for CachedHead<'_, E> {
     type Element = E;
 
@@ -66,20 +82,16 @@ impl<E: Element> Source for CachedHead<'_, E> {
     #[inline(always)]
     fn panels<'s, A: Arithmetic>(
         &'s self,
-        (start, len): (usize, usize),
+        block: (usize, usize),
         _scratch: (&'s mut [f32], &'s mut [f32]),
         _width: usize,
     ) -> Panels<'s, E> {
-        debug_assert!(len <= KEYS);
-        let mut panels = Panels::default();
-        for (i, &block) in
-            self.table[start / PANEL..].iter().enumerate().take(PANELS.min(len.div_ceil(PANEL)))
-        {
-            let [key, value] = self.places;
-            panels.keys[i] = &self.keys[key.of(block, self.head)..][..key.panel];
-            panels.values[i] = &self.values[value.of(block, self.head)..][..value.panel];
-        }
-        panels
+        self.block(block)
+    }
+
+    #[inline(always)]
+    fn lying(&self, block: (usize, usize)) -> Option<Panels<'_, E>> {
+        Some(self.block(block))
     }
 }
 

@@ -42,6 +42,11 @@ pub(super) trait Source {
         scratch: (&'s mut [f32], &'s mut [f32]),
         width: usize,
     ) -> Panels<'s, Self::Element>;
+
+    /// The same block if it lies in panels already.
+    fn lying(&self, _block: (usize, usize)) -> Option<Panels<'_, Self::Element>> {
+        None
+    }
 }
 
 /// Keys and values of consecutive tokens in one head.

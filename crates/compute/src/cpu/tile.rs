@@ -67,21 +67,17 @@ pub(super) fn multiply<A: Arithmetic, E: Element, const R: usize>(
     tile
 }
 
-/// Bytes between what is multiplied and what is asked for: two panels are two streams, which the processor itself does
-/// not follow, and these so many bytes later are still to be read where blocks lie side by side.
-const AHEAD: usize = 8192;
-
 /// As [`multiply`] with two panels: the sums of few rows leave the processor time for others while they wait for each
-/// other.
+/// other. Meanwhile it asks the memory for two that come later, as two streams are more than the processor itself follows.
 #[inline(always)]
 pub(super) fn multiply_two<A: Arithmetic, E: Element, const R: usize>(
     mut tiles: [Tile<A, R>; 2],
     a: &[[f32; R]],
     [first, second]: [&[[E; PANEL]]; 2],
+    later: [&[E]; 2],
 ) -> [Tile<A, R>; 2] {
-    for ((a, first), second) in a.iter().zip(first).zip(second) {
-        A::prefetch_far(first.as_ptr().wrapping_byte_add(AHEAD));
-        A::prefetch_far(second.as_ptr().wrapping_byte_add(AHEAD));
+    for (p, ((a, first), second)) in a.iter().zip(first).zip(second).enumerate() {
+        ask::<A, E>(later, p);
         let b = [E::load::<A>(first), E::load::<A>(second)];
         for r in 0..R {
             let a = A::splat(a[r]);
@@ -116,12 +112,11 @@ pub(super) fn multiply_rows_two<A: Arithmetic, E: Element, const R: usize, const
     mut tiles: [Tile<A, R>; 2],
     a: &[[f32; N]; R],
     from: usize,
-    [first, second]: [&[[E; PANEL]]; 2],
+    ([first, second], later): ([&[[E; PANEL]]; 2], [&[E]; 2]),
 ) -> [Tile<A, R>; 2] {
     assert!(from + first.len() <= N);
     for (p, (first, second)) in first.iter().zip(second).enumerate() {
-        A::prefetch_far(first.as_ptr().wrapping_byte_add(AHEAD));
-        A::prefetch_far(second.as_ptr().wrapping_byte_add(AHEAD));
+        ask::<A, E>(later, p);
         let b = [E::load::<A>(first), E::load::<A>(second)];
         for r in 0..R {
             let a = A::splat(a[r][from + p]);
@@ -130,6 +125,13 @@ pub(super) fn multiply_rows_two<A: Arithmetic, E: Element, const R: usize, const
         }
     }
     tiles
+}
+
+/// Asks the memory for step `p` of two panels; they may be empty.
+#[inline(always)]
+fn ask<A: Arithmetic, E>([first, second]: [&[E]; 2], p: usize) {
+    A::prefetch_far(first.as_ptr().wrapping_add(p * PANEL));
+    A::prefetch_far(second.as_ptr().wrapping_add(p * PANEL));
 }
 
 /// As [`multiply`], with `a` the columns `from..from + R` of rows of `N` values.
