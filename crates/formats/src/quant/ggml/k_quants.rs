@@ -1,13 +1,15 @@
 //! The K-quants: super-blocks of 256 elements whose 8 or 16 sub-blocks have small integer scales of their own.
+//!
+//! Each decodes whole sub-blocks of one super-block, from the element `first` on, as many as there is room for.
 
 use super::simple::half;
 
 /// 16 × (4-bit scale, 4-bit minimum), 64 bytes of 2-bit codes, scale, minimum.
-pub(super) fn q2_k(block: &[u8], out: &mut [f32]) {
+pub(super) fn q2_k(block: &[u8], first: usize, out: &mut [f32]) {
     let (scales, rest) = block.split_at(16);
     let (codes, rest) = rest.split_at(64);
     let (d, dmin) = (half(rest), half(&rest[2..]));
-    for (sub, out) in out.chunks_exact_mut(16).enumerate() {
+    for (sub, out) in (first / 16..).zip(out.chunks_exact_mut(16)) {
         let scale = d * f32::from(scales[sub] & 15);
         let minimum = dmin * f32::from(scales[sub] >> 4);
         for (i, out) in out.iter_mut().enumerate() {
@@ -17,12 +19,12 @@ pub(super) fn q2_k(block: &[u8], out: &mut [f32]) {
 }
 
 /// 32 bytes of third bits, 64 bytes of 2-bit codes, 16 × 6-bit scales in 12 bytes, scale.
-pub(super) fn q3_k(block: &[u8], out: &mut [f32]) {
+pub(super) fn q3_k(block: &[u8], first: usize, out: &mut [f32]) {
     let (third, rest) = block.split_at(32);
     let (codes, rest) = rest.split_at(64);
     let (scales, d) = rest.split_at(12);
     let d = half(d);
-    for (sub, out) in out.chunks_exact_mut(16).enumerate() {
+    for (sub, out) in (first / 16..).zip(out.chunks_exact_mut(16)) {
         let low = (scales[sub % 8] >> (4 * (sub / 8))) & 15;
         let high = (scales[8 + sub % 4] >> (2 * (sub / 4))) & 3;
         let scale = d * (f32::from(low | (high << 4)) - 32.0);
@@ -36,10 +38,10 @@ pub(super) fn q3_k(block: &[u8], out: &mut [f32]) {
 }
 
 /// Scale, minimum, 8 × (6-bit scale, 6-bit minimum) in 12 bytes, 128 bytes of 4-bit codes.
-pub(super) fn q4_k(block: &[u8], out: &mut [f32]) {
+pub(super) fn q4_k(block: &[u8], first: usize, out: &mut [f32]) {
     let (d, dmin) = (half(block), half(&block[2..]));
     let (scales, codes) = block[4..].split_at(12);
-    for (sub, out) in out.chunks_exact_mut(32).enumerate() {
+    for (sub, out) in (first / 32..).zip(out.chunks_exact_mut(32)) {
         let (scale, minimum) = scale_and_minimum(scales, sub);
         let (scale, minimum) = (d * scale, dmin * minimum);
         let codes = &codes[32 * (sub / 2)..];
@@ -50,11 +52,11 @@ pub(super) fn q4_k(block: &[u8], out: &mut [f32]) {
 }
 
 /// Scale, minimum, scales as in `Q4_K`, 32 bytes of fifth bits, 128 bytes of 4-bit codes.
-pub(super) fn q5_k(block: &[u8], out: &mut [f32]) {
+pub(super) fn q5_k(block: &[u8], first: usize, out: &mut [f32]) {
     let (d, dmin) = (half(block), half(&block[2..]));
     let (scales, rest) = block[4..].split_at(12);
     let (fifth, codes) = rest.split_at(32);
-    for (sub, out) in out.chunks_exact_mut(32).enumerate() {
+    for (sub, out) in (first / 32..).zip(out.chunks_exact_mut(32)) {
         let (scale, minimum) = scale_and_minimum(scales, sub);
         let (scale, minimum) = (d * scale, dmin * minimum);
         let codes = &codes[32 * (sub / 2)..];
@@ -66,12 +68,12 @@ pub(super) fn q5_k(block: &[u8], out: &mut [f32]) {
 }
 
 /// 128 bytes of 4-bit codes, 64 bytes of their upper two bits, 16 signed scales, scale.
-pub(super) fn q6_k(block: &[u8], out: &mut [f32]) {
+pub(super) fn q6_k(block: &[u8], first: usize, out: &mut [f32]) {
     let (low, rest) = block.split_at(128);
     let (high, rest) = rest.split_at(64);
     let (scales, d) = rest.split_at(16);
     let d = half(d);
-    for (sub, out) in out.chunks_exact_mut(16).enumerate() {
+    for (sub, out) in (first / 16..).zip(out.chunks_exact_mut(16)) {
         let scale = d * f32::from(scales[sub] as i8);
         for (i, out) in out.iter_mut().enumerate() {
             let at = sub * 16 + i;

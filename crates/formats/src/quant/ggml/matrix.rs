@@ -77,7 +77,7 @@ impl BlockMatrix {
     }
 
     pub(in crate::quant) fn decode(&self, row: usize, cols: Range<usize>, out: &mut [f32]) {
-        let (elements, bytes) = (self.kind.elements(), self.kind.bytes());
+        let (elements, bytes, stretch) = (self.kind.elements(), self.kind.bytes(), self.kind.stretch());
         // Powers of two all: a product asks for stretches of one block, which divisions would take longer than.
         let shift = elements.trailing_zeros();
         let decode_block = self.kind.decoder();
@@ -85,15 +85,17 @@ impl BlockMatrix {
         let (mut at, mut out) = (cols.start, out);
         while at < cols.end {
             let block = &row[(at >> shift) * bytes..][..bytes];
-            let skip = at & (elements - 1);
+            let from = at & (elements - 1);
             let part;
-            (part, out) = out.split_at_mut((elements - skip).min(cols.end - at));
-            if part.len() == elements {
-                decode_block(block, part);
+            (part, out) = out.split_at_mut((elements - from).min(cols.end - at));
+            let skip = from & (stretch - 1);
+            let whole = (skip + part.len() + stretch - 1) & !(stretch - 1);
+            if whole == part.len() {
+                decode_block(block, from, part);
             } else {
-                let mut whole = [0.0; MAX_ELEMENTS];
-                decode_block(block, &mut whole[..elements]);
-                part.copy_from_slice(&whole[skip..][..part.len()]);
+                let mut decoded = [0.0; MAX_ELEMENTS];
+                decode_block(block, from - skip, &mut decoded[..whole]);
+                part.copy_from_slice(&decoded[skip..][..part.len()]);
             }
             at += part.len();
         }

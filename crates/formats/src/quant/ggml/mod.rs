@@ -16,6 +16,9 @@ pub use matrix::BlockMatrix;
 /// The most elements that a block has.
 const MAX_ELEMENTS: usize = 256;
 
+/// The most elements that cannot be decoded one without the other.
+const STRETCH: usize = 32;
+
 /// A block format that can be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(non_camel_case_types, missing_docs)]
@@ -160,28 +163,33 @@ impl BlockType {
         assert_eq!(out.len(), bytes.len() / self.bytes() * self.elements(), "room for the elements");
         let decode_block = self.decoder();
         for (block, out) in bytes.chunks_exact(self.bytes()).zip(out.chunks_exact_mut(self.elements())) {
-            decode_block(block, out);
+            decode_block(block, 0, out);
         }
     }
 
-    /// What decodes one block.
-    fn decoder(self) -> fn(&[u8], &mut [f32]) {
+    /// Elements of a block that can be decoded by themselves.
+    fn stretch(self) -> usize {
+        self.elements().min(STRETCH)
+    }
+
+    /// What decodes whole stretches of one block, from an element on.
+    fn decoder(self) -> fn(&[u8], usize, &mut [f32]) {
         match self {
-            BlockType::F32 => simple::f32,
-            BlockType::F16 => simple::f16,
-            BlockType::Bf16 => simple::bf16,
-            BlockType::Q4_0 => simple::q4_0,
-            BlockType::Q4_1 => simple::q4_1,
-            BlockType::Q5_0 => simple::q5_0,
-            BlockType::Q5_1 => simple::q5_1,
-            BlockType::Q8_0 => simple::q8_0,
+            BlockType::F32 => |block, _, out| simple::f32(block, out),
+            BlockType::F16 => |block, _, out| simple::f16(block, out),
+            BlockType::Bf16 => |block, _, out| simple::bf16(block, out),
+            BlockType::Q4_0 => |block, _, out| simple::q4_0(block, out),
+            BlockType::Q4_1 => |block, _, out| simple::q4_1(block, out),
+            BlockType::Q5_0 => |block, _, out| simple::q5_0(block, out),
+            BlockType::Q5_1 => |block, _, out| simple::q5_1(block, out),
+            BlockType::Q8_0 => |block, _, out| simple::q8_0(block, out),
+            BlockType::IQ4_NL => |block, _, out| nonlinear::iq4_nl(block, out),
+            BlockType::IQ4_XS => nonlinear::iq4_xs,
             BlockType::Q2_K => k_quants::q2_k,
             BlockType::Q3_K => k_quants::q3_k,
             BlockType::Q4_K => k_quants::q4_k,
             BlockType::Q5_K => k_quants::q5_k,
             BlockType::Q6_K => k_quants::q6_k,
-            BlockType::IQ4_NL => nonlinear::iq4_nl,
-            BlockType::IQ4_XS => nonlinear::iq4_xs,
         }
     }
 }

@@ -14,12 +14,14 @@ pub(super) fn iq4_nl(block: &[u8], out: &mut [f32]) {
     nibbles(&block[2..], out, |_, code| scale * level(code));
 }
 
-/// Scale, 8 × upper two bits of a scale in 2 bytes, 8 × its lower four bits in 4 bytes, 8 × 16 bytes of codes.
-pub(super) fn iq4_xs(block: &[u8], out: &mut [f32]) {
+/// Scale, 8 × upper two bits of a scale in 2 bytes, 8 × its lower four bits in 4 bytes, 8 × 16 bytes of codes. Decodes
+/// sub-blocks of 32 from the element `first` on.
+pub(super) fn iq4_xs(block: &[u8], first: usize, out: &mut [f32]) {
     let d = half(block);
     let upper = u16::from_le_bytes([block[2], block[3]]);
     let (lower, codes) = block[4..].split_at(4);
-    for (sub, (codes, out)) in codes.chunks_exact(16).zip(out.chunks_exact_mut(32)).enumerate() {
+    let codes = codes.chunks_exact(16).enumerate().skip(first / 32);
+    for ((sub, codes), out) in codes.zip(out.chunks_exact_mut(32)) {
         let low = (lower[sub / 2] >> (4 * (sub % 2))) & 15;
         let high = (upper >> (2 * sub)) as u8 & 3;
         let scale = d * (f32::from(low | high << 4) - 32.0);
