@@ -12,8 +12,8 @@ pub(super) fn q2_k(block: &[u8], first: usize, out: &mut [f32]) {
     for (sub, out) in (first / 16..).zip(out.chunks_exact_mut(16)) {
         let scale = d * f32::from(scales[sub] & 15);
         let minimum = dmin * f32::from(scales[sub] >> 4);
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = scale * f32::from(two_bits(codes, sub * 16 + i)) - minimum;
+        for (code, out) in two_bits(codes, sub).zip(out) {
+            *out = scale * f32::from(code) - minimum;
         }
     }
 }
@@ -28,11 +28,11 @@ pub(super) fn q3_k(block: &[u8], first: usize, out: &mut [f32]) {
         let low = (scales[sub % 8] >> (4 * (sub / 8))) & 15;
         let high = (scales[8 + sub % 4] >> (2 * (sub / 4))) & 3;
         let scale = d * (f32::from(low | (high << 4)) - 32.0);
-        for (i, out) in out.iter_mut().enumerate() {
-            let at = sub * 16 + i;
+        let third = &third[sub % 2 * 16..][..16];
+        for ((code, third), out) in two_bits(codes, sub).zip(third).zip(out) {
             // The bit says that nothing is taken away.
-            let offset = if (third[at % 32] >> (at / 32)) & 1 == 1 { 0.0 } else { 4.0 };
-            *out = scale * (f32::from(two_bits(codes, at)) - offset);
+            let offset = if (third >> (sub / 2)) & 1 == 1 { 0.0 } else { 4.0 };
+            *out = scale * (f32::from(code) - offset);
         }
     }
 }
@@ -75,17 +75,18 @@ pub(super) fn q6_k(block: &[u8], first: usize, out: &mut [f32]) {
     let d = half(d);
     for (sub, out) in (first / 16..).zip(out.chunks_exact_mut(16)) {
         let scale = d * f32::from(scales[sub] as i8);
-        for (i, out) in out.iter_mut().enumerate() {
-            let at = sub * 16 + i;
-            let low = (low[at / 128 * 64 + at % 64] >> (4 * (at / 64 % 2))) & 15;
-            *out = scale * (f32::from(low | two_bits(high, at) << 4) - 32.0);
+        let low = &low[sub / 8 * 64 + sub % 4 * 16..][..16];
+        for ((low, high), out) in low.iter().zip(two_bits(high, sub)).zip(out) {
+            let low = (low >> (4 * (sub / 4 % 2))) & 15;
+            *out = scale * (f32::from(low | high << 4) - 32.0);
         }
     }
 }
 
-/// The two bits of element `at` of 256: 32 bytes hold 128 elements, element `32 s + i` in the bits `2 s` of byte `i`.
-fn two_bits(codes: &[u8], at: usize) -> u8 {
-    (codes[at / 128 * 32 + at % 32] >> (2 * (at / 32 % 4))) & 3
+/// Two bits of each of the 16 elements of sub-block `sub`: 32 bytes hold 128 elements, element `32 s + i` in the bits
+/// `2 s` of byte `i`.
+fn two_bits(codes: &[u8], sub: usize) -> impl Iterator<Item = u8> {
+    codes[sub / 8 * 32 + sub % 2 * 16..][..16].iter().map(move |code| (code >> (2 * (sub / 2 % 4))) & 3)
 }
 
 /// The 6-bit scale and minimum of sub-block `sub` of 8. The first four of each stand in the low bits of bytes 0–3 and
