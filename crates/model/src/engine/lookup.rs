@@ -9,7 +9,7 @@ use super::{Engine, Ticket};
 /// Tokens at the end of a text that must have stood in it before.
 const SHORTEST: usize = 3;
 
-/// Of two places that begin alike the one that is alike for longer is taken; beyond so many tokens the nearer one.
+/// Of two such places the one before which more is alike is taken; beyond so many tokens the nearer one.
 const LONGEST: usize = 16;
 
 /// Rows of a forward pass that guesses may fill up: reading the weights takes about as long as multiplying so many.
@@ -36,8 +36,8 @@ impl Lookup {
         let Some(place) = (wanted > 0).then(|| earlier(ids)).flatten() else { return };
         for next in place..place + wanted {
             // A text that repeats itself goes on with what was just guessed.
-            let guess = ids.get(next).or_else(|| self.guesses.get(next - ids.len()));
-            self.guesses.extend(guess.copied().as_slice());
+            let guess = ids.get(next).copied().unwrap_or_else(|| self.guesses[next - ids.len()]);
+            self.guesses.push(guess);
         }
     }
 
@@ -48,7 +48,8 @@ impl Lookup {
     }
 }
 
-/// Behind the place before the end of `ids` where most of its last tokens stand, of equal ones the last.
+/// Where those of the last tokens of `ids` that have stood there before went on: the place with most of them, of equal
+/// ones the last.
 fn earlier(ids: &[u32]) -> Option<usize> {
     let end = ids.last_chunk::<SHORTEST>()?;
     let (mut best, mut length) = (None, SHORTEST - 1);
