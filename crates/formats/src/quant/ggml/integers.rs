@@ -47,43 +47,42 @@ impl BlockType {
         let (mut minimum, mut factors, mut lifts) = (f16::ZERO, [[1; 2]; 8], [1; 8]);
         let scale_at = if self == BlockType::Q6_K { 208 } else { 0 };
         match self {
-            BlockType::Q8_0 => words[0] = std::array::from_fn(|q| word(&block[2..], q) ^ 0x8080_8080),
-            BlockType::Q4_0 => words[0] = nibbles(&block[2..]),
-            BlockType::Q5_0 => words[0] = with_fifth_bits(nibbles(&block[6..]), word(&block[2..], 0)),
+            BlockType::Q8_0 => words[0] = words_of(first(&block[2..])).map(|word| word ^ 0x8080_8080),
+            BlockType::Q4_0 => words[0] = nibbles(first(&block[2..])),
+            BlockType::Q5_0 => words[0] = with_fifth_bits(nibbles(first(&block[6..])), first(&block[2..])),
             BlockType::Q4_1 => {
-                words[0] = nibbles(&block[4..]);
+                words[0] = nibbles(first(&block[4..]));
                 minimum = -half(&block[2..]);
             }
             BlockType::Q5_1 => {
-                words[0] = with_fifth_bits(nibbles(&block[8..]), word(&block[4..], 0));
+                words[0] = with_fifth_bits(nibbles(first(&block[8..])), first(&block[4..]));
                 minimum = -half(&block[2..]);
             }
             BlockType::Q4_K | BlockType::Q5_K => {
                 minimum = half(&block[2..]);
-                let (fifth, codes) = if self == BlockType::Q5_K {
-                    (&block[16..48], &block[48..])
-                } else {
-                    (&[][..], &block[16..])
+                let (fifth, codes) = match self {
+                    BlockType::Q5_K => (words_of(first(&block[16..])), &block[48..]),
+                    _ => ([0; 8], &block[16..]),
                 };
+                let codes: &[[u8; 32]; 4] = codes.as_chunks().0.first_chunk().expect("128 bytes of codes");
                 for (sub, words) in words.iter_mut().enumerate() {
                     let (factor, lift) = super::k_quants::factor_and_lift(&block[4..16], sub);
                     (factors[sub], lifts[sub]) = ([factor; 2], lift);
-                    for (q, to) in words.iter_mut().enumerate() {
-                        *to = (word(&codes[32 * (sub / 2)..], q) >> (4 * (sub % 2))) & 0x0f0f_0f0f;
-                        if !fifth.is_empty() {
-                            *to |= ((word(fifth, q) >> sub) & 0x0101_0101) << 4;
-                        }
+                    let codes = words_of(&codes[sub / 2]);
+                    for ((to, code), fifth) in words.iter_mut().zip(codes).zip(fifth) {
+                        *to = (code >> (4 * (sub % 2))) & 0x0f0f_0f0f | ((fifth >> sub) & 0x0101_0101) << 4;
                     }
                 }
             }
             BlockType::Q6_K => {
-                let (low, high) = (&block[..128], &block[128..192]);
+                let codes: &[[u8; 32]; 6] = block.as_chunks().0.first_chunk().expect("192 bytes of codes");
+                let (low, high) = codes.split_at(4);
                 for (sub, words) in words.iter_mut().enumerate() {
                     factors[sub] = [block[192 + 2 * sub], block[193 + 2 * sub]];
                     let (part, quarter) = (sub / 4, sub % 4);
-                    for (q, to) in words.iter_mut().enumerate() {
-                        let nibble = word(&low[64 * part + 32 * (quarter % 2)..], q) >> (4 * (quarter / 2));
-                        let upper = word(&high[32 * part..], q) >> (2 * quarter);
+                    let (low, high) = (words_of(&low[2 * part + quarter % 2]), words_of(&high[part]));
+                    for ((to, low), high) in words.iter_mut().zip(low).zip(high) {
+                        let (nibble, upper) = (low >> (4 * (quarter / 2)), high >> (2 * quarter));
                         *to = nibble & 0x0f0f_0f0f | (upper & 0x0303_0303) << 4;
                     }
                 }
@@ -98,18 +97,28 @@ fn half(bytes: &[u8]) -> f16 {
     f16::from_le_bytes([bytes[0], bytes[1]])
 }
 
-fn word(bytes: &[u8], index: usize) -> u32 {
-    let at = 4 * index;
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+/// The first bytes of a block's part.
+#[inline(always)]
+fn first<const N: usize>(bytes: &[u8]) -> &[u8; N] {
+    bytes.first_chunk().expect("the block is whole")
+}
+
+#[inline(always)]
+fn words_of(bytes: &[u8; SUB_BLOCK]) -> [u32; 8] {
+    std::array::from_fn(|q| u32::from_le_bytes(std::array::from_fn(|i| bytes[4 * q + i])))
 }
 
 /// 32 codes of four bits in 16 bytes: the low halves first.
-fn nibbles(bytes: &[u8]) -> [u32; 8] {
-    std::array::from_fn(|q| (word(bytes, q % 4) >> (4 * (q / 4))) & 0x0f0f_0f0f)
+fn nibbles(bytes: &[u8; SUB_BLOCK / 2]) -> [u32; 8] {
+    std::array::from_fn(|q| {
+        let word = u32::from_le_bytes(std::array::from_fn(|i| bytes[q % 4 * 4 + i]));
+        (word >> (4 * (q / 4))) & 0x0f0f_0f0f
+    })
 }
 
 /// Bit `i` of `fifth` on top of code `i`.
-fn with_fifth_bits(words: [u32; 8], fifth: u32) -> [u32; 8] {
+fn with_fifth_bits(words: [u32; 8], fifth: &[u8; 4]) -> [u32; 8] {
+    let fifth = u32::from_le_bytes(*fifth);
     std::array::from_fn(|q| {
         let bits = (fifth >> (4 * q)) & 15;
         // Bit `i` of four goes to byte `i`.
