@@ -260,16 +260,16 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
     totals.fill(0.0);
     let end = queries.position + queries.tokens;
     // Known while a block is worked on, so that the memory can be asked for it.
-    let mut next = None;
+    let mut coming = None;
     for start in queries.blocks() {
         let len = KEYS.min(end - start);
-        let panels = match next {
+        let panels = match coming {
             Some(panels) => panels,
             None => source.panels::<A>((start, len), (&mut *keys, &mut *values), width),
         };
         let left = end - start - len;
-        next = if left > 0 { source.lying((start + len, KEYS.min(left))) } else { None };
-        let later = next.unwrap_or_default();
+        coming = if left > 0 { source.lying((start + len, KEYS.min(left))) } else { None };
+        let later = coming.unwrap_or_default();
         for group in 0..groups {
             let first = group * R;
             let seen_by = queries.seen_by_each::<R>(first, start);
@@ -293,7 +293,7 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                 }
                 if count > NARROW {
                     for (panel, from) in values.clone() {
-                        let steps = value_steps(panel, column, from..seen.end);
+                        let steps = value_steps(panel, column, seen.end - from);
                         tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps);
                     }
                 }
@@ -302,8 +302,7 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
             if count <= NARROW {
                 // In the order in which they lie: so few queries wait for memory.
                 for ((panel, from), later) in values.zip(later.values) {
-                    let later = |column: usize| later.get(column * PANEL..).unwrap_or_default();
-                    let steps = |column: usize| value_steps(panel, column, from..seen.end);
+                    let tokens = seen.end - from;
                     let mut column = 0;
                     while two_at_once::<A, R>() && column + PANEL < padded {
                         let next = column + PANEL;
@@ -312,15 +311,17 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                             load::<A, R>(sums, first, padded, column),
                             load::<A, R>(sums, first, padded, next),
                         ];
-                        let panels = ([steps(column), steps(next)], [later(column), later(next)]);
-                        let tiles = multiply_rows_two::<A, _, R, KEYS>(tiles, &scores, from, panels);
+                        let steps = [value_steps(panel, column, tokens), value_steps(panel, next, tokens)];
+                        let later = [column_of(later, column), column_of(later, next)];
+                        let tiles = multiply_rows_two::<A, _, R, KEYS>(tiles, &scores, from, (steps, later));
                         store::<A, R>(tiles[0], sums, first, padded, column);
                         store::<A, R>(tiles[1], sums, first, padded, next);
                         column += 2 * PANEL;
                     }
                     for column in (column..padded).step_by(PANEL) {
                         let tile = load::<A, R>(sums, first, padded, column);
-                        let tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps(column));
+                        let steps = value_steps(panel, column, tokens);
+                        let tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps);
                         store::<A, R>(tile, sums, first, padded, column);
                     }
                 }
@@ -351,10 +352,16 @@ const fn two_at_once<A: Arithmetic, const R: usize>() -> bool {
     A::TILE_ROWS == TALLEST && R <= NARROW
 }
 
-/// Of a panel of values those of the tokens `seen`, by token, in the columns from `column` on.
+/// Of a panel of values those of the first `tokens` tokens, by token, in the columns from `column` on.
 #[inline(always)]
-fn value_steps<E>(panel: &[E], column: usize, seen: Range<usize>) -> &[[E; PANEL]] {
-    panel[column * PANEL..][..PANEL.min(seen.len()) * PANEL].as_chunks::<PANEL>().0
+fn value_steps<E>(panel: &[E], column: usize, tokens: usize) -> &[[E; PANEL]] {
+    panel[column * PANEL..][..PANEL.min(tokens) * PANEL].as_chunks::<PANEL>().0
+}
+
+/// A panel of values from a column on; it may be empty.
+#[inline(always)]
+fn column_of<E>(panel: &[E], column: usize) -> &[E] {
+    panel.get(column * PANEL..).unwrap_or_default()
 }
 
 /// Queries times the scale, `R` side by side. Those that fill up the last group are of no meaning.
