@@ -143,7 +143,8 @@ def measure(arguments):
     document = {"rounds": arguments.rounds, "tokens": arguments.tokens}
     for clients in map(int, arguments.clients.split(",")):
         alone, streams, whole = [], [], []
-        with Server(arguments.medtune, arguments.model, arguments.fast) as server:
+        # The engine alone guesses nothing either.
+        with Server(arguments.medtune, arguments.model, [*arguments.fast, "--lookup", "0"]) as server:
             prompts = endless(server, arguments.tokens, clients)
             for _ in range(arguments.rounds):
                 alone.append(engine(arguments, clients))
