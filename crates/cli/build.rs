@@ -1,4 +1,4 @@
-//! Packs the base model that the binary carries, and the binary's relocations where the system can read them packed.
+//! Packs the base model that the binary carries, and the binary itself where linker and system know how.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,32 @@ fn main() -> std::io::Result<()> {
     if reads_packed_relocations() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    if folds_equal_functions(&to)? {
+        println!("cargo::rustc-link-arg-bins={FOLD}");
+    }
     Ok(())
+}
+
+/// Keeps one of several functions with the same instructions, as every release build on Windows does. No code may
+/// compare the addresses of functions.
+const FOLD: &str = "-Wl,--icf=all";
+
+/// Whether the linker of this build knows [`FOLD`]: LLD does, which Rust brings along for x86-64, and GNU's does not.
+fn folds_equal_functions(out: &Path) -> std::io::Result<bool> {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    if variable("PROFILE") != "release" || variable("TARGET") != variable("HOST") || !cfg!(target_os = "linux") {
+        return Ok(false);
+    }
+    let probe = out.join("probe.rs");
+    std::fs::write(&probe, "fn main() {}")?;
+    let flags = variable("CARGO_ENCODED_RUSTFLAGS");
+    let mut rustc = Command::new(variable("RUSTC"));
+    rustc.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
+    if let Ok(linker) = std::env::var("RUSTC_LINKER") {
+        rustc.arg(format!("-Clinker={linker}"));
+    }
+    rustc.arg(format!("-Clink-arg={FOLD}")).arg("--out-dir").arg(out).arg(&probe);
+    Ok(rustc.output()?.status.success())
 }
 
 /// Whether binaries built here run on glibc 2.36 or later, which reads relative relocations in `DT_RELR`: a bit each
