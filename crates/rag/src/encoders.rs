@@ -1,0 +1,40 @@
+//! Who makes vectors of texts, and who reads a question and a passage together.
+
+#[cfg(any())]
+mod local;
+
+#[cfg(any())]
+pub use local::{CrossReranker, TextEncoder};
+
+use crate::Result;
+use crate::index::EncoderIdentity;
+
+/// What makes vectors of length 1, whose product says how similar two texts are.
+pub trait Embedder {
+    /// Which one it is.
+    fn identity(&self) -> &EncoderIdentity;
+
+    /// A vector for each passage, in their order.
+    ///
+    /// # Errors
+    /// When a text has no tokens in its vocabulary, or memory runs out.
+    fn passages(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>>;
+
+    /// The vector of a question.
+    ///
+    /// # Errors
+    /// As [`Embedder::passages`].
+    fn query(&self, text: &str) -> Result<Vec<f32>>;
+}
+
+/// What reads a question and a passage as one text and says how well the passage answers.
+pub trait Reranker {
+    /// What people call it.
+    fn name(&self) -> &str;
+
+    /// A score for each passage, in their order; more is better.
+    ///
+    /// # Errors
+    /// When a text has no tokens in its vocabulary, or memory runs out.
+    fn score(&self, query: &str, passages: &[&str]) -> Result<Vec<f32>>;
+}
