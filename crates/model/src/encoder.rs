@@ -1,36 +1,47 @@
 //! Bidirectional encoders: BERT and RoBERTa folders of Hugging Face, forward only.
 //!
 //! Devlin et al. 2019, "BERT"; Liu et al. 2019, "RoBERTa"; transformers 5.23, `modeling_bert.py`. Their hidden states
-//! are what BERTScore compares, and their pooled states what a search for similar texts does.
+//! are what BERTScore compares, their pooled states what a search for similar texts does (Reimers & Gurevych 2019,
+//! "Sentence-BERT"), and a head on the first of them says how well a passage answers a query (Nogueira & Cho 2019,
+//! "Passage Re-ranking with BERT").
 
 mod config;
+mod cross;
+mod forward;
+mod head;
 mod load;
+mod pooling;
+mod sentence;
+mod vectors;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use compute::{
-    AttentionShape, BidirectionalAttention, DeviceBuffer, EncoderBackend, LayerNorm, Matrix, Segment, View,
-};
+use compute::{EncoderBackend, Segment};
 
 pub use config::EncoderConfig;
+pub use cross::{CrossEncoder, PairScore};
+pub use pooling::Pooling;
+pub use sentence::Prompts;
+pub use vectors::TextVector;
 
 use crate::{Result, Tokenizer};
-
-/// Tokens that are computed together, so that memory does not grow with the number of texts.
-const BATCH_TOKENS: usize = 4096;
+use forward::{Sequence, batches};
+use sentence::SentenceConfig;
 
 /// An encoder with its tokenizer.
 #[derive(Debug)]
 pub struct Encoder<B: EncoderBackend> {
     backend: Arc<B>,
     config: EncoderConfig,
+    sentence: SentenceConfig,
     tokenizer: Tokenizer,
     /// Token before a text and token after it.
     ends: [u32; 2],
     /// `[V, H]`.
     words: B::Weight,
-    /// Embeddings of the positions with that of the only token type added, `[P, H]`.
+    /// Embeddings of the positions with that of the first token type added, then those with the second where there is
+    /// one: `[P, H]` or `[2P, H]`.
     positions: B::Weight,
     /// All gains and biases, one after another.
     vectors: B::Buffer,
@@ -104,13 +115,16 @@ impl HiddenStates {
 }
 
 impl<B: EncoderBackend> Encoder<B> {
-    /// Reads a folder: `config.json`, `tokenizer.json`, `model.safetensors` or its shards.
+    /// Reads a folder: `config.json`, `tokenizer.json`, `model.safetensors` or its shards; and, where they are there,
+    /// the files that sentence-transformers adds: `modules.json`, `1_Pooling/config.json`,
+    /// `sentence_bert_config.json`, `config_sentence_transformers.json`.
     ///
     /// # Errors
     ///
     /// When a file is missing or broken, when the config is of an encoder that does not run here, when a tensor is
     /// missing or has another shape than the config says, or when the vocabulary lacks the tokens that begin and end
-    /// a text.
+    /// a text. [`crate::Error::Unsupported`] when vectors are pooled in another way than [`Pooling`]'s, or go through
+    /// a module that is not computed here, such as `Dense`.
     pub fn from_dir(backend: Arc<B>, folder: &Path) -> Result<Self> {
         load::from_dir(backend, folder)
     }
@@ -125,12 +139,23 @@ impl<B: EncoderBackend> Encoder<B> {
         &self.tokenizer
     }
 
+    /// How it pools states to the vector of a text; the mean where its folder does not say.
+    pub fn pooling(&self) -> Pooling {
+        self.sentence.pooling
+    }
+
+    /// What its authors put before texts of a kind.
+    pub fn prompts(&self) -> &Prompts {
+        &self.sentence.prompts
+    }
+
     /// Whether the token begins or ends a text.
     pub fn is_end(&self, id: u32) -> bool {
         self.ends.contains(&id)
     }
 
-    /// The ids of a text between the tokens that begin and end it, cut to what the encoder reads.
+    /// The ids of a text between the tokens that begin and end it, cut to what the encoder reads, as BERTScore reads
+    /// texts: without blanks around it, and with one before it where the vocabulary tells words by it.
     ///
     /// # Errors
     ///
@@ -162,88 +187,19 @@ impl<B: EncoderBackend> Encoder<B> {
     /// in its vocabulary: [`Encoder::tokens`] makes no such text.
     pub fn hidden_states(&self, texts: &[&[u32]], layer: usize) -> Result<Vec<HiddenStates>> {
         assert!(layer <= self.layers.len(), "layer {layer} of {}", self.layers.len());
+        let sequences: Vec<Sequence<'_>> = texts.iter().map(|ids| Sequence::text(ids)).collect();
         let mut states = Vec::with_capacity(texts.len());
-        let mut rest = texts;
-        while !rest.is_empty() {
-            let mut tokens = 0;
-            let fits = |text: &&&[u32]| {
-                tokens += text.len();
-                tokens <= BATCH_TOKENS
-            };
-            let count = rest.iter().take_while(fits).count().max(1);
-            let (batch, later) = rest.split_at(count);
-            states.extend(self.batch(batch, layer)?);
-            rest = later;
+        for batch in batches(&sequences) {
+            let batch = self.forward(batch, layer)?;
+            states.extend(batch.segments.iter().map(|segment| self.states_of(&batch.x, segment)));
         }
         Ok(states)
     }
 
-    fn batch(&self, texts: &[&[u32]], layer: usize) -> Result<Vec<HiddenStates>> {
-        let (backend, config) = (&*self.backend, &self.config);
-        let ids: Vec<u32> = texts.concat();
-        let (tokens, width, inner) = (ids.len(), config.hidden_size, config.intermediate_size);
-        let mut segments = Vec::with_capacity(texts.len());
-        let mut positions = Vec::with_capacity(tokens);
-        for text in texts {
-            assert!((1..=config.longest_text()).contains(&text.len()), "a text of {} tokens", text.len());
-            segments.push(Segment::whole(positions.len(), text.len()));
-            positions.extend((0..text.len()).map(|position| (position + config.first_position) as u32));
-        }
-        let zeros = |cols| backend.zeros("hidden states of an encoder", tokens * cols);
-        let (mut x, mut y, mut z) = (zeros(width)?, zeros(width)?, zeros(width)?);
-        let (mut qkv, mut wide) = (zeros(3 * width)?, zeros(inner)?);
-        backend.embed(y.view_mut(0, tokens, width), &ids, Matrix::Weight(&self.words), 1.0);
-        backend.embed(z.view_mut(0, tokens, width), &positions, Matrix::Weight(&self.positions), 1.0);
-        self.norm(&mut x, [&y, &z], self.embedding_norm, tokens);
-        let shape = AttentionShape::new(config.heads, config.heads, width / config.heads);
-        for layer in &self.layers[..layer] {
-            self.dense(&mut qkv, &x, &layer.qkv, tokens);
-            backend.attention_bidirectional(BidirectionalAttention {
-                shape,
-                segments: &segments,
-                qkv: qkv.view(0, tokens, 3 * width),
-                out: z.view_mut(0, tokens, width),
-            });
-            self.dense(&mut y, &z, &layer.out, tokens);
-            self.norm(&mut z, [&y, &x], layer.attention_norm, tokens);
-            self.dense(&mut wide, &z, &layer.up, tokens);
-            backend.gelu(wide.view_mut(0, tokens, inner));
-            self.dense(&mut y, &wide, &layer.down, tokens);
-            self.norm(&mut x, [&y, &z], layer.norm, tokens);
-        }
-        let read = |segment: &Segment| {
-            let mut values = vec![0.0; segment.len * width];
-            backend.read(&x, segment.start * width, &mut values);
-            HiddenStates { width, values }
-        };
-        Ok(segments.iter().map(read).collect())
-    }
-
-    /// `y = x Wᵀ + b`.
-    fn dense(&self, y: &mut B::Buffer, x: &B::Buffer, dense: &Dense<B>, tokens: usize) {
-        let (rows, cols) = self.backend.weight_shape(&dense.weight);
-        self.backend.matmul(
-            y.view_mut(0, tokens, rows),
-            x.view(0, tokens, cols),
-            Matrix::Weight(&dense.weight),
-        );
-        self.backend.add_bias(y.view_mut(0, tokens, rows), self.vector(dense.bias, rows));
-    }
-
-    /// The norm of the sum of two states.
-    fn norm(&self, y: &mut B::Buffer, [x, residual]: [&B::Buffer; 2], norm: Norm, tokens: usize) {
+    fn states_of(&self, x: &B::Buffer, segment: &Segment) -> HiddenStates {
         let width = self.config.hidden_size;
-        self.backend.layer_norm(LayerNorm {
-            y: y.view_mut(0, tokens, width),
-            x: x.view(0, tokens, width),
-            residual: Some(residual.view(0, tokens, width)),
-            gain: self.vector(norm.gain, width),
-            bias: self.vector(norm.bias, width),
-            eps: self.config.layer_norm_eps,
-        });
-    }
-
-    fn vector(&self, offset: usize, len: usize) -> View<'_, B::Buffer> {
-        self.vectors.view(offset, 1, len)
+        let mut values = vec![0.0; segment.len * width];
+        self.backend.read(x, segment.start * width, &mut values);
+        HiddenStates { width, values }
     }
 }

@@ -46,7 +46,9 @@ pub use config::{Config, Family, Features, RopeScaling};
 pub use decoder::Decoder;
 pub use disk::peft_name;
 pub use encode::{ConversationError, Encoded, TrainOn, encode_conversation, encode_prompt};
-pub use encoder::{Encoder, EncoderConfig, EncoderText, HiddenStates};
+pub use encoder::{
+    CrossEncoder, Encoder, EncoderConfig, EncoderText, HiddenStates, PairScore, Pooling, Prompts, TextVector,
+};
 pub use error::Error;
 pub use export::GgufModel;
 pub use forward::{Context, Perturb, Tokens, Training};

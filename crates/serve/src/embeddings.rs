@@ -10,24 +10,13 @@ use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use compute::EncoderBackend;
-use model::Encoder;
+use model::{Encoder, TextVector};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::json::{Json, reply};
 use crate::refusal::{Outcome, Refusal};
-
-/// The vector of a text.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TextVector {
-    /// Of length 1, unless all of it is 0.
-    pub values: Vec<f32>,
-    /// Tokens that were read.
-    pub tokens: usize,
-    /// Tokens that were not, because the encoder reads no more.
-    pub cut: usize,
-}
 
 /// What makes vectors of texts.
 pub trait Embedder: Debug + Send + Sync {
@@ -41,22 +30,21 @@ pub trait Embedder: Debug + Send + Sync {
     fn embed(&self, texts: &[String]) -> model::Result<Vec<TextVector>>;
 }
 
-/// An encoder's mean over its last hidden states, at length 1, as sentence-transformers makes vectors of models
-/// without a word of their own about pooling, and of PubMedBERT's embeddings (`1_Pooling` with the mean of tokens).
+/// An encoder under a name; see [`Encoder::embed`].
 #[derive(Debug)]
-pub struct MeanEmbedder<B: EncoderBackend> {
+pub struct EncoderEmbedder<B: EncoderBackend> {
     name: String,
     encoder: Encoder<B>,
 }
 
-impl<B: EncoderBackend> MeanEmbedder<B> {
+impl<B: EncoderBackend> EncoderEmbedder<B> {
     /// An encoder under a name.
     pub fn new(name: impl Into<String>, encoder: Encoder<B>) -> Self {
-        MeanEmbedder { name: name.into(), encoder }
+        EncoderEmbedder { name: name.into(), encoder }
     }
 }
 
-impl<B: EncoderBackend + Debug + Send + Sync> Embedder for MeanEmbedder<B>
+impl<B: EncoderBackend + Debug + Send + Sync> Embedder for EncoderEmbedder<B>
 where
     Encoder<B>: Debug + Send + Sync,
 {
@@ -65,18 +53,8 @@ where
     }
 
     fn embed(&self, texts: &[String]) -> model::Result<Vec<TextVector>> {
-        let texts = texts.iter().map(|text| self.encoder.tokens(text)).collect::<model::Result<Vec<_>>>()?;
-        let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids.as_slice()).collect();
-        let states = self.encoder.hidden_states(&ids, self.encoder.config().layers)?;
-        let vector = |(text, states): (&model::EncoderText, &model::HiddenStates)| {
-            let mut values = states.mean();
-            let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
-            if length > 0.0 {
-                values.iter_mut().for_each(|value| *value /= length);
-            }
-            TextVector { values, tokens: text.ids.len(), cut: text.cut }
-        };
-        Ok(texts.iter().zip(&states).map(vector).collect())
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        self.encoder.embed(&texts)
     }
 }
 

@@ -31,9 +31,10 @@ mod worker;
 mod writer;
 
 pub use catalogue::{Catalogue, Details, Name};
-pub use embeddings::{Embedder, MeanEmbedder, TextVector};
+pub use embeddings::{Embedder, EncoderEmbedder};
 pub use error::Error;
 pub use key::Keys;
+pub use model::TextVector;
 pub use server::{Inbox, Server};
 pub use settings::{Limits, Settings};
 pub use writer::{DecoderWriter, Writer};

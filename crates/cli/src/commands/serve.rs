@@ -5,7 +5,7 @@ mod verified;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::serve::{Catalogue, DecoderWriter, Details, Embedder, Keys, MeanEmbedder, Name, Server, Settings};
+use ::serve::{Catalogue, DecoderWriter, Details, Embedder, EncoderEmbedder, Keys, Name, Server, Settings};
 use compute::{Cpu, KV_BLOCK};
 use model::engine::{AdapterId, EngineSettings};
 use model::{Config, Decoder, Encoder};
@@ -79,7 +79,7 @@ fn settings(args: &ServeArgs) -> Outcome<Settings> {
 
 fn embedder(folder: &Path) -> Outcome<Arc<dyn Embedder>> {
     let encoder = Encoder::from_dir(device(), folder)?;
-    Ok(Arc::new(MeanEmbedder::new(last_part(&folder.display().to_string()), encoder)))
+    Ok(Arc::new(EncoderEmbedder::new(last_part(&folder.display().to_string()), encoder)))
 }
 
 /// What to load.

@@ -27,7 +27,7 @@ pub struct EncoderConfig {
     pub max_positions: usize,
     /// The row of the first token: RoBERTa's come after that of padding.
     pub first_position: usize,
-    /// Rows of the table of token types; only the first is used.
+    /// Rows of the table of token types: the first is that of a text, the second that of the second text of a pair.
     pub token_types: usize,
     /// Added to the variance in norms.
     pub layer_norm_eps: f32,

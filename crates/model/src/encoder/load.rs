@@ -6,6 +6,7 @@ use std::sync::Arc;
 use compute::{DType, EncoderBackend};
 use formats::{Checkpoint, Dtype};
 
+use super::sentence::SentenceConfig;
 use super::{Dense, Encoder, EncoderConfig, Layer, Norm};
 use crate::{Error, Result, Tokenizer};
 
@@ -16,7 +17,17 @@ const PREFIXES: [&str; 3] = ["", "bert.", "roberta."];
 const ENDS: [[&str; 2]; 2] = [["[CLS]", "[SEP]"], ["<s>", "</s>"]];
 
 pub(super) fn from_dir<B: EncoderBackend>(backend: Arc<B>, folder: &Path) -> Result<Encoder<B>> {
+    Ok(with_head(backend, folder, |_, _| Ok(()))?.0)
+}
+
+/// An encoder and what `head` reads beside it, whose biases lie among the encoder's vectors.
+pub(super) fn with_head<B: EncoderBackend, H>(
+    backend: Arc<B>,
+    folder: &Path,
+    head: impl FnOnce(&mut Source<'_, B>, &EncoderConfig) -> Result<H>,
+) -> Result<(Encoder<B>, H)> {
     let config = EncoderConfig::from_dir(folder)?;
+    let sentence = SentenceConfig::from_dir(folder, config.longest_text())?;
     let tokenizer = Tokenizer::from_dir(folder)?;
     let ends = ENDS.iter().find_map(|names| {
         let [first, last] = names.map(|name| tokenizer.token_to_id(name));
@@ -51,22 +62,37 @@ pub(super) fn from_dir<B: EncoderBackend>(backend: Arc<B>, folder: &Path) -> Res
             norm: source.norm(&name("output.LayerNorm"), width)?,
         });
     }
+    let head = head(&mut source, &config)?;
     let values = source.vectors;
     let mut vectors = backend.zeros("norms and biases of an encoder", values.len())?;
     backend.write(&mut vectors, 0, &values);
-    Ok(Encoder { config, tokenizer, ends, words, positions, vectors, embedding_norm, layers, backend })
+    let encoder = Encoder {
+        config,
+        sentence,
+        tokenizer,
+        ends,
+        words,
+        positions,
+        vectors,
+        embedding_norm,
+        layers,
+        backend,
+    };
+    Ok((encoder, head))
 }
 
-struct Source<'a, B: EncoderBackend> {
+/// A checkpoint that is read to a device.
+pub(super) struct Source<'a, B: EncoderBackend> {
     backend: &'a B,
-    checkpoint: Checkpoint,
-    prefix: &'static str,
+    pub(super) checkpoint: Checkpoint,
+    /// Stands before the names of tensors that are asked for.
+    pub(super) prefix: &'static str,
     /// Gains and biases read so far.
     vectors: Vec<f32>,
 }
 
 impl<B: EncoderBackend> Source<'_, B> {
-    fn origin(&self) -> String {
+    pub(super) fn origin(&self) -> String {
         self.checkpoint.path().display().to_string()
     }
 
@@ -107,22 +133,28 @@ impl<B: EncoderBackend> Source<'_, B> {
         Ok(self.backend.weight(dtype, rows * names.len(), cols, &bytes)?)
     }
 
-    /// The table of positions with the first token type added.
+    /// The table of positions with the first token type added, and behind it with the second where there is one: a
+    /// row for every position and type, so that both are looked up at once.
     fn positions(&self, config: &EncoderConfig) -> Result<B::Weight> {
         let (rows, cols) = (config.max_positions, config.hidden_size);
         let [table, types] = ["position_embeddings", "token_type_embeddings"]
             .map(|name| format!("{}embeddings.{name}.weight", self.prefix));
         self.check(&table, &[rows, cols])?;
         self.check(&types, &[config.token_types, cols])?;
-        let (mut table, types) = (self.checkpoint.f32(&table)?, self.checkpoint.f32(&types)?);
-        for row in table.chunks_exact_mut(cols) {
-            row.iter_mut().zip(&types).for_each(|(value, kind)| *value += kind);
+        let (table, types) = (self.checkpoint.f32(&table)?, self.checkpoint.f32(&types)?);
+        let kinds = config.token_types.min(2);
+        let mut bytes = Vec::with_capacity(kinds * table.len() * size_of::<f32>());
+        for kind in types.chunks_exact(cols).take(kinds) {
+            for row in table.chunks_exact(cols) {
+                let sums = row.iter().zip(kind).map(|(value, kind)| value + kind);
+                bytes.extend(sums.flat_map(f32::to_le_bytes));
+            }
         }
-        let bytes: Vec<u8> = table.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Ok(self.backend.weight(DType::F32, rows, cols, &bytes)?)
+        Ok(self.backend.weight(DType::F32, kinds * rows, cols, &bytes)?)
     }
 
-    fn dense(&mut self, modules: &[String], shape: [usize; 2]) -> Result<Dense<B>> {
+    /// Layers of one shape, one below the other.
+    pub(super) fn dense(&mut self, modules: &[String], shape: [usize; 2]) -> Result<Dense<B>> {
         let weights: Vec<String> = modules.iter().map(|module| format!("{module}.weight")).collect();
         let weight = self.matrix(&weights.iter().map(String::as_str).collect::<Vec<_>>(), shape)?;
         let bias = self.vectors.len();
