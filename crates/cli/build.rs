@@ -45,7 +45,10 @@ const FOLD: &str = "-Wl,--icf=all";
 /// Whether the linker of this build knows [`FOLD`]: LLD does, which Rust brings along for x86-64, and GNU's does not.
 fn folds_equal_functions(out: &Path) -> std::io::Result<bool> {
     let variable = |name| std::env::var(name).unwrap_or_default();
-    if variable("PROFILE") != "release" || variable("TARGET") != variable("HOST") || !cfg!(target_os = "linux") {
+    if variable("PROFILE") != "release"
+        || variable("TARGET") != variable("HOST")
+        || !cfg!(target_os = "linux")
+    {
         return Ok(false);
     }
     let probe = out.join("probe.rs");

@@ -5,6 +5,7 @@ mod compare;
 mod eval;
 mod ingest;
 mod judge;
+mod retrieval;
 mod serving;
 mod synth;
 
@@ -19,6 +20,7 @@ pub(crate) use eval::{
 };
 pub(crate) use ingest::{IngestArgs, PhiMode};
 pub(crate) use judge::JudgeArgs;
+pub(crate) use retrieval::{FindingArgs, IndexArgs, RagArgs, SearchArgs};
 pub(crate) use serving::{ExportArgs, MergeArgs, MergedType, Quant, ServeArgs, Target, VerifyArgs};
 pub(crate) use synth::{AccessArgs, RemoteArgs, SpendingArgs, SynthArgs, SynthKind};
 
@@ -54,7 +56,11 @@ pub(crate) enum Verb {
     Compare(CompareArgs),
     /// Compute every number of an evaluation again from its items, and say which differ.
     Rescore(RescoreArgs),
-    /// Answer one question.
+    /// Make the passages of documents findable: by their words, and by an encoder's vectors.
+    Index(IndexArgs),
+    /// Find passages in an index, or measure how well they are found.
+    Search(SearchArgs),
+    /// Answer one question, from passages of an index with citations if one is named.
     Ask(AskArgs),
     /// Talk to a model.
     Chat(ChatArgs),
@@ -239,7 +245,9 @@ pub(crate) struct AskArgs {
     /// What the model is told before the question.
     #[arg(long)]
     pub(crate) system: Option<String>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Passages before the question")]
+    pub(crate) rag: RagArgs,
+    #[command(flatten, next_help_heading = "How it writes")]
     pub(crate) sampling: SamplingArgs,
     /// One JSON document on standard output.
     #[arg(long)]

@@ -400,6 +400,30 @@ impl From<::chat::Error> for Failure {
     }
 }
 
+impl From<rag::Error> for Failure {
+    fn from(error: rag::Error) -> Self {
+        use rag::Error;
+        let text = chain(&error);
+        match error {
+            Error::Model(error) => error.into(),
+            Error::Corpus(error) => error.into(),
+            Error::Rows(error) => error.into(),
+            Error::Index { .. } => {
+                Failure::input(text).hint("`medtune index SOURCES --out FILE` makes an index")
+            }
+            Error::Unfinished { .. } => Failure::input(text)
+                .hint("the `medtune index` that was ended goes on where it was: start it again"),
+            Error::Twice { .. } => {
+                Failure::input(text).hint("name the column that tells rows apart: `--column id=…`")
+            }
+            Error::NoVectors { .. } => Failure::input(text)
+                .hint("`medtune index … --encoder DIR` makes them; --retrieval words needs none"),
+            Error::OtherEncoder { .. } => Failure::input(text)
+                .hint("name the encoder that made them, or make the index anew with this one"),
+        }
+    }
+}
+
 impl From<synth::Error> for Failure {
     fn from(error: synth::Error) -> Self {
         let text = chain(&error);

@@ -40,5 +40,7 @@ pub use nearest::{Match, nearest};
 pub use normalise::{fold_whitespace, normalise_question, printed_form, tidy};
 pub use packing::{Batch, BatchPlan, Sample, consecutive, shuffled};
 pub use prepare::{Against, PrepareOptions, Prepared, Report, prepare, prepare_against, prepare_rows};
-pub use rows::{AnswerOption, Choice, Input, Item, Layout, Origin, ReadOptions, Reader, Row, read};
+pub use rows::{
+    AnswerOption, Choice, FieldsOfRow, Input, Item, Layout, Origin, ReadOptions, Reader, Row, read, records,
+};
 pub use split::{Group, Side, Split, SplitOptions, Stratify, split};

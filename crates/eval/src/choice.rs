@@ -7,6 +7,7 @@
 
 mod asked;
 mod batch;
+mod evidence;
 mod generation;
 mod pair;
 mod rating;
@@ -22,6 +23,7 @@ pub use summary::ChoiceReport;
 use compute::Backend;
 use serde::{Deserialize, Serialize};
 
+use self::asked::Wording;
 use self::extract::Rule;
 use crate::comparison::Outcome;
 use crate::task::{Answers, LeftOut, Prompt, Task};
@@ -134,7 +136,7 @@ pub fn ask<B: Backend>(
     progress: Progress<'_>,
 ) -> Result<Answered> {
     let mut left_out = task.left_out.clone();
-    let asked = asked::all(task, settings)?;
+    let asked = asked::all(task, settings, Some(&Wording::of(subject, settings)))?;
     let outcomes = match settings.mode {
         Mode::LogLikelihood | Mode::Letter => {
             rating::rate(subject, &asked, settings, &mut left_out, progress)?

@@ -12,7 +12,7 @@ mod summary;
 
 pub use metric::{Direction, Metric};
 pub(crate) use outcome::GroupKey;
-pub use outcome::{Choice, ChoiceResult, Outcome, Rated, TokenLoss};
+pub use outcome::{Choice, ChoiceResult, Evidence, Outcome, Rated, TokenLoss};
 pub use paired::{AnsweredByBoth, Paired, Test, Verdict};
 pub use runs::{
     Against, Changes, CompareOptions, Difference, Drop, Run, RunValue, RunsComparison, RunsError,

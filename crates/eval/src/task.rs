@@ -11,6 +11,7 @@ pub use prompt::{Answers, Prompt};
 pub(crate) use prompt::{letter, options_shown};
 
 use dataset::{AnswerOption, Input, Item, Layout, ReadOptions, Row};
+use rag::Passage;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::Path;
@@ -19,7 +20,7 @@ use crate::wording::counted;
 use crate::{Error, Result};
 
 /// A multiple-choice question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// Its name among all tasks: the task's, a slash, and that of its row.
     pub id: String,
@@ -33,6 +34,9 @@ pub struct Question {
     pub options: Vec<AnswerOption>,
     /// Index of the right one.
     pub answer: usize,
+    /// What a search found for it, best first; `None` where nothing was searched. As many as the model has room for stand
+    /// before it.
+    pub passages: Option<Vec<Passage>>,
 }
 
 /// An item that is not asked, and why. It is counted and named, and part of no number.
@@ -199,6 +203,7 @@ fn question(task: &str, row: Row) -> std::result::Result<Question, (String, Stri
         question: choice.question,
         options: choice.options,
         answer: choice.answer,
+        passages: None,
     })
 }
 

@@ -1,9 +1,7 @@
 //! Who makes vectors of texts, and who reads a question and a passage together.
 
-#[cfg(any())]
 mod local;
 
-#[cfg(any())]
 pub use local::{CrossReranker, TextEncoder};
 
 use crate::Result;

@@ -44,6 +44,12 @@ pub enum Error {
         /// Who was to make that of the query.
         got: String,
     },
+    /// A corpus.
+    #[error(transparent)]
+    Corpus(#[from] corpus::CorpusError),
+    /// A file of rows.
+    #[error(transparent)]
+    Rows(#[from] dataset::Error),
     /// The encoder or the reranker.
     #[error(transparent)]
     Model(#[from] model::Error),

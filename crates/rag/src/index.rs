@@ -40,7 +40,7 @@ pub struct EncoderIdentity {
 }
 
 /// What an index holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Contents {
     /// Passages.
     pub passages: usize,
@@ -118,7 +118,7 @@ impl Index {
         };
         Ok(Contents {
             passages: count("SELECT COUNT(*) FROM passages")?,
-            documents: count("SELECT COUNT(DISTINCT document) FROM passages")?,
+            documents: count("SELECT COUNT(DISTINCT COALESCE(document, name)) FROM passages")?,
             vectors: count("SELECT COUNT(*) FROM vectors")?,
             encoder: self.encoder()?,
             fingerprint: self.meta("fingerprint")?.unwrap_or_default(),
@@ -130,7 +130,7 @@ impl Index {
     /// # Errors
     /// [`Error::Index`] when the file cannot be read.
     pub fn encoder(&self) -> Result<Option<EncoderIdentity>> {
-        self.meta("encoder")
+        Ok(self.meta::<Option<EncoderIdentity>>("encoder")?.flatten())
     }
 
     /// The passage of a row.

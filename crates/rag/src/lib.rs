@@ -12,11 +12,13 @@ mod passage;
 pub mod prompt;
 pub mod quality;
 mod retrieve;
+mod sources;
 mod vectors;
 
-pub use encoders::{Embedder, Reranker};
+pub use encoders::{CrossReranker, Embedder, Reranker, TextEncoder};
 pub use error::{Error, Result};
 pub use index::{Changes, Contents, EncoderIdentity, Index};
 pub use passage::Passage;
-pub use retrieve::{Hit, Method, Place, Retriever, Settings};
+pub use retrieve::{Hit, Method, Place, Retrieval, Retriever, Settings};
+pub use sources::{Cutting, Skipped, Sources};
 pub use vectors::add_vectors;

@@ -1,23 +1,23 @@
 //! What is found and cited.
 
 use corpus::{Chunk, Place, StoredDocument};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// A piece of text with its source.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Passage {
     /// Its name, which no other passage of the index has.
     pub name: String,
     /// The document that it is from, as people know it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
     /// Title and headings over it; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub title: String,
     /// The text.
     pub text: String,
     /// Where it stands in the document; empty where the document has no pages.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<Place>,
 }
 

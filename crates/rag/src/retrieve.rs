@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +51,43 @@ impl Default for Settings {
     }
 }
 
+/// What found passages, as it stands beside what came of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retrieval {
+    /// The file of the index.
+    pub index: String,
+    /// What was in it: [`crate::Contents::fingerprint`].
+    pub fingerprint: String,
+    /// How passages were found, and how many.
+    pub settings: Settings,
+    /// Who made the vectors, where they were used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
+    /// Who ranked the candidates again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reranker: Option<String>,
+}
+
+impl fmt::Display for Retrieval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoder = self.encoder.as_deref().unwrap_or("an encoder");
+        write!(f, "up to {} passages of {} (", self.settings.passages, self.index)?;
+        match self.settings.method {
+            Method::Auto | Method::Words => write!(f, "BM25")?,
+            Method::Vectors => write!(f, "vectors of {encoder}")?,
+            Method::Hybrid => write!(f, "BM25 and vectors of {encoder}, fused by reciprocal ranks")?,
+        }
+        match &self.reranker {
+            None => write!(f, ")"),
+            Some(reranker) => {
+                write!(f, ", {} candidates ranked again by {reranker})", self.settings.candidates)
+            }
+        }
+    }
+}
+
 /// Where a passage stood in one way of finding.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Place {
     /// From 1.
     pub rank: usize,
@@ -60,7 +96,7 @@ pub struct Place {
 }
 
 /// A passage that was found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Hit {
     /// The passage.
     #[serde(flatten)]
@@ -122,7 +158,22 @@ impl<'a> Retriever<'a> {
         Ok(Retriever { index, settings, dense: Some(Dense { embedder, ids, values }), reranker })
     }
 
-    /// What it does, for a record of it.
+    /// What it does, in full.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn retrieval(&self) -> Result<Retrieval> {
+        let path = self.index.path();
+        Ok(Retrieval {
+            index: path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            fingerprint: self.index.contents()?.fingerprint,
+            settings: self.settings(),
+            encoder: self.dense.as_ref().map(|dense| dense.embedder.identity().name.clone()),
+            reranker: self.reranker.map(|reranker| reranker.name().to_owned()),
+        })
+    }
+
+    /// How it finds passages, with the method that [`Method::Auto`] comes to.
     pub fn settings(&self) -> Settings {
         let method = match (self.settings.method, &self.dense) {
             (Method::Auto, None) => Method::Words,
@@ -130,11 +181,6 @@ impl<'a> Retriever<'a> {
             (method, _) => method,
         };
         Settings { method, ..self.settings }
-    }
-
-    /// The name of the reranker.
-    pub fn reranker(&self) -> Option<&str> {
-        self.reranker.map(Reranker::name)
     }
 
     /// The passages for a question, best first. The same question has the same passages in the same order.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use eval::choice::extract::Rule;
 
-use super::{ModelArgs, RemoteArgs, SpendingArgs};
+use super::{ModelArgs, RagArgs, RemoteArgs, SpendingArgs};
 use crate::failure::{Failure, Outcome};
 
 /// Arguments of `eval`.
@@ -21,8 +21,10 @@ pub(crate) struct EvalArgs {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) tasks: TaskArgs,
+    #[command(flatten, next_help_heading = "Passages before the questions of --tasks")]
+    pub(crate) rag: RagArgs,
     /// A set of questions that comes with medtune.
-    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    #[arg(long, value_name = "NAME", conflicts_with = "files", help_heading = "Options")]
     pub(crate) suite: Option<SuiteName>,
     #[command(flatten)]
     pub(crate) elsewhere: ElsewhereArgs,

@@ -39,6 +39,13 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
             None => tasks::run(args),
         };
     }
+    if let Some(index) = &args.rag.rag {
+        return Err(Failure::input(format!(
+            "--rag {}: passages are read before the questions of --tasks alone",
+            index.display()
+        ))
+        .hint("name tasks, or files of multiple-choice rows, with --tasks"));
+    }
     if let Some(SuiteName::Safety) = args.suite {
         return eval_safety::run(args);
     }

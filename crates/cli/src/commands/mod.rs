@@ -10,6 +10,7 @@ mod eval_answers;
 mod eval_safety;
 mod eval_served;
 mod export;
+mod index;
 mod ingest;
 mod inspect;
 mod judge;
@@ -18,6 +19,7 @@ mod prepare;
 mod pull;
 mod quickstart;
 mod rescore;
+mod search;
 mod serve;
 mod synth;
 mod train;
@@ -40,6 +42,8 @@ pub(crate) fn run(args: Args) -> Outcome<()> {
         Verb::Judge(args) => judge::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Rescore(args) => rescore::run(&args),
+        Verb::Index(args) => index::run(&args),
+        Verb::Search(args) => search::run(&args),
         Verb::Ask(args) => ask::run(&args),
         Verb::Chat(args) => chat::run(&args),
         Verb::Serve(args) => serve::run(&args),

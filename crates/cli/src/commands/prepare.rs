@@ -55,7 +55,7 @@ pub(crate) fn run(args: &PrepareArgs) -> Outcome<()> {
 }
 
 /// `question=Frage`: our name and the file's.
-fn column(pair: &str) -> Outcome<(String, String)> {
+pub(super) fn column(pair: &str) -> Outcome<(String, String)> {
     match pair.split_once('=') {
         Some((ours, theirs)) if !ours.is_empty() && !theirs.is_empty() => Ok((ours.into(), theirs.into())),
         _ => Err(Failure::input(format!("--column {pair}: expected OURS=THEIRS"))

@@ -16,6 +16,7 @@ pub(crate) mod question_writer;
 pub(crate) mod ranks;
 pub(crate) mod remote;
 pub(crate) mod report;
+pub(crate) mod retrieval;
 pub(crate) mod served;
 pub(crate) mod tasks;
 pub(crate) mod training;

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::base::Model;
 use super::evaluation_folder::{keep, object, of_model};
+use super::retrieval::find_for;
 use super::served::Served;
 use crate::args::{EvalArgs, ModeArg, ModelArgs, TooLongArg};
 use crate::failure::{Failure, Outcome};
@@ -23,15 +24,23 @@ use crate::progress::Counted;
 /// `medtune eval --tasks`.
 pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let settings = settings(args)?;
-    let tasks = open(args, &settings)?;
+    let mut tasks = open(args, &settings)?;
     eprintln!("{}", plan(&tasks));
+    let retrieval = match &args.rag.rag {
+        Some(index) => Some(find_for(&mut tasks, index, &args.rag.finding)?),
+        None => None,
+    };
     let Examined { outcomes, left_out, settings } = match Served::of(args)? {
         Some(served) => at_address(&served, &tasks, settings)?,
         None => here(args.named_model()?, &tasks, settings)?,
     };
+    let settings = evaluation::Settings { retrieval, ..settings };
     let evaluation = Evaluation { settings, outcomes };
     let reports = evaluation.choices();
     let (arithmetic, rule) = (evaluation.settings.arithmetic, evaluation.settings.rule);
+    let before = evaluation.settings.retrieval.as_ref().map(|retrieval| {
+        format!("\nbefore the questions {retrieval}; {}", read_passages(&evaluation.outcomes))
+    });
     let document = json!({
         "settings": evaluation.settings,
         "tasks": reports,
@@ -46,7 +55,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         false => {
             let computed = arithmetic.map(|arithmetic| format!("\nproducts in {arithmetic}"));
             let read = rule.map(|rule| format!("\noptions read by the rule {rule}"));
-            let made = [computed, read].into_iter().flatten().collect::<String>();
+            let made = [computed, read, before].into_iter().flatten().collect::<String>();
             output::print(&(table(&reports, &left_out) + &made))
         }
     }
@@ -193,6 +202,20 @@ fn plan(tasks: &[Task]) -> String {
         format!("{}: {}", task.name, Plan::of(&sizes, Assumptions::default()))
     };
     tasks.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// How many passages were read, for people.
+fn read_passages(outcomes: &[Item]) -> String {
+    let read = outcomes.iter().filter_map(|outcome| outcome.evidence.as_ref());
+    let (mut all, mut none, mut unread, mut cut) = (0, 0, 0, 0);
+    for evidence in read {
+        all += evidence.passages.len();
+        none += usize::from(evidence.passages.is_empty());
+        unread += evidence.left_out as usize;
+        cut += usize::from(evidence.cut);
+    }
+    let each = all as f64 / outcomes.len().max(1) as f64;
+    format!("{each:.1} read on average, none before {none}, {unread} left out for room, {cut} cut")
 }
 
 /// The results for people.

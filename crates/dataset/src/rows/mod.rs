@@ -9,6 +9,7 @@ mod json;
 mod layout;
 mod lines;
 mod parquet;
+mod records;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use detect::Layout;
+pub use records::{FieldsOfRow, records};
 
 use crate::Error;
 use crate::dropped::{Dropped, Fault, Rule};

@@ -4,8 +4,8 @@ use chat::{Message, Role};
 use compute::Backend;
 use model::{ChatTemplate, Tokenizer};
 
-use super::{Mode, Settings, TooLong, shown};
-use crate::comparison::{Choice, Outcome};
+use super::{Mode, Settings, TooLong, evidence, shown};
+use crate::comparison::{Choice, Evidence, Outcome};
 use crate::task::{LeftOut, Prompt, Question, Task, letter};
 use crate::{Error, Result, Subject};
 
@@ -23,8 +23,12 @@ pub(super) struct Asked<'a> {
     pub(super) order: Vec<usize>,
     /// The answers that are read, in the order shown.
     pub(super) answers: Vec<String>,
-    /// The description, then examples with their answers, then the question.
+    /// The description, then examples with their answers, then the question, with what was found for it.
     pub(super) turns: Vec<Message>,
+    /// The last turn without what was found.
+    pub(super) prompt: String,
+    /// What was found and is read.
+    pub(super) evidence: Option<Evidence>,
 }
 
 /// The side of a model that is text: what questions become tokens with. Threads may share it.
@@ -55,17 +59,25 @@ pub(super) struct Context {
     pub(super) control: bool,
 }
 
-/// All questions of a task.
+/// All questions of a task, each with as much of what was found for it as `wording` has room for; without a wording, as
+/// nobody knows how much is read, with all of it.
 ///
 /// # Errors
 /// [`Error::Task`] where fewer examples are there than are wanted.
-pub(super) fn all<'a>(task: &'a Task, settings: &Settings) -> Result<Vec<Asked<'a>>> {
+pub(super) fn all<'a>(
+    task: &'a Task,
+    settings: &Settings,
+    wording: Option<&Wording<'_>>,
+) -> Result<Vec<Asked<'a>>> {
     if settings.few_shot > task.examples.len() {
         let reason =
             format!("{} few-shot examples are there, {} wanted", task.examples.len(), settings.few_shot);
         return Err(Error::Task { name: task.name.clone(), reason });
     }
-    Ok(task.questions.iter().map(|question| Asked::new(task, question, settings)).collect())
+    let mut all: Vec<_> =
+        task.questions.iter().map(|question| Asked::new(task, question, settings)).collect();
+    all.iter_mut().for_each(|asked| evidence::put_before(asked, settings, wording));
+    Ok(all)
 }
 
 impl<'a> Asked<'a> {
@@ -88,9 +100,10 @@ impl<'a> Asked<'a> {
             turns.push(Message::assistant(task.prompt.answers(example, &order, kind).swap_remove(right)));
         }
         let order = order(question);
-        turns.push(Message::user(task.prompt.text(question, &order, kind)));
+        let prompt = task.prompt.text(question, &order, kind);
+        turns.push(Message::user(prompt.as_str()));
         let answers = task.prompt.answers(question, &order, kind);
-        Asked { task, question, order, answers, turns }
+        Asked { task, question, order, answers, turns, prompt, evidence: None }
     }
 
     /// The text that an answer is read after.
@@ -113,11 +126,6 @@ impl<'a> Asked<'a> {
             };
         }
         Ok(Context { text, delimiter: TARGET_DELIMITER, control: false })
-    }
-
-    /// What the model is asked in the last turn.
-    pub(super) fn prompt(&self) -> &str {
-        self.turns.last().map_or("", |turn| &turn.content)
     }
 
     /// Whether a question that is too long is asked without its beginning.
@@ -161,7 +169,8 @@ impl<'a> Asked<'a> {
             id: question.id.clone(),
             task: Some(self.task.name.clone()),
             group: question.group.clone(),
-            question: Some(self.prompt().to_owned()),
+            question: Some(self.prompt.clone()),
+            evidence: self.evidence.clone(),
             reference: Some(right.text.clone()),
             choice: Some(Choice {
                 gold: right.letter.clone(),

@@ -38,7 +38,7 @@ pub fn ask_served(
             ),
         });
     }
-    let asked = asked::all(task, settings)?;
+    let asked = asked::all(task, settings, None)?;
     let questions: Vec<Question<'_>> = asked
         .iter()
         .map(|asked| Question { id: &asked.question.id, request: request(asked, settings) })

@@ -32,6 +32,9 @@ pub struct Outcome {
     /// What the model was asked, as people read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+    /// What a search had found for the question and the model read before it; `None` where nothing was searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// What a good answer says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
@@ -50,6 +53,20 @@ pub struct Outcome {
     /// BERTScore of the answer against the reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bertscore: Option<PrecisionRecall>,
+}
+
+/// Passages that stood before a question.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// Their names, in their order.
+    pub passages: Vec<String>,
+    /// Passages that were found and had no room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u32,
+    /// Whether the last one was read in part.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 /// Teacher-forced loss on the labelled tokens of one item.

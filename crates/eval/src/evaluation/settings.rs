@@ -29,6 +29,9 @@ pub struct Settings {
     /// How options were read out of answers, where they were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
+    /// What found the passages that stood before questions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<rag::Retrieval>,
     /// What computed the numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,

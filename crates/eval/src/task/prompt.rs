@@ -117,6 +117,7 @@ mod tests {
             question: " Which vitamin? ".into(),
             options: [("A", "K"), ("B", "C"), ("C", "D"), ("D", "B12")].map(option).to_vec(),
             answer: 1,
+            passages: None,
         }
     }
 

@@ -59,11 +59,11 @@ impl<B: EncoderBackend> Embedder for TextEncoder<B> {
     }
 
     fn passages(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        self.embed(self.encoder.prompts().document.as_deref().unwrap_or_default(), texts)
+        self.embed(self.encoder.prompts().document(), texts)
     }
 
     fn query(&self, text: &str) -> Result<Vec<f32>> {
-        let prompt = self.encoder.prompts().query.as_deref().unwrap_or_default();
+        let prompt = self.encoder.prompts().query();
         Ok(self.embed(prompt, &[text])?.swap_remove(0))
     }
 }

@@ -41,7 +41,7 @@ pub struct Changes {
 }
 
 impl Index {
-    /// Opens an index to change it, or makes an empty one. It is unfinished until [`Index::finish`].
+    /// Opens an index to change it, or makes an empty one. Once it is changed it is unfinished until [`Index::finish`].
     ///
     /// # Errors
     /// [`Error::Index`] for a file that is no index, or when the system refuses.
@@ -59,7 +59,6 @@ impl Index {
             index.connection.execute_batch(&format!("BEGIN; {SCHEMA} {form} COMMIT;")).map_err(&failed)?;
         }
         index.check_form()?;
-        put_meta(&index.connection, "finished", &false).map_err(&failed)?;
         Ok(index)
     }
 
@@ -77,6 +76,7 @@ impl Index {
         }
         let failed = failed(&self.path);
         let transaction = self.connection.transaction().map_err(&failed)?;
+        put_meta(&transaction, "finished", &false).map_err(&failed)?;
         let changes = replace(&transaction, passages, wanted).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
         Ok(changes)
@@ -91,6 +91,7 @@ impl Index {
         let failed = failed(&self.path);
         let transaction = self.connection.transaction().map_err(&failed)?;
         if !same {
+            put_meta(&transaction, "finished", &false).map_err(&failed)?;
             transaction.execute("DELETE FROM vectors", []).map_err(&failed)?;
         }
         put_meta(&transaction, "encoder", &encoder).map_err(&failed)?;

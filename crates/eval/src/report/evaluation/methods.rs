@@ -46,6 +46,15 @@ pub(super) fn paragraph(report: &EvaluationReport) -> String {
         }
         (None, None) => {}
     }
+    for run in &report.runs {
+        if let Some(retrieval) = &run.evaluation.settings.retrieval {
+            let fingerprint = retrieval.fingerprint.get(..12).unwrap_or_default();
+            text.push_str(&format!(
+                "Before each question of {} stood {retrieval}, index {fingerprint}. ",
+                run.evaluation.settings.name
+            ));
+        }
+    }
     text.push_str(&format!(
         "Brackets hold 95 % intervals: Wilson's for shares, on the effective number of items, and bias-corrected \
          accelerated bootstrap over whole groups for the rest ({} draws, seed {}). An answer that names no option counts \

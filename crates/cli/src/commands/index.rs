@@ -1,0 +1,104 @@
+//! `medtune index`: passages of documents, to be found.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use ::eval::counted;
+use corpus::ChunkOptions;
+use rag::{Cutting, Embedder, Index, Sources, TextEncoder, add_vectors};
+use serde_json::json;
+
+use super::prepare::column;
+use crate::args::IndexArgs;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupts;
+use crate::output;
+use crate::pipeline::base::device;
+use crate::progress::Counted;
+
+/// Of rows that are no passages so many are named.
+const MOST_LINES: usize = 5;
+
+pub(crate) fn run(args: &IndexArgs) -> Outcome<()> {
+    let encoder = match &args.encoder {
+        Some(named) => Some(TextEncoder::from_dir(device(), &formats::hub::resolve(named)?)?),
+        None => None,
+    };
+    let sources = read(args, encoder.as_ref())?;
+    if sources.passages.is_empty() {
+        let first = sources.skipped.first();
+        let first =
+            first.map_or_else(String::new, |row| format!("; the first: {}: {}", row.place, row.reason));
+        let message = format!("no passage; {} skipped{first}", counted(sources.skipped.len(), "row"));
+        return Err(Failure::input(message).hint("say which column is the text: `--column text=answer`"));
+    }
+    let mut index = Index::build(&args.out)?;
+    let changes = index.set_passages(&sources.passages)?;
+    match &encoder {
+        None => index.set_encoder(None)?,
+        Some(encoder) => make_vectors(&mut index, encoder)?,
+    }
+    index.finish()?;
+    let contents = index.contents()?;
+    if args.json {
+        return output::print_json(
+            &json!({ "contents": contents, "changes": changes, "skipped": sources.skipped }),
+        );
+    }
+    let mut lines = vec![format!(
+        "{}: {} of {}; {} added, {} kept, {} removed; {}",
+        args.out.display(),
+        counted(contents.passages, "passage"),
+        counted(contents.documents, "document"),
+        changes.added,
+        changes.kept,
+        changes.removed,
+        match &contents.encoder {
+            Some(encoder) => format!("vectors of {} by {}", encoder.width, encoder.name),
+            None => "no vectors (--encoder makes them)".to_owned(),
+        }
+    )];
+    if !sources.skipped.is_empty() {
+        lines.push(format!("{} skipped:", counted(sources.skipped.len(), "row")));
+    }
+    lines.extend(
+        sources.skipped.iter().take(MOST_LINES).map(|row| format!("  {}: {}", row.place, row.reason)),
+    );
+    output::print(&lines.join("\n"))
+}
+
+fn read(args: &IndexArgs, encoder: Option<&TextEncoder<compute::Cpu>>) -> Outcome<Sources> {
+    let words = |text: &str| text.split_whitespace().count();
+    let count = |text: &str| encoder.map_or_else(|| words(text), |encoder| encoder.count(text).unwrap_or(0));
+    let tokens = args.passage_tokens as usize;
+    let options = ChunkOptions { max_tokens: tokens, min_tokens: tokens / 4, ..ChunkOptions::default() };
+    let columns = args.columns.iter().map(|pair| column(pair)).collect::<Outcome<BTreeMap<_, _>>>()?;
+    let cutting = Cutting { options, count: &count, columns };
+    let mut sources = Sources::default();
+    for source in &args.sources {
+        sources.add(source, &cutting)?;
+    }
+    Ok(sources)
+}
+
+/// Makes the vectors that are missing; what was made stays when a signal ends it.
+fn make_vectors(index: &mut Index, encoder: &TextEncoder<compute::Cpu>) -> Outcome<()> {
+    let signals = Interrupts::watch()?;
+    index.set_encoder(Some(encoder.identity()))?;
+    let mut progress = Counted::new(index.without_vector()? as u64, "vectors");
+    let mut before = None;
+    let whole = add_vectors(index, encoder, &mut |done, _| {
+        let before = *before.get_or_insert(done);
+        progress.at((done - before) as u64);
+        !signals.flag().load(Ordering::Relaxed)
+    })?;
+    match whole {
+        true => Ok(()),
+        false => {
+            let message =
+                format!("interrupted; {} without a vector", counted(index.without_vector()?, "passage"));
+            Err(Failure::interrupted(signals.status(), message)
+                .hint("the same command goes on where this one ended"))
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! An index with the models that search in it, as the command line names them.
+
+use std::path::Path;
+
+use compute::Cpu;
+use eval::counted;
+use eval::task::Task;
+use rag::{CrossReranker, Embedder, Index, Method, Passage, Reranker, Retriever, Settings, TextEncoder};
+
+use super::base::device;
+use crate::args::FindingArgs;
+use crate::failure::{Failure, Outcome};
+use crate::progress::Counted;
+
+/// An index that is searched.
+#[derive(Debug)]
+pub(crate) struct Library {
+    index: Index,
+    settings: Settings,
+    encoder: Option<TextEncoder<Cpu>>,
+    reranker: Option<CrossReranker<Cpu>>,
+}
+
+impl Library {
+    /// Opens an index, with its encoder where vectors are looked for.
+    pub(crate) fn open(path: &Path, args: &FindingArgs) -> Outcome<Self> {
+        let (index, settings) = (Index::open(path)?, args.settings());
+        let made_by = index.encoder()?;
+        let by_vectors = match settings.method {
+            Method::Words => false,
+            Method::Auto => made_by.is_some(),
+            Method::Vectors | Method::Hybrid => true,
+        };
+        let encoder = match (by_vectors, made_by) {
+            (false, _) => None,
+            (true, None) => return Err(rag::Error::NoVectors { path: path.to_owned() }.into()),
+            (true, Some(made_by)) => {
+                let folder = match &args.encoder {
+                    Some(named) => formats::hub::resolve(named)?,
+                    None => made_by.place,
+                };
+                let encoder = TextEncoder::from_dir(device(), &folder).map_err(|error| {
+                    Failure::from(error).hint(format!(
+                        "the vectors of the index were made by {}: say where it lies with --encoder, or leave them out with \
+                         --retrieval words",
+                        made_by.name
+                    ))
+                })?;
+                Some(encoder)
+            }
+        };
+        let reranker = |named: &String| -> Outcome<_> {
+            Ok(CrossReranker::from_dir(device(), &formats::hub::resolve(named)?)?)
+        };
+        Ok(Library { reranker: args.reranker.as_ref().map(reranker).transpose()?, index, settings, encoder })
+    }
+
+    /// Searches in it, giving back at least `passages`.
+    pub(crate) fn retriever(&self, passages: usize) -> Outcome<Retriever<'_>> {
+        let settings = Settings { passages: self.settings.passages.max(passages), ..self.settings };
+        let encoder = self.encoder.as_ref().map(|encoder| encoder as &dyn Embedder);
+        let reranker = self.reranker.as_ref().map(|reranker| reranker as &dyn Reranker);
+        Ok(Retriever::new(&self.index, settings, encoder, reranker)?)
+    }
+
+    /// What it holds, on one line.
+    pub(crate) fn describe(&self) -> Outcome<String> {
+        let contents = self.index.contents()?;
+        Ok(format!(
+            "{} of {}",
+            counted(contents.passages, "passage"),
+            counted(contents.documents, "document")
+        ))
+    }
+}
+
+/// Finds passages for every question of `tasks`; how, as it stands in the settings of an evaluation.
+pub(crate) fn find_for(tasks: &mut [Task], path: &Path, args: &FindingArgs) -> Outcome<rag::Retrieval> {
+    let library = Library::open(path, args)?;
+    let retriever = library.retriever(0)?;
+    for task in tasks {
+        let mut progress = Counted::new(task.questions.len() as u64, &format!("{}: searching", task.name));
+        for (at, question) in task.questions.iter_mut().enumerate() {
+            let hits = retriever.search(&question.question)?;
+            question.passages = Some(hits.into_iter().map(|hit| hit.passage).collect::<Vec<Passage>>());
+            progress.at(at as u64 + 1);
+        }
+    }
+    Ok(retriever.retrieval()?)
+}
