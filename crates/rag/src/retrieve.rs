@@ -183,7 +183,8 @@ impl<'a> Retriever<'a> {
         Settings { method, ..self.settings }
     }
 
-    /// The passages for a question, best first. The same question has the same passages in the same order.
+    /// The passages for a question, best first, of several with the same text the first one. The same question has the
+    /// same passages in the same order.
     ///
     /// # Errors
     /// When the index cannot be read, or encoder or reranker cannot read the question.
@@ -198,9 +199,13 @@ impl<'a> Retriever<'a> {
             Some(dense) if method != Method::Words => dense.nearest(query, candidates)?,
             _ => Vec::new(),
         };
-        let mut found = Vec::new();
+        let mut found: Vec<Hit> = Vec::new();
         for (id, [words, vectors]) in fuse([&words, &vectors]).into_iter().take(candidates) {
-            found.push(Hit { passage: self.index.passage(id)?, words, vectors, reranked: None });
+            let passage = self.index.passage(id)?;
+            // One text in two documents would take the place of another.
+            if !found.iter().any(|hit| same_text(&hit.passage.text, &passage.text)) {
+                found.push(Hit { passage, words, vectors, reranked: None });
+            }
         }
         if let Some(reranker) = self.reranker {
             rerank(reranker, query, &mut found)?;
@@ -255,6 +260,10 @@ fn fuse(rankings: [&[(Id, f64)]; 2]) -> Vec<(Id, [Option<Place>; 2])> {
     let mut fused: Vec<_> = places.into_iter().collect();
     fused.sort_unstable_by(|a, b| sum(&b.1).total_cmp(&sum(&a.1)).then(a.0.cmp(&b.0)));
     fused
+}
+
+fn same_text(a: &str, b: &str) -> bool {
+    a.split_whitespace().eq(b.split_whitespace())
 }
 
 /// Puts `found` into the order of the reranker's scores; equals stay as they were.
