@@ -10,13 +10,15 @@
 mod build;
 mod words;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 pub use build::Changes;
-pub(crate) use words::query_of;
+use words::{query_of, words_of};
 
 use crate::{Error, Passage, Result};
 
@@ -62,7 +64,12 @@ pub(crate) type Id = i64;
 pub struct Index {
     path: PathBuf,
     connection: Connection,
+    /// How many passages have a word, of the words that were counted.
+    passages_with: RefCell<HashMap<String, i64>>,
 }
+
+/// Words of a query that count, at most.
+const TELLING: usize = 32;
 
 impl Index {
     /// Opens an index to search in it.
@@ -78,7 +85,7 @@ impl Index {
         let connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
         // A file of someone else's must not bring code along.
         connection.execute_batch("PRAGMA trusted_schema = OFF;").map_err(&failed)?;
-        let index = Index { path: path.to_owned(), connection };
+        let index = Index { path: path.to_owned(), connection, passages_with: RefCell::default() };
         index.check_form()?;
         match index.meta::<bool>("finished")? {
             Some(true) => Ok(index),
@@ -150,18 +157,47 @@ impl Index {
         Ok(passage)
     }
 
-    /// The passages that share words with `query`, best first, at most `count`; with each its BM25.
+    /// The passages that share words with `query`, best first, at most `count`; with each its BM25. Of a query of many
+    /// words only the rarest count: the others say little, and BM25 takes as long as they are frequent.
     ///
     /// # Errors
     /// [`Error::Index`] when the file cannot be read.
     pub(crate) fn by_words(&self, query: &str, count: usize) -> Result<Vec<(Id, f64)>> {
-        let Some(words) = query_of(query) else { return Ok(Vec::new()) };
+        let mut words = words_of(query);
+        if words.len() > TELLING {
+            words = self.rarest(words)?;
+        }
+        let Some(words) = query_of(&words) else { return Ok(Vec::new()) };
         // SQLite's BM25 is negative, so that better passages come first (https://sqlite.org/fts5.html#the_bm25_function).
         let search =
             "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ?1 ORDER BY bm25(words), rowid LIMIT ?2";
         let mut statement = self.connection.prepare(search).map_err(failed(&self.path))?;
         let rows = statement.query_map(params![words, count as i64], |row| Ok((row.get(0)?, row.get(1)?)));
         rows.and_then(Iterator::collect).map_err(failed(&self.path))
+    }
+
+    /// The rarest of `words`, without those that no passage has.
+    fn rarest(&self, words: Vec<String>) -> Result<Vec<String>> {
+        let failed = failed(&self.path);
+        let mut count =
+            self.connection.prepare("SELECT COUNT(*) FROM words WHERE words MATCH ?1").map_err(&failed)?;
+        let mut known = self.passages_with.borrow_mut();
+        let mut counted = Vec::with_capacity(words.len());
+        for word in words {
+            let passages = match known.get(&word) {
+                Some(passages) => *passages,
+                None => {
+                    let query = query_of(std::slice::from_ref(&word)).unwrap_or_default();
+                    let passages: i64 = count.query_row([query], |row| row.get(0)).map_err(&failed)?;
+                    known.insert(word.clone(), passages);
+                    passages
+                }
+            };
+            counted.push((passages, word));
+        }
+        counted.retain(|(passages, _)| *passages > 0);
+        counted.sort_by_key(|(passages, _)| *passages);
+        Ok(counted.into_iter().take(TELLING).map(|(_, word)| word).collect())
     }
 
     /// All vectors, `[N, W]` with the row of the passage of each.

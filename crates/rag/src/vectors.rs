@@ -19,17 +19,17 @@ pub fn add_vectors(
 ) -> Result<bool> {
     index.set_encoder(Some(embedder.identity()))?;
     let all = index.contents()?.passages;
-    let mut done = all - index.without_vector()?;
-    while done < all {
+    let missing = index.ids_without_vector()?;
+    let mut done = all - missing.len();
+    for batch in missing.chunks(BATCH) {
         if !go_on(done, all) {
             return Ok(false);
         }
-        let batch = index.next_without_vector(BATCH)?;
-        let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
-        let vectors = embedder.passages(&texts)?;
-        let vectors: Vec<_> = batch.iter().map(|(id, _)| *id).zip(vectors).collect();
-        done += vectors.len();
+        let texts = batch.iter().map(|id| Ok(index.passage(*id)?.whole())).collect::<Result<Vec<_>>>()?;
+        let vectors = embedder.passages(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let vectors: Vec<_> = batch.iter().copied().zip(vectors).collect();
         index.put_vectors(&vectors)?;
+        done += batch.len();
     }
     go_on(done, all);
     Ok(true)

@@ -266,3 +266,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_many_words_the_rarest_count() {
+    let folder = tempfile::tempdir().unwrap();
+    // Everywhere: w0 to w39. In one passage alone: its number.
+    let common: String = (0..40).map(|word| format!("w{word} ")).collect();
+    let passages: Vec<Passage> =
+        (0..10).map(|at| passage(&format!("p{at}"), "", &format!("{common} only{at}"))).collect();
+    let index = index(&folder.path().join("index"), &passages);
+    let search = Retriever::new(&index, Settings::default(), None, None).unwrap();
+    let question = format!("{common} unheard only7 only3");
+    let found = names(&search, &question);
+    assert_eq!(found.len(), 5);
+    assert!(found[..2].contains(&"p7".to_owned()) && found[..2].contains(&"p3".to_owned()), "{found:?}");
+    assert_eq!(names(&search, &question), found, "counts that are known change nothing");
+}

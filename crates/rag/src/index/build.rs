@@ -1,6 +1,7 @@
 //! How an index comes to be what its sources are: what is there already stays, what is new or changed is added, what
 //! is gone leaves. Each step is a transaction, so making an index may be ended at any time and goes on where it was.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -49,7 +50,7 @@ impl Index {
         let failed = failed(path);
         let connection = Connection::open(path).map_err(&failed)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(&failed)?;
-        let index = Index { path: path.to_owned(), connection };
+        let index = Index { path: path.to_owned(), connection, passages_with: RefCell::default() };
         let tables: i64 = index
             .connection
             .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -107,18 +108,16 @@ impl Index {
         Ok(contents.passages - contents.vectors)
     }
 
-    /// Up to `count` passages without a vector, with title and text of each.
+    /// The passages without a vector.
     ///
     /// # Errors
     /// [`Error::Index`] when the file cannot be read.
-    pub(crate) fn next_without_vector(&self, count: usize) -> Result<Vec<(Id, String)>> {
+    pub(crate) fn ids_without_vector(&self) -> Result<Vec<Id>> {
         let failed = failed(&self.path);
-        let query =
-            "SELECT id FROM passages WHERE id NOT IN (SELECT passage FROM vectors) ORDER BY id LIMIT ?1";
+        let query = "SELECT id FROM passages WHERE id NOT IN (SELECT passage FROM vectors) ORDER BY id";
         let mut statement = self.connection.prepare(query).map_err(&failed)?;
-        let rows = statement.query_map([count as i64], |row| row.get::<_, Id>(0));
-        let ids: Vec<Id> = rows.and_then(Iterator::collect).map_err(&failed)?;
-        ids.into_iter().map(|id| Ok((id, self.passage(id)?.whole()))).collect()
+        let rows = statement.query_map([], |row| row.get::<_, Id>(0));
+        rows.and_then(Iterator::collect).map_err(&failed)
     }
 
     /// Keeps vectors of passages.

@@ -1,7 +1,9 @@
 //! A question in the words that a search by words looks for.
 
-/// Words of a query, at most: more add nothing to BM25 but time.
-const MOST: usize = 256;
+use std::collections::HashSet;
+
+/// Words that are read of a query, at most.
+const MOST: usize = 1024;
 
 /// English words that ask or join. In medical prose "what" and "does" are rare, so BM25 would take them for telling.
 const ASKING: [&str; 72] = [
@@ -13,26 +15,26 @@ const ASKING: [&str; 72] = [
     "tell", "know", "am",
 ];
 
-/// The query in FTS5's language: a passage is found that has any of the words, those that only ask left out where others
-/// are there. `None` without a word.
-///
-/// Each word is a string of FTS5's (https://sqlite.org/fts5.html#fts5_strings) of letters and digits alone, so nothing
-/// in a question is an operator.
-pub(crate) fn query_of(text: &str) -> Option<String> {
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+/// The words of a query in lower case, each once, in their order; those that only ask are left out where others are there.
+pub(super) fn words_of(text: &str) -> Vec<String> {
+    let (mut words, mut seen) = (Vec::new(), HashSet::new());
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).take(MOST) {
         let word = word.to_lowercase();
-        if !words.contains(&word) {
+        if seen.insert(word.clone()) {
             words.push(word);
-        }
-        if words.len() == MOST {
-            break;
         }
     }
     let telling: Vec<String> =
         words.iter().filter(|word| !ASKING.contains(&word.as_str())).cloned().collect();
-    let words = if telling.is_empty() { words } else { telling };
-    let quoted: Vec<String> = words.into_iter().map(|word| format!("\"{word}\"")).collect();
+    if telling.is_empty() { words } else { telling }
+}
+
+/// Words in FTS5's language: a passage is found that has any of them. `None` without a word.
+///
+/// Each is a string of FTS5's (https://sqlite.org/fts5.html#fts5_strings) of letters and digits alone, so nothing in a
+/// question is an operator.
+pub(super) fn query_of(words: &[String]) -> Option<String> {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     (!quoted.is_empty()).then(|| quoted.join(" OR "))
 }
 
@@ -42,18 +44,20 @@ mod tests {
 
     #[test]
     fn a_question_is_its_words_each_once() {
-        assert_eq!(query_of("Fever, \"FEVER\" 39.5?").unwrap(), "\"fever\" OR \"39\" OR \"5\"");
-        assert_eq!(query_of(" ?! "), None);
+        assert_eq!(words_of("Fever, \"FEVER\" 39.5?"), ["fever", "39", "5"]);
+        assert!(words_of(" ?! ").is_empty());
+        assert_eq!(query_of(&[]), None);
     }
 
     #[test]
     fn words_that_only_ask_are_left_out_where_there_are_others() {
-        assert_eq!(query_of("What is the dose?").unwrap(), "\"dose\"");
-        assert_eq!(query_of("What is it?").unwrap(), "\"what\" OR \"is\" OR \"it\"");
+        assert_eq!(words_of("What is the dose?"), ["dose"]);
+        assert_eq!(words_of("What is it?"), ["what", "is", "it"]);
     }
 
     #[test]
     fn operators_are_words() {
-        assert_eq!(query_of("title:x NOT y*").unwrap(), "\"title\" OR \"x\" OR \"not\" OR \"y\"");
+        let query = query_of(&words_of("title:x NOT y*")).unwrap();
+        assert_eq!(query, "\"title\" OR \"x\" OR \"not\" OR \"y\"");
     }
 }
