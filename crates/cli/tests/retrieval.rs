@@ -155,11 +155,38 @@ fn an_evaluation_with_passages_is_compared_with_one_without() {
 }
 
 #[test]
+fn held_out_questions_are_answered_from_passages_too() {
+    let (folder, index) = indexed(&[]);
+    let [test, choices] = ["test.jsonl", "choices.jsonl"].map(|name| folder.path().join(name));
+    let turns = json!([{ "role": "user", "content": "What opens the airways in asthma?" },
+                       { "role": "assistant", "content": "Salbutamol does." }]);
+    fs::write(&test, json!({ "id": "q1", "group": "g", "messages": turns }).to_string()).unwrap();
+    let item = json!({ "id": "c1", "question": "What ends an attack of migraine?", "answer_idx": "A",
+                       "options": { "A": "Triptans", "B": "Salbutamol" } });
+    fs::write(&choices, item.to_string()).unwrap();
+    let asked = ["eval", "--model", BASE, text(folder.path()), "--max-new-tokens", "8", "--json"];
+    let plain = run_json(&asked);
+    let out = folder.path().join("read");
+    let rag = ["--rag", text(&index), "--passages", "1", "--out", text(&out)];
+    let read = run_json(&[&asked[..], &rag].concat());
+    let (before, after) = (&plain["outcomes"], &read["outcomes"]);
+    for (at, passage) in [(0, "asthma"), (1, "migraine")] {
+        assert_eq!(after[at]["evidence"], json!({ "passages": [passage] }));
+        assert_eq!(after[at]["question"], before[at]["question"], "the question is shown as it was");
+    }
+    assert_ne!(after[0]["loss"]["loss_sum"], before[0]["loss"]["loss_sum"]);
+    assert_eq!(after[0]["loss"]["tokens"], before[0]["loss"]["tokens"]);
+    assert_ne!(after[1]["choice"]["rated"], before[1]["choice"]["rated"]);
+    let settings: Value = serde_json::from_slice(&fs::read(out.join("settings.json")).unwrap()).unwrap();
+    assert_eq!(settings["retrieval"]["settings"]["passages"], 1);
+}
+
+#[test]
 fn passages_have_room_left_for_the_question() {
     let folder = tempdir().unwrap();
     let rows = folder.path().join("rows.jsonl");
     let long = "Salbutamol opens the airways of adults. ".repeat(200);
-    let lines = (0..3).map(|at| json!({ "id": at, "text": long }).to_string()).collect::<Vec<_>>();
+    let lines = (0..3).map(|at| json!({ "id": at, "text": format!("{long}{at}") }).to_string()).collect::<Vec<_>>();
     fs::write(&rows, lines.join("\n")).unwrap();
     let index = folder.path().join("index");
     run(&["index", text(&rows), "--out", text(&index), "--passage-tokens", "100000"], 0);
@@ -187,8 +214,8 @@ fn what_cannot_be_indexed_or_searched_is_named() {
             .contains("the index has no vectors")
     );
     assert!(refused(&["search", text(&rows), "x"]).contains("not a database"));
-    let elsewhere = refused(&["eval", "--model", BASE, text(&rows), "--rag", text(&index)]);
-    assert!(elsewhere.contains("before the questions of --tasks alone"), "{elsewhere}");
+    let suite = refused(&["eval", "--model", BASE, "--suite", "safety", "--rag", text(&index)]);
+    assert!(suite.contains("nothing is asked here that passages could be read before"), "{suite}");
     let twice = folder.path().join("twice.jsonl");
     fs::write(&twice, "{\"id\": 1, \"text\": \"a\"}\n{\"id\": 1, \"text\": \"b\"}\n").unwrap();
     assert!(refused(&["index", text(&twice), "--out", text(&index)]).contains("two passages are called `1`"));

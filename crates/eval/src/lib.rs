@@ -10,6 +10,7 @@ pub mod choice;
 pub mod comparison;
 mod error;
 pub mod evaluation;
+mod evidence;
 pub mod judge;
 mod records;
 pub mod report;
@@ -22,5 +23,6 @@ pub mod text;
 mod wording;
 
 pub use error::{Error, Result};
+pub use evidence::EvidenceRead;
 pub use subject::{ExaminationMemory, Progress, Stage, Subject, Wanted};
 pub use wording::counted;

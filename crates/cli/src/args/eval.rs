@@ -21,7 +21,7 @@ pub(crate) struct EvalArgs {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) tasks: TaskArgs,
-    #[command(flatten, next_help_heading = "Passages before the questions of --tasks")]
+    #[command(flatten, next_help_heading = "Passages before the questions")]
     pub(crate) rag: RagArgs,
     /// A set of questions that comes with medtune.
     #[arg(long, value_name = "NAME", conflicts_with = "files", help_heading = "Options")]

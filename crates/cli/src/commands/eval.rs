@@ -18,6 +18,7 @@ use crate::pipeline::base::Model;
 use crate::pipeline::bertscore;
 use crate::pipeline::evaluation::Exam;
 use crate::pipeline::evaluation_folder::{evaluation, keep};
+use crate::pipeline::retrieval::{describe, put_before};
 use crate::pipeline::served::Served;
 use crate::pipeline::tasks;
 
@@ -39,12 +40,11 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
             None => tasks::run(args),
         };
     }
-    if let Some(index) = &args.rag.rag {
-        return Err(Failure::input(format!(
-            "--rag {}: passages are read before the questions of --tasks alone",
-            index.display()
-        ))
-        .hint("name tasks, or files of multiple-choice rows, with --tasks"));
+    if let Some(index) = args.rag.rag.as_ref().filter(|_| args.files.is_empty()) {
+        let message =
+            format!("--rag {}: nothing is asked here that passages could be read before", index.display());
+        return Err(Failure::input(message)
+            .hint("it belongs to --tasks and to prepared questions; the suite is asked without passages"));
     }
     if let Some(SuiteName::Safety) = args.suite {
         return eval_safety::run(args);
@@ -70,10 +70,25 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
         max_answers: args.answers,
         max_new_tokens: args.max_new_tokens,
     };
-    let exam = Exam::new(&model, (&questions, &choices), &settings, SEED);
-    let outcomes = exam.take(model.subject(true), "model")?;
+    let mut exam = Exam::new(&model, (&questions, &choices), &settings, SEED);
+    let found = match &args.rag.rag {
+        None => None,
+        Some(index) => {
+            let subject = model.subject(true);
+            let subject = Some((&subject, exam.wanted.max_new_tokens));
+            let questions = (&mut exam.questions[..], &mut exam.choices[..]);
+            Some(put_before(questions, (index, &args.rag.finding), subject)?)
+        }
+    };
+    let mut outcomes = exam.take(model.subject(true), "model")?;
+    if let Some((read, _)) = &found {
+        read.note(&mut outcomes);
+    }
     let summary = summarize(&outcomes, &Resampling::default())?;
     let mut evaluation = evaluation((asked, &model), &exam, outcomes, SEED)?;
+    evaluation.settings.retrieval = found.map(|(_, retrieval)| retrieval);
+    let before = evaluation.settings.retrieval.as_ref();
+    let before = before.map(|retrieval| describe(retrieval, &evaluation.outcomes));
     bertscore::measure(&args.bertscore, &mut evaluation)?;
     let outcomes = evaluation.outcomes.clone();
     let bertscore = match args.bertscore.bertscore {
@@ -104,6 +119,7 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
             ));
         }
     }
+    lines.extend(before);
     if !exam.left_out.is_empty() {
         let (count, first) = (exam.left_out.len(), &exam.left_out[0]);
         lines.push(format!("{} could not be asked; the first: {first}", counted(count, "question")));

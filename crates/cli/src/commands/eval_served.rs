@@ -10,6 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::pipeline::bertscore;
 use crate::pipeline::evaluation_folder::{keep, table};
+use crate::pipeline::retrieval::{describe, put_before};
 use crate::pipeline::served::{Served, remark};
 
 /// Why the items of `choices.jsonl` are not asked.
@@ -24,7 +25,7 @@ pub(crate) fn run(
 ) -> Outcome<()> {
     let limit = if args.limit == 0 { questions.len() } else { args.limit };
     let drawn = dataset::shuffled(questions.len(), seed, 0).into_iter().take(limit.min(args.answers));
-    let asked: Vec<Example> = drawn.map(|at| questions[at].clone()).collect();
+    let mut asked: Vec<Example> = drawn.map(|at| questions[at].clone()).collect();
     if asked.is_empty() {
         return Err(Failure::input(
             "no question to ask: an address is asked for answers, not for log-likelihoods",
@@ -33,10 +34,19 @@ pub(crate) fn run(
             "--tasks FILE --mode letter asks multiple-choice items; --answers COUNT says how many questions",
         ));
     }
-    let heard = model.ask(("answers", asked.len()), |bench, observe| {
+    let found = match &args.rag.rag {
+        None => None,
+        Some(index) => Some(put_before((&mut asked, &mut []), (index, &args.rag.finding), None)?),
+    };
+    let mut heard = model.ask(("answers", asked.len()), |bench, observe| {
         Ok(served::questions(&asked, args.max_new_tokens, bench, observe))
     })?;
+    if let Some((read, _)) = &found {
+        read.note(&mut heard.outcomes);
+    }
     let mut settings = model.settings(&heard, args.max_new_tokens);
+    let before = found.as_ref().map(|(_, retrieval)| describe(retrieval, &heard.outcomes));
+    settings.retrieval = found.map(|(_, retrieval)| retrieval);
     settings.seed = seed;
     settings.left_out.extend(choices.iter().map(|item| format!("{}: {NO_LIKELIHOODS}", item.id)));
     let without_reply = remark(&heard);
@@ -57,6 +67,7 @@ pub(crate) fn run(
     }
     let mut lines = vec![table(&results)];
     lines.extend(without_reply);
+    lines.extend(before);
     if !choices.is_empty() {
         lines.push(format!(
             "{} multiple-choice items were not asked: {NO_LIKELIHOODS}; --tasks FILE --mode letter asks them",

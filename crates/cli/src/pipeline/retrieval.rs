@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
+use chat::Role;
 use compute::Cpu;
-use eval::counted;
+use dataset::{ChoiceItem, Example};
+use eval::comparison::Outcome as Item;
 use eval::task::Task;
-use rag::{CrossReranker, Embedder, Index, Method, Passage, Reranker, Retriever, Settings, TextEncoder};
+use eval::{EvidenceRead, Subject, counted};
+use rag::{
+    CrossReranker, Embedder, Index, Method, Passage, Reranker, Retrieval, Retriever, Settings, TextEncoder,
+};
 
 use super::base::device;
 use crate::args::FindingArgs;
@@ -75,16 +80,62 @@ impl Library {
 }
 
 /// Finds passages for every question of `tasks`; how, as it stands in the settings of an evaluation.
-pub(crate) fn find_for(tasks: &mut [Task], path: &Path, args: &FindingArgs) -> Outcome<rag::Retrieval> {
+pub(crate) fn find_for(tasks: &mut [Task], path: &Path, args: &FindingArgs) -> Outcome<Retrieval> {
     let library = Library::open(path, args)?;
     let retriever = library.retriever(0)?;
     for task in tasks {
         let mut progress = Counted::new(task.questions.len() as u64, &format!("{}: searching", task.name));
         for (at, question) in task.questions.iter_mut().enumerate() {
-            let hits = retriever.search(&question.question)?;
-            question.passages = Some(hits.into_iter().map(|hit| hit.passage).collect::<Vec<Passage>>());
+            question.passages = Some(passages(&retriever, &question.question)?);
             progress.at(at as u64 + 1);
         }
     }
     Ok(retriever.retrieval()?)
+}
+
+/// Finds passages for held-out questions and puts them before these; what was read, and how it was found.
+pub(crate) fn put_before(
+    (examples, items): (&mut [Example], &mut [ChoiceItem]),
+    (path, args): (&Path, &FindingArgs),
+    subject: Option<(&Subject<'_, Cpu>, usize)>,
+) -> Outcome<(EvidenceRead, Retrieval)> {
+    let library = Library::open(path, args)?;
+    let retriever = library.retriever(0)?;
+    let mut progress = Counted::new((examples.len() + items.len()) as u64, "searching");
+    let (mut read, mut done) = (EvidenceRead::default(), 0);
+    for example in examples {
+        let question = example.messages.iter().rfind(|turn| turn.role == Role::User);
+        let question = question.map_or(String::new(), |turn| turn.content.clone());
+        read.put_before(example, &passages(&retriever, &question)?, subject);
+        done += 1;
+        progress.at(done);
+    }
+    for item in items {
+        if let Some((subject, _)) = subject {
+            read.put_before_item(item, &passages(&retriever, &item.question)?, subject);
+        }
+        done += 1;
+        progress.at(done);
+    }
+    Ok((read, retriever.retrieval()?))
+}
+
+fn passages(retriever: &Retriever<'_>, question: &str) -> Outcome<Vec<Passage>> {
+    Ok(retriever.search(question)?.into_iter().map(|hit| hit.passage).collect())
+}
+
+/// How many passages were read, for people.
+pub(crate) fn describe(retrieval: &Retrieval, outcomes: &[Item]) -> String {
+    let read = outcomes.iter().filter_map(|outcome| outcome.evidence.as_ref());
+    let (mut all, mut none, mut unread, mut cut) = (0, 0, 0, 0);
+    for evidence in read {
+        all += evidence.passages.len();
+        none += usize::from(evidence.passages.is_empty());
+        unread += evidence.left_out as usize;
+        cut += usize::from(evidence.cut);
+    }
+    let each = all as f64 / outcomes.len().max(1) as f64;
+    format!(
+        "before the questions {retrieval}; {each:.1} read on average, none before {none}, {unread} left out for room, {cut} cut"
+    )
 }

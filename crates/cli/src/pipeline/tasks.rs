@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::base::Model;
 use super::evaluation_folder::{keep, object, of_model};
-use super::retrieval::find_for;
+use super::retrieval::{describe, find_for};
 use super::served::Served;
 use crate::args::{EvalArgs, ModeArg, ModelArgs, TooLongArg};
 use crate::failure::{Failure, Outcome};
@@ -38,9 +38,8 @@ pub(crate) fn run(args: &EvalArgs) -> Outcome<()> {
     let evaluation = Evaluation { settings, outcomes };
     let reports = evaluation.choices();
     let (arithmetic, rule) = (evaluation.settings.arithmetic, evaluation.settings.rule);
-    let before = evaluation.settings.retrieval.as_ref().map(|retrieval| {
-        format!("\nbefore the questions {retrieval}; {}", read_passages(&evaluation.outcomes))
-    });
+    let before = evaluation.settings.retrieval.as_ref();
+    let before = before.map(|retrieval| format!("\n{}", describe(retrieval, &evaluation.outcomes)));
     let document = json!({
         "settings": evaluation.settings,
         "tasks": reports,
@@ -202,20 +201,6 @@ fn plan(tasks: &[Task]) -> String {
         format!("{}: {}", task.name, Plan::of(&sizes, Assumptions::default()))
     };
     tasks.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// How many passages were read, for people.
-fn read_passages(outcomes: &[Item]) -> String {
-    let read = outcomes.iter().filter_map(|outcome| outcome.evidence.as_ref());
-    let (mut all, mut none, mut unread, mut cut) = (0, 0, 0, 0);
-    for evidence in read {
-        all += evidence.passages.len();
-        none += usize::from(evidence.passages.is_empty());
-        unread += evidence.left_out as usize;
-        cut += usize::from(evidence.cut);
-    }
-    let each = all as f64 / outcomes.len().max(1) as f64;
-    format!("{each:.1} read on average, none before {none}, {unread} left out for room, {cut} cut")
 }
 
 /// The results for people.
