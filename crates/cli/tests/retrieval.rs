@@ -186,7 +186,8 @@ fn passages_have_room_left_for_the_question() {
     let folder = tempdir().unwrap();
     let rows = folder.path().join("rows.jsonl");
     let long = "Salbutamol opens the airways of adults. ".repeat(200);
-    let lines = (0..3).map(|at| json!({ "id": at, "text": format!("{long}{at}") }).to_string()).collect::<Vec<_>>();
+    let lines =
+        (0..3).map(|at| json!({ "id": at, "text": format!("{long}{at}") }).to_string()).collect::<Vec<_>>();
     fs::write(&rows, lines.join("\n")).unwrap();
     let index = folder.path().join("index");
     run(&["index", text(&rows), "--out", text(&index), "--passage-tokens", "100000"], 0);
