@@ -408,6 +408,8 @@ impl From<rag::Error> for Failure {
             Error::Model(error) => error.into(),
             Error::Corpus(error) => error.into(),
             Error::Rows(error) => error.into(),
+            Error::Source { .. } => Failure::input(text)
+                .hint("`medtune ingest DOCUMENTS --out corpus` makes a corpus; or name a file of rows with a column `text`"),
             Error::Index { .. } => {
                 Failure::input(text).hint("`medtune index SOURCES --out FILE` makes an index")
             }

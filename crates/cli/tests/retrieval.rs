@@ -215,6 +215,13 @@ fn what_cannot_be_indexed_or_searched_is_named() {
             .contains("the index has no vectors")
     );
     assert!(refused(&["search", text(&rows), "x"]).contains("not a database"));
+    let unused = refused(&["search", text(&index), "x", "--encoder", BERT]);
+    assert!(unused.contains("no vectors of") && unused.contains("are looked for"), "{unused}");
+    let folders = [("absent", "there is no such file"), (".", "a folder that is no corpus")];
+    for (name, reason) in folders {
+        let source = folder.path().join(name);
+        assert!(refused(&["index", text(&source), "--out", text(&index)]).contains(reason), "{name}");
+    }
     let suite = refused(&["eval", "--model", BASE, "--suite", "safety", "--rag", text(&index)]);
     assert!(suite.contains("nothing is asked here that passages could be read before"), "{suite}");
     let twice = folder.path().join("twice.jsonl");

@@ -44,6 +44,14 @@ pub enum Error {
         /// Who was to make that of the query.
         got: String,
     },
+    /// A source that is not there, or is a folder of something else.
+    #[error("{path}: {reason}")]
+    Source {
+        /// The source.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A corpus.
     #[error(transparent)]
     Corpus(#[from] corpus::CorpusError),

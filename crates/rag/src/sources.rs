@@ -62,7 +62,13 @@ impl Sources {
     /// # Errors
     /// When the source cannot be read; a row that is no passage is counted, not an error.
     pub fn add(&mut self, source: &Path, cutting: &Cutting<'_>) -> Result<()> {
+        let wrong = |reason| Err(crate::Error::Source { path: source.to_owned(), reason });
         let blocks = if source.is_dir() { source.join(BLOCKS) } else { source.to_owned() };
+        match (source.exists(), blocks.is_file()) {
+            (false, _) => return wrong("there is no such file or folder"),
+            (true, false) => return wrong("a folder that is no corpus: there is no blocks.jsonl in it"),
+            (true, true) => {}
+        }
         match blocks.file_name().is_some_and(|name| name == BLOCKS) {
             true => self.add_corpus(&blocks, cutting),
             false => self.add_rows(source, cutting),

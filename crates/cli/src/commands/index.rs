@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::prepare::column;
 use crate::args::IndexArgs;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, io};
 use crate::interrupt::Interrupts;
 use crate::output;
 use crate::pipeline::base::device;
@@ -31,6 +31,9 @@ pub(crate) fn run(args: &IndexArgs) -> Outcome<()> {
             first.map_or_else(String::new, |row| format!("; the first: {}: {}", row.place, row.reason));
         let message = format!("no passage; {} skipped{first}", counted(sources.skipped.len(), "row"));
         return Err(Failure::input(message).hint("say which column is the text: `--column text=answer`"));
+    }
+    if let Some(folder) = args.out.parent() {
+        std::fs::create_dir_all(folder).map_err(io(folder))?;
     }
     let mut index = Index::build(&args.out)?;
     let changes = index.set_passages(&sources.passages)?;

@@ -37,6 +37,12 @@ impl Library {
             Method::Vectors | Method::Hybrid => true,
         };
         let encoder = match (by_vectors, made_by) {
+            (false, _) if args.encoder.is_some() => {
+                let message = format!("--encoder: no vectors of {} are looked for", path.display());
+                return Err(Failure::input(message).hint(
+                    "leave --retrieval words out; an index without vectors gets them from `medtune index … --encoder DIR`",
+                ));
+            }
             (false, _) => None,
             (true, None) => return Err(rag::Error::NoVectors { path: path.to_owned() }.into()),
             (true, Some(made_by)) => {
