@@ -60,6 +60,13 @@ fn a_document_becomes_passages_that_name_their_pages_and_headings() {
 fn vectors_and_a_reranker_take_part_and_are_named() {
     let (folder, index) = indexed(&["--encoder", BERT]);
     assert_eq!(found(&index, "unheard of", &[]).len(), 3, "vectors rank every passage");
+    let again =
+        run_json(&["index", text(&folder.path().join("rows.jsonl")), "--out", text(&index), "--json"]);
+    assert_eq!(
+        (&again["changes"]["kept"], &again["vectors"]["made"]),
+        (&3.into(), &0.into()),
+        "they are kept"
+    );
     assert!(found(&index, "unheard of", &["--retrieval", "words"]).is_empty());
     let judged = folder.path().join("judged.jsonl");
     fs::write(
@@ -80,6 +87,24 @@ fn vectors_and_a_reranker_take_part_and_are_named() {
     let scores: Vec<f64> =
         hits["hits"].as_array().unwrap().iter().map(|hit| hit["reranked"].as_f64().unwrap()).collect();
     assert!(scores.len() == 3 && scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+    let long = folder.path().join("long.jsonl");
+    fs::write(&long, json!({ "text": "asthma ".repeat(200) }).to_string()).unwrap();
+    let made = run_json(&[
+        "index",
+        text(&long),
+        "--out",
+        text(&folder.path().join("long")),
+        "--encoder",
+        BERT,
+        "--passage-tokens",
+        "10000",
+        "--json",
+    ]);
+    assert_eq!(
+        (&made["vectors"]["cut"], made["vectors"]["tokens_cut"].as_u64() > Some(100)),
+        (&1.into(), true),
+        "{made}"
+    );
     let other = refused(&["search", text(&index), "migraine", "--encoder", ROBERTA]);
     assert!(other.contains("its vectors were made by bert, this is roberta"), "{other}");
 }

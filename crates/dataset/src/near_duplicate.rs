@@ -30,7 +30,7 @@ const SHINGLE_WORDS: usize = 5;
 const RECALL: f64 = 0.999;
 
 /// Words that a question can gain or lose without asking for something else.
-const FUNCTION_WORDS: [&str; 60] = [
+pub const FUNCTION_WORDS: [&str; 60] = [
     "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "been", "being", "by", "can", "could",
     "did", "do", "does", "for", "from", "had", "has", "have", "how", "i", "if", "in", "into", "is", "it",
     "its", "me", "my", "of", "on", "or", "please", "should", "so", "some", "tell", "that", "the", "their",

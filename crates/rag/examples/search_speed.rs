@@ -3,7 +3,9 @@
 
 use std::time::Instant;
 
-use rag::{Embedder, EncoderIdentity, Index, Method, Passage, Result, Retriever, Settings, add_vectors};
+use rag::{
+    Embedder, EncoderIdentity, Index, Method, Passage, Result, Retriever, Settings, Vector, add_vectors,
+};
 
 /// Searches that are timed.
 const QUERIES: usize = 50;
@@ -16,8 +18,8 @@ impl Embedder for Random {
         &self.0
     }
 
-    fn passages(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-        texts.iter().map(|text| self.query(text)).collect()
+    fn passages(&self, texts: &[&str]) -> Result<Vec<Vector>> {
+        texts.iter().map(|text| Ok(Vector { values: self.query(text)?, cut: 0 })).collect()
     }
 
     fn query(&self, text: &str) -> Result<Vec<f32>> {

@@ -15,10 +15,10 @@ mod retrieve;
 mod sources;
 mod vectors;
 
-pub use encoders::{CrossReranker, Embedder, Reranker, TextEncoder};
+pub use encoders::{CrossReranker, Embedder, Reranker, TextEncoder, Vector};
 pub use error::{Error, Result};
 pub use index::{Changes, Contents, EncoderIdentity, Index};
 pub use passage::Passage;
 pub use retrieve::{Hit, Method, Place, Retrieval, Retriever, Settings};
 pub use sources::{Cutting, Skipped, Sources};
-pub use vectors::add_vectors;
+pub use vectors::{VectorsMade, add_vectors};

@@ -110,6 +110,13 @@ pub struct Hit {
     /// What the reranker gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reranked: Option<f32>,
+    /// Tokens of question and passage that the reranker has not read, because it reads no more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unread: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// An index with who makes vectors of questions and who ranks again.
@@ -204,7 +211,7 @@ impl<'a> Retriever<'a> {
             let passage = self.index.passage(id)?;
             // One text in two documents would take the place of another.
             if !found.iter().any(|hit| same_text(&hit.passage.text, &passage.text)) {
-                found.push(Hit { passage, words, vectors, reranked: None });
+                found.push(Hit { passage, words, vectors, reranked: None, unread: 0 });
             }
         }
         if let Some(reranker) = self.reranker {
@@ -270,8 +277,9 @@ fn same_text(a: &str, b: &str) -> bool {
 fn rerank(reranker: &dyn Reranker, query: &str, found: &mut [Hit]) -> Result<()> {
     let texts: Vec<String> = found.iter().map(|hit| hit.passage.whole()).collect();
     let scores = reranker.score(query, &texts.iter().map(String::as_str).collect::<Vec<_>>())?;
-    for (hit, score) in found.iter_mut().zip(scores) {
-        hit.reranked = Some(score);
+    for (hit, pair) in found.iter_mut().zip(scores) {
+        hit.reranked = Some(pair.score);
+        hit.unread = pair.cut;
     }
     let key = |hit: &Hit| hit.reranked.unwrap_or(f32::NEG_INFINITY);
     found.sort_by(|a, b| key(b).total_cmp(&key(a)));

@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::path::Path;
 
+use model::PairScore;
 use proptest::prelude::*;
 use rag::{
     Changes, Embedder, EncoderIdentity, Error, Index, Method, Passage, Reranker, Result, Retriever, Settings,
-    add_vectors,
+    Vector, VectorsMade, add_vectors,
 };
 
 fn passage(name: &str, title: &str, text: &str) -> Passage {
@@ -53,9 +54,12 @@ impl Embedder for Letters {
         &self.identity
     }
 
-    fn passages(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+    fn passages(&self, texts: &[&str]) -> Result<Vec<Vector>> {
         self.asked.set(self.asked.get() + texts.len());
-        texts.iter().map(|text| self.query(text)).collect()
+        // Reads forty characters.
+        let vector =
+            |text: &&str| Ok(Vector { values: self.query(text)?, cut: text.len().saturating_sub(40) });
+        texts.iter().map(vector).collect()
     }
 
     fn query(&self, text: &str) -> Result<Vec<f32>> {
@@ -76,8 +80,9 @@ impl Reranker for Shortest {
         "shortest"
     }
 
-    fn score(&self, _: &str, passages: &[&str]) -> Result<Vec<f32>> {
-        Ok(passages.iter().map(|passage| -(passage.len() as f32)).collect())
+    fn score(&self, _: &str, passages: &[&str]) -> Result<Vec<PairScore>> {
+        let score = |passage: &&str| PairScore { score: -(passage.len() as f32), cut: 1 };
+        Ok(passages.iter().map(score).collect())
     }
 }
 
@@ -121,7 +126,10 @@ fn vectors_find_what_words_do_not_and_both_are_fused() {
     let (mut building, letters) = (Index::build(&path).unwrap(), Letters::new("a"));
     building.set_passages(&passages()).unwrap();
     assert!(matches!(Index::open(&path), Err(Error::Unfinished { .. })));
-    assert!(add_vectors(&mut building, &letters, &mut |_, _| true).unwrap());
+    let made = add_vectors(&mut building, &letters, &mut |_, _| true).unwrap();
+    let long = |passage: &Passage| passage.whole().len().saturating_sub(40);
+    let tokens_cut = passages().iter().map(long).sum();
+    assert_eq!(made, VectorsMade { made: 4, cut: 4, tokens_cut, left: 0 }, "what is not read is counted");
     building.finish().unwrap();
     let index = Index::open(&path).unwrap();
     assert_eq!(index.contents().unwrap().vectors, 4);
@@ -135,7 +143,7 @@ fn vectors_find_what_words_do_not_and_both_are_fused() {
     let reranked = Retriever::new(&index, Settings::default(), Some(&letters), Some(&Shortest)).unwrap();
     let hits = reranked.search("salbutamol").unwrap();
     assert_eq!(hits[0].passage.name, "stroke");
-    assert!(hits.is_sorted_by(|a, b| a.reranked >= b.reranked));
+    assert!(hits.is_sorted_by(|a, b| a.reranked >= b.reranked) && hits.iter().all(|hit| hit.unread == 1));
     let one = Retriever::new(&index, Settings { passages: 1, ..Settings::default() }, None, Some(&Shortest));
     assert_eq!(names(&one.unwrap(), "salbutamol"), ["asthma"], "the reranker reads all candidates");
 }
@@ -196,13 +204,14 @@ fn making_vectors_goes_on_where_it_was_ended() {
     let letters = Letters::new("a");
     let mut index = Index::build(&path).unwrap();
     index.set_passages(&many).unwrap();
-    assert!(!add_vectors(&mut index, &letters, &mut |done, all| (done, all) == (0, 80)).unwrap());
+    let made = add_vectors(&mut index, &letters, &mut |done, all| (done, all) == (0, 80)).unwrap();
     let done = letters.asked.get();
-    assert!(done > 0 && index.without_vector().unwrap() == 80 - done);
+    assert!(done > 0 && (made.made, made.left) == (done, 80 - done));
+    assert_eq!(index.without_vector().unwrap(), 80 - done);
     drop(index);
     let mut index = Index::build(&path).unwrap();
     assert_eq!(index.set_passages(&many).unwrap().kept, 80);
-    assert!(add_vectors(&mut index, &letters, &mut |_, _| true).unwrap());
+    assert_eq!(add_vectors(&mut index, &letters, &mut |_, _| true).unwrap().left, 0);
     assert_eq!((letters.asked.get(), index.without_vector().unwrap()), (80, 0));
 }
 

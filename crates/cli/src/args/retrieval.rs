@@ -15,7 +15,7 @@ pub(crate) struct IndexArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Also vectors, by this encoder (BERT or RoBERTa as sentence-transformers keeps it, such as PubMedBERT's): a folder, or
-    /// a name in the offline hub cache.
+    /// a name in the offline hub cache [default: the one that made the vectors of an index that is there].
     #[arg(long, value_name = "DIR|NAME")]
     pub(crate) encoder: Option<String>,
     /// Tokens of a passage, at most: the encoder's, or words where there is none.

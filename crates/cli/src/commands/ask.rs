@@ -137,17 +137,13 @@ fn sources(sentences: &[Sentence], passages: &[Passage]) -> String {
     let mut lines: Vec<String> =
         cited.iter().map(|number| format!("[{number}] {}", passages[number - 1].source())).collect();
     if cited.is_empty() {
-        lines.push(format!("No passage is cited. Read were {}:", counted_passages(passages.len())));
+        lines.push(format!("No passage is cited. Read were {}:", ::eval::counted(passages.len(), "passage")));
         lines.extend(
             passages.iter().enumerate().map(|(at, passage)| format!("[{}] {}", at + 1, passage.source())),
         );
     }
     lines.extend(sentences.iter().filter_map(warning));
     lines.join("\n")
-}
-
-fn counted_passages(count: usize) -> String {
-    ::eval::counted(count, "passage")
 }
 
 fn warning(sentence: &Sentence) -> Option<String> {

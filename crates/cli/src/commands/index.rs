@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ::eval::counted;
 use corpus::ChunkOptions;
-use rag::{Cutting, Embedder, Index, Sources, TextEncoder, add_vectors};
+use rag::{Cutting, Embedder, EncoderIdentity, Index, Sources, TextEncoder, VectorsMade, add_vectors};
 use serde_json::json;
 
 use super::prepare::column;
@@ -20,10 +20,7 @@ use crate::progress::Counted;
 const MOST_LINES: usize = 5;
 
 pub(crate) fn run(args: &IndexArgs) -> Outcome<()> {
-    let encoder = match &args.encoder {
-        Some(named) => Some(TextEncoder::from_dir(device(), &formats::hub::resolve(named)?)?),
-        None => None,
-    };
+    let encoder = encoder(args)?;
     let sources = read(args, encoder.as_ref())?;
     if sources.passages.is_empty() {
         let first = sources.skipped.first();
@@ -37,15 +34,15 @@ pub(crate) fn run(args: &IndexArgs) -> Outcome<()> {
     }
     let mut index = Index::build(&args.out)?;
     let changes = index.set_passages(&sources.passages)?;
-    match &encoder {
-        None => index.set_encoder(None)?,
-        Some(encoder) => make_vectors(&mut index, encoder)?,
-    }
+    let made = match &encoder {
+        None => index.set_encoder(None).map(|()| None)?,
+        Some(encoder) => Some(make_vectors(&mut index, encoder)?),
+    };
     index.finish()?;
     let contents = index.contents()?;
     if args.json {
         return output::print_json(
-            &json!({ "contents": contents, "changes": changes, "skipped": sources.skipped }),
+            &json!({ "contents": contents, "changes": changes, "vectors": made, "skipped": sources.skipped }),
         );
     }
     let mut lines = vec![format!(
@@ -61,6 +58,13 @@ pub(crate) fn run(args: &IndexArgs) -> Outcome<()> {
             None => "no vectors (--encoder makes them)".to_owned(),
         }
     )];
+    if let Some(made) = made.filter(|made| made.cut > 0) {
+        lines.push(format!(
+            "{} longer than the encoder reads: {} have no part in vectors; a smaller --passage-tokens leaves room for titles",
+            counted(made.cut, "passage"),
+            counted(made.tokens_cut, "token")
+        ));
+    }
     if !sources.skipped.is_empty() {
         lines.push(format!("{} skipped:", counted(sources.skipped.len(), "row")));
     }
@@ -68,6 +72,25 @@ pub(crate) fn run(args: &IndexArgs) -> Outcome<()> {
         sources.skipped.iter().take(MOST_LINES).map(|row| format!("  {}: {}", row.place, row.reason)),
     );
     output::print(&lines.join("\n"))
+}
+
+/// The encoder that is named, else the one that made the vectors of the index that is there: these took long.
+fn encoder(args: &IndexArgs) -> Outcome<Option<TextEncoder<compute::Cpu>>> {
+    if let Some(named) = &args.encoder {
+        return Ok(Some(TextEncoder::from_dir(device(), &formats::hub::resolve(named)?)?));
+    }
+    let made_by = match args.out.is_file() {
+        true => Index::build(&args.out)?.encoder()?,
+        false => None,
+    };
+    let load = |made_by: EncoderIdentity| {
+        TextEncoder::from_dir(device(), &made_by.place).map_err(|error| {
+            let (out, name) = (args.out.display(), made_by.name);
+            Failure::from(error)
+                .hint(format!("the vectors of {out} were made by {name}: say where it lies now with --encoder, or name a new file"))
+        })
+    };
+    made_by.map(load).transpose()
 }
 
 fn read(args: &IndexArgs, encoder: Option<&TextEncoder<compute::Cpu>>) -> Outcome<Sources> {
@@ -85,21 +108,20 @@ fn read(args: &IndexArgs, encoder: Option<&TextEncoder<compute::Cpu>>) -> Outcom
 }
 
 /// Makes the vectors that are missing; what was made stays when a signal ends it.
-fn make_vectors(index: &mut Index, encoder: &TextEncoder<compute::Cpu>) -> Outcome<()> {
+fn make_vectors(index: &mut Index, encoder: &TextEncoder<compute::Cpu>) -> Outcome<VectorsMade> {
     let signals = Interrupts::watch()?;
     index.set_encoder(Some(encoder.identity()))?;
     let mut progress = Counted::new(index.without_vector()? as u64, "vectors");
     let mut before = None;
-    let whole = add_vectors(index, encoder, &mut |done, _| {
+    let made = add_vectors(index, encoder, &mut |done, _| {
         let before = *before.get_or_insert(done);
         progress.at((done - before) as u64);
         !signals.flag().load(Ordering::Relaxed)
     })?;
-    match whole {
-        true => Ok(()),
-        false => {
-            let message =
-                format!("interrupted; {} without a vector", counted(index.without_vector()?, "passage"));
+    match made.left {
+        0 => Ok(made),
+        left => {
+            let message = format!("interrupted; {} without a vector", counted(left, "passage"));
             Err(Failure::interrupted(signals.status(), message)
                 .hint("the same command goes on where this one ended"))
         }

@@ -56,6 +56,7 @@ fn found_by(hit: &Hit) -> String {
         hit.words.as_ref().map(|at| place("words", at)),
         hit.vectors.as_ref().map(|at| place("vectors", at)),
         hit.reranked.map(|score| format!("reranker {score:.2}")),
+        (hit.unread > 0).then(|| format!("{} not read by it", counted(hit.unread, "token"))),
     ];
     ways.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compute::EncoderBackend;
-use model::{CrossEncoder, Encoder};
+use model::{CrossEncoder, Encoder, PairScore};
 
-use super::{Embedder, Reranker};
+use super::{Embedder, Reranker, Vector};
 use crate::index::EncoderIdentity;
 use crate::{Error, Result};
 
@@ -44,9 +44,10 @@ impl<B: EncoderBackend> TextEncoder<B> {
         Ok((tokens.ids.len() + tokens.cut).saturating_sub(2))
     }
 
-    fn embed(&self, prompt: &str, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+    fn embed(&self, prompt: &str, texts: &[&str]) -> Result<Vec<Vector>> {
         if prompt.is_empty() {
-            return Ok(self.encoder.embed(texts)?.into_iter().map(|vector| vector.values).collect());
+            let vectors = self.encoder.embed(texts)?.into_iter();
+            return Ok(vectors.map(|vector| Vector { values: vector.values, cut: vector.cut }).collect());
         }
         let texts: Vec<String> = texts.iter().map(|text| format!("{prompt}{text}")).collect();
         self.embed("", &texts.iter().map(String::as_str).collect::<Vec<_>>())
@@ -58,13 +59,13 @@ impl<B: EncoderBackend> Embedder for TextEncoder<B> {
         &self.identity
     }
 
-    fn passages(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+    fn passages(&self, texts: &[&str]) -> Result<Vec<Vector>> {
         self.embed(self.encoder.prompts().document(), texts)
     }
 
     fn query(&self, text: &str) -> Result<Vec<f32>> {
         let prompt = self.encoder.prompts().query();
-        Ok(self.embed(prompt, &[text])?.swap_remove(0))
+        Ok(self.embed(prompt, &[text])?.swap_remove(0).values)
     }
 }
 
@@ -90,8 +91,8 @@ impl<B: EncoderBackend> Reranker for CrossReranker<B> {
         &self.name
     }
 
-    fn score(&self, query: &str, passages: &[&str]) -> Result<Vec<f32>> {
-        Ok(self.encoder.score(query, passages)?.into_iter().map(|pair| pair.score).collect())
+    fn score(&self, query: &str, passages: &[&str]) -> Result<Vec<PairScore>> {
+        Ok(self.encoder.score(query, passages)?)
     }
 }
 

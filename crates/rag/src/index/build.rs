@@ -9,6 +9,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use super::{APPLICATION, EncoderIdentity, Id, Index, VERSION, failed};
+use crate::encoders::Vector;
 use crate::{Error, Passage, Result};
 
 /// The words of passages follow the passages (https://sqlite.org/fts5.html#external_content_tables).
@@ -124,11 +125,11 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Index`] when the file cannot be written.
-    pub(crate) fn put_vectors(&mut self, vectors: &[(Id, Vec<f32>)]) -> Result<()> {
+    pub(crate) fn put_vectors(&mut self, vectors: &[(Id, &Vector)]) -> Result<()> {
         let failed = failed(&self.path);
         let transaction = self.connection.transaction().map_err(&failed)?;
-        for (id, values) in vectors {
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        for (id, vector) in vectors {
+            let bytes: Vec<u8> = vector.values.iter().flat_map(|value| value.to_le_bytes()).collect();
             transaction
                 .execute("INSERT OR REPLACE INTO vectors VALUES (?1, ?2)", params![id, bytes])
                 .map_err(&failed)?;
