@@ -23,8 +23,8 @@ pub(super) fn words_of(text: &str) -> Vec<String> {
             words.push(word);
         }
     }
-    let telling: Vec<String> =
-        words.iter().filter(|word| !ASKING.contains(&word.as_str())).cloned().collect();
+    let tells = |word: &&String| !FUNCTION_WORDS.contains(&word.as_str()) && !ASKING.contains(&word.as_str());
+    let telling: Vec<String> = words.iter().filter(tells).cloned().collect();
     if telling.is_empty() { words } else { telling }
 }
 
