@@ -166,6 +166,7 @@ fn an_evaluation_with_passages_is_compared_with_one_without() {
     run(&["compare", text(&plain), text(&read), "--out", text(&page)], 0);
     let report = fs::read_to_string(page.join("report.html")).unwrap();
     assert!(report.contains("stood up to 2 passages of index (BM25), index "));
+    assert!(report.contains("\"scores\":\"read asthma") && report.contains("\"scores\":\"read no passage\""));
     let rated = |items: &[Value]| items[0]["choice"]["rated"].clone();
     let before: Vec<Value> = fs::read_to_string(plain.join("items.jsonl"))
         .unwrap()

@@ -42,7 +42,7 @@ struct Answer<'a> {
     /// What it is sorted by: 1 for right, 0 for not right, otherwise ROUGE-L.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
-    /// Numbers for a reader.
+    /// Numbers for a reader, and the passages that were read.
     scores: String,
     /// Where it disagrees with the reference in what matters.
     flags: Vec<String>,
@@ -100,6 +100,10 @@ fn answer(outcome: &Outcome) -> Answer<'_> {
         let value = metric.of_item(outcome)?;
         Some(format!("{} {}", metric.name(), metric.format(value)))
     });
+    let read = outcome.evidence.as_ref().map(|evidence| match evidence.passages.as_slice() {
+        [] => "read no passage".to_owned(),
+        names => format!("read {}", names.join(", ")),
+    });
     Answer {
         text: outcome.answer.as_deref(),
         picked: outcome.choice.as_ref().and_then(|choice| choice.picked.as_deref()),
@@ -110,7 +114,7 @@ fn answer(outcome: &Outcome) -> Answer<'_> {
             ChoiceResult::Unparsed => "unparsed",
         }),
         score: right.or_else(|| Metric::RougeL.of_item(outcome)),
-        scores: scores.collect::<Vec<_>>().join(" · "),
+        scores: scores.chain(read).collect::<Vec<_>>().join(" · "),
         flags: outcome.text.as_deref().map(flags).unwrap_or_default(),
     }
 }
