@@ -1,5 +1,5 @@
-//! Causal grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023) with an online softmax
-//! (Milakov & Gimelshein 2018; Dao et al. 2022).
+//! Grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023) with an online softmax (Milakov & Gimelshein 2018;
+//! Dao et al. 2022), causal or, for encoders, of all tokens by all.
 //!
 //! A task has the queries of some consecutive tokens in all heads that share one key head. It goes through the keys
 //! in blocks of [`KEYS`], counted from the first key of the *sequence*: the prefix's, then the segment's own. What a
@@ -62,17 +62,20 @@ pub(super) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) ->
 /// Arguments of [`forward`].
 pub(super) struct Forward<'a> {
     pub(super) shape: AttentionShape,
+    /// Whether a token sees none behind it; else it sees its whole segment.
+    pub(super) causal: bool,
     /// Keys and values are what a cache in 16 bits gives back.
     pub(super) half: bool,
     pub(super) segments: &'a [Segment],
     pub(super) qkv: &'a [f32],
     pub(super) out: &'a mut [f32],
-    pub(super) log_sum_exp: &'a mut [f32],
+    /// Not kept where no backward follows.
+    pub(super) log_sum_exp: Option<&'a mut [f32]>,
 }
 
 /// Attention of whole segments.
 pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
-    let Forward { shape, half, segments, qkv, out, log_sum_exp } = f;
+    let Forward { shape, causal, half, segments, qkv, out, log_sum_exp } = f;
     check(shape, segments, out.len() / shape.q_width());
     let all: usize = segments.iter().map(|segment| segment.len).sum::<usize>() * shape.heads;
     let queries = (all / (threads.count() * TASKS_OF_THREAD)).clamp(TASK_QUERIES, MOST_TASK_QUERIES);
@@ -80,7 +83,7 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
     let tiles: Vec<(usize, usize)> = (0..segments.len())
         .flat_map(|index| (0..segments[index].len).step_by(step).map(move |first| (index, first)))
         .collect();
-    let (out, log_sum_exp) = (Shared::new(out), Shared::new(log_sum_exp));
+    let (out, log_sum_exp) = (Shared::new(out), log_sum_exp.map(Shared::new));
     threads.run(tiles.len() * shape.kv_heads, |task| {
         let (index, first) = tiles[task / shape.kv_heads];
         let kv_head = task % shape.kv_heads;
@@ -91,9 +94,10 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
             token: segments[index].start + first,
             tokens: step.min(segments[index].len - first),
             position: first_position(segments, index) + first,
+            all: (!causal).then_some(segments[index].len),
         };
         let source = Sequence::of_segment(shape, segments, index, qkv, kv_head);
-        let (out, log_sum_exp) = (&out, Some(&log_sum_exp));
+        let (out, log_sum_exp) = (&out, log_sum_exp.as_ref());
         with_scratch(scratch_len(&queries), |scratch| match half {
             false => dispatch(isa, Attend { scratch, queries, source, out, log_sum_exp }),
             true => {
@@ -136,6 +140,8 @@ pub(super) struct Queries<'a> {
     pub(super) tokens: usize,
     /// Position of the first token in its text.
     pub(super) position: usize,
+    /// Tokens of the text where every query sees all of it; `None` where a query sees none behind its own token.
+    pub(super) all: Option<usize>,
 }
 
 impl<'a> Queries<'a> {
@@ -186,7 +192,7 @@ impl<'a> Queries<'a> {
     /// Keys of the block from `start` on that the queries of token `token` of the task see.
     #[inline(always)]
     fn seen_from(&self, token: usize, start: usize) -> Range<usize> {
-        let end = self.position + token + 1;
+        let end = self.all.unwrap_or(self.position + token + 1);
         let first = self.shape.window.map_or(0, |window| end.saturating_sub(window));
         let in_block = |key: usize| key.saturating_sub(start).min(KEYS);
         in_block(first)..in_block(end)
@@ -202,7 +208,13 @@ impl<'a> Queries<'a> {
     #[inline(always)]
     pub(super) fn blocks(&self) -> impl Iterator<Item = usize> + use<> {
         let first = self.shape.window.map_or(0, |window| (self.position + 1).saturating_sub(window));
-        (first / KEYS * KEYS..self.position + self.tokens).step_by(KEYS)
+        (first / KEYS * KEYS..self.end()).step_by(KEYS)
+    }
+
+    /// The end of the keys that any query sees.
+    #[inline(always)]
+    pub(super) fn end(&self) -> usize {
+        self.all.unwrap_or(self.position + self.tokens)
     }
 }
 
@@ -258,7 +270,7 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
     sums.fill(0.0);
     maxima.fill(f32::NEG_INFINITY);
     totals.fill(0.0);
-    let end = queries.position + queries.tokens;
+    let end = queries.end();
     // Known while a block is worked on, so that the memory can be asked for it.
     let mut coming = None;
     for start in queries.blocks() {

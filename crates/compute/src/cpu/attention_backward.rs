@@ -207,6 +207,7 @@ fn segment_backward<A: Arithmetic, const R: usize>(
             token: segment.start + first,
             tokens: task_tokens(shape).min(segment.len - first),
             position: first_position(segments, index) + first,
+            all: None,
         };
         pack_tile::<A, R>(task, &queries, scratch);
         let end = queries.position + queries.tokens;

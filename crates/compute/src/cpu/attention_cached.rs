@@ -193,7 +193,7 @@ pub(super) fn cached<E: Element>(threads: &Threads, isa: Isa, c: Cached<'_, E>) 
         let (token, tokens) = tiles[task / shape.kv_heads];
         let kv_head = task % shape.kv_heads;
         let position = positions[token] as usize;
-        let queries = Queries { shape, kv_head, qkv, token, tokens, position };
+        let queries = Queries { shape, kv_head, qkv, token, tokens, position, all: None };
         let source = CachedHead { table: tables.of(sequences[token]), head: kv_head, keys, values, places };
         with_scratch(scratch_len(&queries), |scratch| {
             dispatch(isa, Attend { scratch, queries, source, out: &out, log_sum_exp: None });

@@ -1,12 +1,9 @@
 //! The operations of an encoder on the CPU.
 
-use super::Cpu;
-use super::buffer::{CpuBuffer, Rows, RowsMut, Shared, by_rows, task_rows};
-use super::math::{Arithmetic, Kernel, LANES, dispatch, dot, exp, largest, sum_lanes};
-use crate::{AttentionShape, BidirectionalAttention, EncoderBackend, LayerNorm, Segment, ViewMut};
-
-/// Queries of one head that a task attends for.
-const TASK_QUERIES: usize = 32;
+use super::buffer::{CpuBuffer, Rows, RowsMut, by_rows, task_rows};
+use super::math::{Arithmetic, Kernel, LANES, dispatch, dot, exp, sum_lanes};
+use super::{Cpu, attention};
+use crate::{BidirectionalAttention, EncoderBackend, LayerNorm, ViewMut};
 
 impl EncoderBackend for Cpu {
     fn layer_norm(&self, n: LayerNorm<'_, CpuBuffer>) {
@@ -31,35 +28,17 @@ impl EncoderBackend for Cpu {
     }
 
     fn attention_bidirectional(&self, a: BidirectionalAttention<'_, CpuBuffer>) {
-        let (shape, qkv, out) = (a.shape, Rows::from(a.qkv), RowsMut::from(a.out));
+        let BidirectionalAttention { shape, segments, qkv, out } = a;
+        let (qkv, out) = (Rows::from(qkv), RowsMut::from(out));
         assert_eq!(qkv.cols, shape.qkv_width(), "q | k | v");
         assert_eq!((out.rows, out.cols), (qkv.rows, shape.q_width()), "output [T, q_width]");
-        assert!(a.segments.iter().all(|s| s.prefix.is_none()), "an encoder's sequences have no prefix");
-        let mut ends: Vec<_> = a.segments.iter().map(|s| (s.start, s.start + s.len)).collect();
-        ends.sort_unstable();
-        assert!(ends.windows(2).all(|pair| pair[0].1 <= pair[1].0), "segments overlap");
-        let tasks: Vec<(Segment, usize, usize)> = a
-            .segments
-            .iter()
-            .flat_map(|segment| {
-                let blocks = (0..segment.len).step_by(TASK_QUERIES);
-                blocks.flat_map(move |from| (0..shape.heads).map(move |head| (*segment, from, head)))
-            })
-            .collect();
-        let stride = out.stride;
-        let shared = Shared::new(out.data);
-        self.threads.run(tasks.len(), |task| {
-            let (segment, from, head) = tasks[task];
-            let queries = from..segment.len.min(from + TASK_QUERIES);
-            let mut scores = vec![0.0; segment.len];
-            for query in queries {
-                let row = segment.start + query;
-                // SAFETY: segments, blocks of queries and heads do not overlap, so no other task has this range.
-                #[allow(unsafe_code)]
-                let out = unsafe { shared.range(row * stride + head * shape.head_dim, shape.head_dim) };
-                dispatch(self.isa, Attend { shape, segment, qkv, head, row, scores: &mut scores, out });
-            }
-        });
+        assert!(segments.iter().all(|s| s.prefix.is_none()), "an encoder's sequences have no prefix");
+        assert!(shape.window.is_none(), "an encoder's tokens see their whole sequence");
+        assert_eq!((qkv.stride, out.stride), (qkv.cols, out.cols), "rows without gaps");
+        let (qkv, out) = (qkv.data, out.data);
+        let forward =
+            attention::Forward { shape, causal: false, half: false, segments, qkv, out, log_sum_exp: None };
+        attention::forward(&self.threads, self.isa, forward);
     }
 }
 
@@ -126,49 +105,6 @@ fn normal_cdf<A: Arithmetic>(x: f32) -> f32 {
     if x < 0.0 { upper } else { 1.0 - upper }
 }
 
-struct Attend<'a> {
-    shape: AttentionShape,
-    segment: Segment,
-    qkv: Rows<'a>,
-    head: usize,
-    /// The query's row.
-    row: usize,
-    /// Room for the score of every key.
-    scores: &'a mut [f32],
-    out: &'a mut [f32],
-}
-
-impl Kernel for Attend<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<A: Arithmetic>(self) {
-        let Attend { shape, segment, qkv, head, row, scores, out } = self;
-        let width = shape.head_dim;
-        let kv_head = head / (shape.heads / shape.kv_heads);
-        let key = shape.q_width() + kv_head * width;
-        let value = key + shape.kv_width();
-        let query = &qkv.row(row)[head * width..][..width];
-        for (score, t) in scores.iter_mut().zip(segment.start..) {
-            *score = shape.scale * dot::<A>(query, &qkv.row(t)[key..][..width]);
-        }
-        let most = largest(scores);
-        for score in scores.iter_mut() {
-            *score = exp::<A>(*score - most);
-        }
-        let share = 1.0 / sum(scores);
-        out.fill(0.0);
-        for (score, t) in scores.iter().zip(segment.start..) {
-            for (out, &value) in out.iter_mut().zip(&qkv.row(t)[value..][..width]) {
-                *out = A::mul_add(*score, value, *out);
-            }
-        }
-        for out in out {
-            *out *= share;
-        }
-    }
-}
-
 /// Sum in a fixed order.
 #[inline(always)]
 fn sum(values: &[f32]) -> f32 {
@@ -189,7 +125,7 @@ fn sum(values: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::cpu::Isa;
-    use crate::{Backend, DeviceBuffer};
+    use crate::{AttentionShape, Backend, DeviceBuffer, Segment};
 
     fn buffer(cpu: &Cpu, values: &[f32]) -> CpuBuffer {
         let mut buffer = cpu.zeros("test", values.len()).unwrap();

@@ -417,7 +417,15 @@ impl Backend for Cpu {
     fn attention(&self, a: AttentionForward<'_, CpuBuffer>) {
         let AttentionForward { shape, segments, qkv, out, log_sum_exp } = a;
         let half = self.caches_half();
-        let forward = attention::Forward { shape, half, segments, qkv, out, log_sum_exp };
+        let forward = attention::Forward {
+            shape,
+            causal: true,
+            half,
+            segments,
+            qkv,
+            out,
+            log_sum_exp: Some(log_sum_exp),
+        };
         attention::forward(&self.threads, self.isa, forward);
     }
 
