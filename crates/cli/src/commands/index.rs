@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ::eval::counted;
 use corpus::ChunkOptions;
-use rag::{Cutting, Embedder, EncoderIdentity, Index, Sources, TextEncoder, VectorsMade, add_vectors};
+use rag::{Cutting, EncoderIdentity, Index, Sources, TextEncoder, VectorsMade, add_vectors};
 use serde_json::json;
 
 use super::prepare::column;
@@ -110,12 +110,11 @@ fn read(args: &IndexArgs, encoder: Option<&TextEncoder<compute::Cpu>>) -> Outcom
 /// Makes the vectors that are missing; what was made stays when a signal ends it.
 fn make_vectors(index: &mut Index, encoder: &TextEncoder<compute::Cpu>) -> Outcome<VectorsMade> {
     let signals = Interrupts::watch()?;
-    index.set_encoder(Some(encoder.identity()))?;
-    let mut progress = Counted::new(index.without_vector()? as u64, "vectors");
-    let mut before = None;
-    let made = add_vectors(index, encoder, &mut |done, _| {
-        let before = *before.get_or_insert(done);
-        progress.at((done - before) as u64);
+    let mut progress: Option<(usize, Counted)> = None;
+    let made = add_vectors(index, encoder, &mut |done, all| {
+        let (before, progress) =
+            progress.get_or_insert_with(|| (done, Counted::new((all - done) as u64, "vectors")));
+        progress.at((done - *before) as u64);
         !signals.flag().load(Ordering::Relaxed)
     })?;
     match made.left {
