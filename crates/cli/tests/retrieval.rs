@@ -228,6 +228,20 @@ fn passages_have_room_left_for_the_question() {
 }
 
 #[test]
+fn names_that_are_numbers_are_names() {
+    let folder = tempdir().unwrap();
+    let [rows, judged, index] = ["rows.jsonl", "judged.jsonl", "index"].map(|name| folder.path().join(name));
+    fs::write(&rows, "{\"pmid\": 7, \"text\": \"Sleep.\"}\n{\"pmid\": 8, \"text\": \"Pain.\"}\n").unwrap();
+    fs::write(&judged, "{\"id\": 1, \"question\": \"pain\", \"relevant\": [8]}\n").unwrap();
+    run(&["index", text(&rows), "--out", text(&index)], 0);
+    let measured = run_json(&["search", text(&index), "--questions", text(&judged), "--json"]);
+    assert_eq!(
+        (&measured["items"][0]["id"], &measured["results"]["recall@1"]["value"]),
+        (&"1".into(), &1.0.into())
+    );
+}
+
+#[test]
 fn what_cannot_be_indexed_or_searched_is_named() {
     let folder = tempdir().unwrap();
     let rows = folder.path().join("rows.csv");

@@ -7,24 +7,18 @@ use compute::Backend;
 use dataset::{ChoiceItem, Example};
 use model::{Tokenizer, TrainOn, encode_conversation, encode_prompt};
 use rag::Passage;
-use rag::prompt::{HEADING, above, numbered, within};
+use rag::prompt::{HEADING, above, fitting, numbered};
 
 use crate::Subject;
 use crate::comparison::{Evidence, Outcome};
 use crate::served::asked;
-
-/// Tokens that stay free, for what joining texts may add.
-const SPARE: usize = 16;
 
 /// As many of the passages that were found as `room` tokens hold, heading included, and the note about them. Without a
 /// tokenizer, as nobody knows how much is read, all of them.
 pub(crate) fn fit(found: &[Passage], room: Option<(&Tokenizer, usize)>) -> (Vec<Passage>, Evidence) {
     let (kept, cut) = match room {
         None => (found.to_vec(), false),
-        Some((tokenizer, room)) => {
-            let count = |text: &str| tokens(tokenizer, text);
-            within(found, room.saturating_sub(count(HEADING) + SPARE), &count)
-        }
+        Some((tokenizer, room)) => fitting(found, room, &|text| tokens(tokenizer, text)),
     };
     let evidence = Evidence {
         passages: kept.iter().map(|passage| passage.name.clone()).collect(),

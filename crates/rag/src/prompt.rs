@@ -47,10 +47,18 @@ fn visible(text: &str) -> String {
     text.replace(MARK, "\"")
 }
 
+/// Tokens that stay free, for what joining texts may add.
+const SPARE: usize = 16;
+
+/// What [`above`] may put over a question that leaves `room` tokens: as [`within`], with the heading counted.
+pub fn fitting(passages: &[Passage], room: usize, count: &dyn Fn(&str) -> usize) -> (Vec<Passage>, bool) {
+    within(passages, room.saturating_sub(count(HEADING) + SPARE), count)
+}
+
 /// As many of `passages`, in their order, as fit into `room` tokens; the last one that fits in part is cut between
 /// sentences or words. With them whether the last is cut. Each passage is counted by itself, so a few tokens more or less
 /// may come of joining them.
-pub fn within(passages: &[Passage], room: usize, count: &dyn Fn(&str) -> usize) -> (Vec<Passage>, bool) {
+fn within(passages: &[Passage], room: usize, count: &dyn Fn(&str) -> usize) -> (Vec<Passage>, bool) {
     let mut kept: Vec<Passage> = Vec::new();
     let mut left = room;
     for (at, passage) in passages.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ::chat::{Message, Role};
 use model::encode_prompt;
 use rag::cite::{self, Sentence, Support};
-use rag::prompt::{HEADING, INSTRUCTIONS, above, within};
+use rag::prompt::{INSTRUCTIONS, above, fitting};
 use rag::{Passage, Retrieval};
 use serde_json::{Value, json};
 
@@ -16,9 +16,6 @@ use crate::output;
 use crate::pipeline::base::Model;
 use crate::pipeline::retrieval::Library;
 use crate::pipeline::writing::Writer;
-
-/// Tokens that stay free, for what joining texts may add.
-const SPARE: usize = 16;
 
 pub(crate) fn run(args: &AskArgs) -> Outcome<()> {
     let found = args.rag.rag.as_deref().map(|index| find(index, args)).transpose()?;
@@ -112,9 +109,9 @@ fn fit(
 ) -> Outcome<(Vec<Passage>, bool)> {
     let Model { decoder, tokenizer, template, .. } = model;
     let tokens = |text: &str| tokenizer.encode_ordinary(text).map_or(usize::MAX / 4, |ids| ids.len());
-    let asked = encode_prompt(tokenizer, template, messages)?.len() + tokens(HEADING) + SPARE;
+    let asked = encode_prompt(tokenizer, template, messages)?.len();
     let room = decoder.positions().saturating_sub(asked + args.sampling.max_new_tokens);
-    let (passages, cut) = within(&found.passages, room, &tokens);
+    let (passages, cut) = fitting(&found.passages, room, &tokens);
     if passages.is_empty() {
         let message = format!(
             "no room for a passage: the model reads {} tokens, question and instructions take {asked} and the answer may \

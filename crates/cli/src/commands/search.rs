@@ -153,7 +153,7 @@ fn judged(file: &Path) -> Outcome<(Vec<Judged>, Vec<String>)> {
         let (at, text) = (row.origin.row, |name: &str| row.fields.get(name).and_then(Value::as_str));
         match (text("question"), row.fields.get("relevant").and_then(grades)) {
             (Some(question), Some(relevant)) if !relevant.is_empty() => {
-                let id = text("id").map_or_else(|| at.to_string(), str::to_owned);
+                let id = row.fields.get("id").and_then(name).unwrap_or_else(|| at.to_string());
                 questions.push(Judged { id, question: question.to_owned(), relevant });
             }
             (None, _) => skipped.push(format!("row {at}: no `question`")),
@@ -169,11 +169,20 @@ fn judged(file: &Path) -> Outcome<(Vec<Judged>, Vec<String>)> {
     Ok((questions, skipped))
 }
 
+/// A name; in many files it is a number.
+fn name(value: &Value) -> Option<String> {
+    match value {
+        Value::String(name) => Some(name.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// Names with their grades; a name alone has the grade 1, a grade of 0 does not answer.
 fn grades(value: &Value) -> Option<HashMap<String, u32>> {
     match value {
-        Value::String(name) => Some([(name.clone(), 1)].into()),
-        Value::Array(names) => names.iter().map(|name| Some((name.as_str()?.to_owned(), 1))).collect(),
+        Value::String(_) | Value::Number(_) => Some([(name(value)?, 1)].into()),
+        Value::Array(names) => names.iter().map(|value| Some((name(value)?, 1))).collect(),
         Value::Object(grades) => {
             let grades: Option<HashMap<String, u32>> = grades
                 .iter()
