@@ -184,6 +184,8 @@ pub struct AttentionForward<'a, Buf> {
     pub out: &'a mut Buf,
     /// Log of the sum of the exponentials of every query's scaled scores, `[T, heads]`, for the backward.
     pub log_sum_exp: &'a mut Buf,
+    /// Rows whose output is wanted, ascending; of the others it may be anything. `None`: all.
+    pub wanted: Option<&'a [u32]>,
 }
 
 /// Arguments of [`Backend::attention_backward`].

@@ -29,6 +29,16 @@ fn random_qkv(seed: u64, shape: AttentionShape, tokens: usize) -> Vec<f32> {
 }
 
 fn forward(cpu: &Cpu, shape: AttentionShape, segments: &[Segment], qkv: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    forward_of(cpu, shape, segments, (qkv, None))
+}
+
+/// Of rows that are not wanted the output is left at zero.
+fn forward_of(
+    cpu: &Cpu,
+    shape: AttentionShape,
+    segments: &[Segment],
+    (qkv, wanted): (&[f32], Option<&[u32]>),
+) -> (Vec<f32>, Vec<f32>) {
     let t = tokens(segments);
     let qkv = buffer(cpu, qkv);
     let (mut out, mut log_sum_exp) = (zeros(cpu, t * shape.q_width()), zeros(cpu, t * shape.heads));
@@ -38,6 +48,7 @@ fn forward(cpu: &Cpu, shape: AttentionShape, segments: &[Segment], qkv: &[f32]) 
         qkv: &qkv,
         out: &mut out,
         log_sum_exp: &mut log_sum_exp,
+        wanted,
     });
     (values(&out), values(&log_sum_exp))
 }
@@ -368,6 +379,28 @@ fn texts_in_the_cache_do_not_touch_each_other() {
 }
 
 #[test]
+fn wanted_rows_have_the_bits_that_they_have_among_all() {
+    let shape = shape(4, 2, 8);
+    // A text of several tasks, one that goes on from it, one of which nothing is wanted, and a short one.
+    let go_on = Segment { start: 300, len: 70, prefix: Some(0) };
+    let segments = [Segment::whole(0, 300), go_on, Segment::whole(370, 40), Segment::whole(410, 3)];
+    let wanted: Vec<u32> = vec![1, 2, 150, 299, 300, 369, 412];
+    let qkv = random_qkv(17, shape, 413);
+    for cpu in devices() {
+        let (all, _) = forward(&cpu, shape, &segments, &qkv);
+        let (some, _) = forward_of(&cpu, shape, &segments, (&qkv, Some(&wanted)));
+        let width = shape.q_width();
+        for row in wanted.iter().map(|row| *row as usize * width..(*row as usize + 1) * width) {
+            assert_eq!(bits(&some[row.clone()]), bits(&all[row]));
+        }
+        assert!(
+            some[370 * width..410 * width].iter().all(|value| *value == 0.0),
+            "work for what nobody wants"
+        );
+    }
+}
+
+#[test]
 fn tokens_of_no_segment_are_left_alone() {
     let shape = shape(2, 1, 8);
     let cpu = Cpu::new(2);
@@ -381,6 +414,7 @@ fn tokens_of_no_segment_are_left_alone() {
         qkv: &qkv,
         out: &mut out,
         log_sum_exp: &mut log_sum_exp,
+        wanted: None,
     });
     let covered = 2 * shape.q_width()..5 * shape.q_width();
     for (i, &v) in out.iter().enumerate() {

@@ -179,6 +179,26 @@ fn the_chunk_changes_no_bit_of_loss_and_hidden_gradient() {
 }
 
 #[test]
+fn labels_of_one_row_are_judged_as_each_alone() {
+    for (cpu, mut case) in devices().iter().flat_map(|cpu| cases().map(|case| (cpu, case))) {
+        // One to four answers to a question, of which some are the same.
+        let rows: Vec<u32> = case.rows.iter().flat_map(|row| vec![*row; 1 + *row as usize % 4]).collect();
+        case.labels = (0..rows.len() as u32).map(|i| i * 29 % 5 * 13 % VOCABULARY as u32).collect();
+        case.weights = vec![1.0; rows.len()];
+        case.rows = rows;
+        let together = loss_only(cpu, &case);
+        for (i, (row, label)) in case.rows.iter().zip(&case.labels).enumerate() {
+            let alone = Case { rows: vec![*row], labels: vec![*label], weights: vec![1.0], ..case.clone() };
+            for alone in [loss_only(cpu, &alone), token_loss(cpu, &alone, 8).0] {
+                assert_eq!(alone.log_probs[0].to_bits(), together.log_probs[i].to_bits(), "label {i}");
+                assert_eq!(alone.entropies[0].to_bits(), together.entropies[i].to_bits(), "label {i}");
+                assert_eq!(alone.correct[0], together.correct[i], "label {i}");
+            }
+        }
+    }
+}
+
+#[test]
 fn devices_agree() {
     for case in cases() {
         assert_devices_agree(1e-5, false, |cpu| {

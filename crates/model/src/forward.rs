@@ -40,6 +40,15 @@ pub struct Training<'a> {
     pub perturb: Option<Perturb<'a>>,
 }
 
+/// What a layer's attention is asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a> {
+    pub(crate) tokens: Tokens<'a>,
+    pub(crate) adapter: bool,
+    /// Rows whose output goes on, ascending; `None`: all. Of segments the others are not computed.
+    pub(crate) wanted: Option<&'a [u32]>,
+}
+
 impl<B: Backend> Decoder<B> {
     /// Runs the decoder up to its final norm; [`Activations::hidden`] holds the output `[T, H]`. With `adapter` off
     /// the base answers: the reference model of DPO, and the "before" of a comparison.
@@ -135,8 +144,9 @@ impl<B: Backend> Decoder<B> {
         }
         for l in 0..self.config.layers {
             let memory = &mut activations.layer(l);
-            self.attention_forward(l, tokens, &mut context, memory, adapter);
-            if let Some(wanted) = wanted.filter(|_| l + 1 == self.config.layers) {
+            let wanted = wanted.filter(|_| l + 1 == self.config.layers);
+            self.attention_forward(l, Pass { tokens, adapter, wanted }, &mut context, memory);
+            if let Some(wanted) = wanted {
                 let (h, q) = (self.config.hidden_size, self.config.attention_of(l).q_width());
                 self.backend.keep_rows(memory.x.view_mut(0, count, h), wanted);
                 self.backend.keep_rows(memory.attended.view_mut(0, count, q), wanted);
@@ -219,10 +229,9 @@ impl<B: Backend> Decoder<B> {
     pub(crate) fn attention_forward(
         &self,
         l: usize,
-        tokens: Tokens<'_>,
+        Pass { tokens, adapter, wanted }: Pass<'_>,
         context: &mut Context<'_, B>,
         memory: &mut LayerMemory<'_, B::Buffer>,
-        adapter: bool,
     ) {
         let (layer, backend, shape) = (&self.layers[l], &*self.backend, self.config.attention_of(l));
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
@@ -249,7 +258,8 @@ impl<B: Backend> Decoder<B> {
         backend.rope(rows, tokens.positions, &self.rope, shape, false);
         match context {
             Context::Segments(segments) => {
-                backend.attention(AttentionForward { shape, segments, qkv, out: output, log_sum_exp });
+                let out = &mut **output;
+                backend.attention(AttentionForward { shape, segments, qkv, out, log_sum_exp, wanted });
             }
             Context::Cached(sequences, cache) => {
                 let (keys, values, tables) = cache.layer(l);
@@ -354,7 +364,8 @@ impl<B: Backend> Decoder<B> {
             }
         }
         if !memory.checkpointing.keeps_attention() {
-            self.attention_forward(l, tokens, &mut Context::Segments(segments), memory, true);
+            let pass = Pass { tokens, adapter: true, wanted: None };
+            self.attention_forward(l, pass, &mut Context::Segments(segments), memory);
         }
         if !memory.checkpointing.keeps_mlp() {
             self.attention_output(l, count, memory, true);

@@ -3,6 +3,7 @@
 use compute::{Backend, Segment};
 use formats::gguf::{Importance, gguf_name};
 
+use crate::forward::Pass;
 use crate::projection::Projection;
 use crate::{Activations, Context, Decoder, Tokens};
 
@@ -34,7 +35,8 @@ impl<B: Backend> Decoder<B> {
         };
         for (l, layer) in self.layers.iter().enumerate() {
             let memory = &mut activations.layer(l);
-            self.attention_forward(l, tokens, &mut Context::Segments(segments), memory, true);
+            let pass = Pass { tokens, adapter: true, wanted: None };
+            self.attention_forward(l, pass, &mut Context::Segments(segments), memory);
             add(l, &layer.qkv, memory.normed);
             self.attention_output(l, count, memory, true);
             add(l, &layer.out, memory.attended);

@@ -1,5 +1,5 @@
-//! Grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023) with an online softmax (Milakov & Gimelshein 2018;
-//! Dao et al. 2022), causal or, for encoders, of all tokens by all.
+//! Grouped-query attention (Vaswani et al. 2017; Ainslie et al. 2023) with an online softmax (Dao et al. 2022), causal
+//! or, for encoders, of all tokens by all.
 //!
 //! A task has the queries of some consecutive tokens in all heads that share one key head. It goes through the keys
 //! in blocks of [`KEYS`], counted from the first key of the *sequence*: the prefix's, then the segment's own. What a
@@ -11,8 +11,9 @@ use std::ops::Range;
 
 use super::attention_source::{Rounded, Sequence, Source};
 use super::buffer::{CpuBuffer, Shared};
-use super::math::{Arithmetic, Kernel, VECTOR, dispatch, exp, larger, largest_of, sum_lanes};
+use super::math::{Arithmetic, Kernel, VECTOR, dispatch};
 use super::softcap::cap_all;
+use super::softmax::{Scores, softmax_step};
 use super::tile::{
     Element, PANEL, Pieces, load, multiply, multiply_rows, multiply_rows_two, multiply_two, pack_column,
     pack_sixteen_columns, store,
@@ -71,28 +72,31 @@ pub(super) struct Forward<'a> {
     pub(super) out: &'a mut [f32],
     /// Not kept where no backward follows.
     pub(super) log_sum_exp: Option<&'a mut [f32]>,
+    /// Rows whose output is wanted, ascending; `None`: all.
+    pub(super) wanted: Option<&'a [u32]>,
 }
 
 /// Attention of whole segments.
 pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
-    let Forward { shape, causal, half, segments, qkv, out, log_sum_exp } = f;
+    let Forward { shape, causal, half, segments, qkv, out, log_sum_exp, wanted } = f;
     check(shape, segments, out.len() / shape.q_width());
     let all: usize = segments.iter().map(|segment| segment.len).sum::<usize>() * shape.heads;
     let queries = (all / (threads.count() * TASKS_OF_THREAD)).clamp(TASK_QUERIES, MOST_TASK_QUERIES);
     let step = (queries * shape.kv_heads / shape.heads).max(8);
-    let tiles: Vec<(usize, usize)> = (0..segments.len())
-        .flat_map(|index| (0..segments[index].len).step_by(step).map(move |first| (index, first)))
+    let tiles: Vec<(usize, Range<usize>)> = (0..segments.len())
+        .flat_map(|index| tiles(segments[index].len, step).map(move |tokens| (index, tokens)))
+        .filter_map(|(index, tokens)| Some((index, wanted_of(tokens, segments[index].start, wanted)?)))
         .collect();
     let (out, log_sum_exp) = (Shared::new(out), log_sum_exp.map(Shared::new));
     threads.run(tiles.len() * shape.kv_heads, |task| {
-        let (index, first) = tiles[task / shape.kv_heads];
+        let (index, Range { start: first, end }) = tiles[task / shape.kv_heads];
         let kv_head = task % shape.kv_heads;
         let queries = Queries {
             shape,
             kv_head,
             qkv,
             token: segments[index].start + first,
-            tokens: step.min(segments[index].len - first),
+            tokens: end - first,
             position: first_position(segments, index) + first,
             all: (!causal).then_some(segments[index].len),
         };
@@ -105,6 +109,21 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
             }
         });
     });
+}
+
+/// Cuts `len` tokens into parts of about `step` that differ by a token at most: every part lays out the keys before it
+/// anew, which for a few tokens at the end would be most of their work.
+fn tiles(len: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = ((len + step / 2) / step).max(1);
+    (0..count).map(move |tile| len * tile / count..len * (tile + 1) / count)
+}
+
+/// Of the tokens of a segment from row `start` on those between the first and the last that are wanted.
+fn wanted_of(tokens: Range<usize>, start: usize, wanted: Option<&[u32]>) -> Option<Range<usize>> {
+    let Some(wanted) = wanted else { return Some(tokens) };
+    let before = |token: usize| wanted.partition_point(|row| (*row as usize) < start + token);
+    let rows = &wanted[before(tokens.start)..before(tokens.end)];
+    Some(*rows.first()? as usize - start..*rows.last()? as usize + 1 - start)
 }
 
 /// Segments lie in the batch, do not overlap, and prefixes come first and have none of their own: what keeps the
@@ -267,6 +286,7 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
     let values = pieces.take(KEYS * padded);
 
     pack_queries::<A, R>(&queries, q);
+    let mut block_scores = [[0.0; KEYS]; R];
     sums.fill(0.0);
     maxima.fill(f32::NEG_INFINITY);
     totals.fill(0.0);
@@ -291,12 +311,12 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
             }
             let q = &q[first * width..][..R * width];
             let keys = panels.keys.into_iter().zip(later.keys);
-            let mut scores = scores::<A, _, R>(q, keys, seen.end);
+            scores::<A, _, R>(q, (keys, seen.end), &mut block_scores);
             if let Some(cap) = queries.shape.softcap {
-                cap_all::<A>(scores.as_flattened_mut(), cap);
+                cap_all::<A>(block_scores.as_flattened_mut(), cap);
             }
             let state = (&mut maxima[first..][..R], &mut totals[first..][..R]);
-            let rescale = softmax_step::<A, R>(&mut scores, seen_by, state);
+            let rescale = softmax_step::<A, R>(&mut block_scores, (seen_by, seen.end.div_ceil(PANEL)), state);
             let values = panels.values.iter().zip((0..seen.end).step_by(PANEL));
             for column in (0..padded).step_by(PANEL) {
                 let mut tile = load::<A, R>(sums, first, padded, column);
@@ -306,7 +326,7 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                 if count > NARROW {
                     for (panel, from) in values.clone() {
                         let steps = value_steps(panel, column, seen.end - from);
-                        tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps);
+                        tile = multiply_rows::<A, _, R, KEYS>(tile, &block_scores, from, steps);
                     }
                 }
                 store::<A, R>(tile, sums, first, padded, column);
@@ -325,7 +345,8 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                         ];
                         let steps = [value_steps(panel, column, tokens), value_steps(panel, next, tokens)];
                         let later = [column_of(later, column), column_of(later, next)];
-                        let tiles = multiply_rows_two::<A, _, R, KEYS>(tiles, &scores, from, (steps, later));
+                        let tiles =
+                            multiply_rows_two::<A, _, R, KEYS>(tiles, &block_scores, from, (steps, later));
                         store::<A, R>(tiles[0], sums, first, padded, column);
                         store::<A, R>(tiles[1], sums, first, padded, next);
                         column += 2 * PANEL;
@@ -333,7 +354,7 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
                     for column in (column..padded).step_by(PANEL) {
                         let tile = load::<A, R>(sums, first, padded, column);
                         let steps = value_steps(panel, column, tokens);
-                        let tile = multiply_rows::<A, _, R, KEYS>(tile, &scores, from, steps);
+                        let tile = multiply_rows::<A, _, R, KEYS>(tile, &block_scores, from, steps);
                         store::<A, R>(tile, sums, first, padded, column);
                     }
                 }
@@ -346,7 +367,12 @@ fn attend<A: Arithmetic, S: Source, const R: usize>(task: Attend<'_, S>) {
         // SAFETY: tasks differ in tokens or in heads, and this one holds one row at a time.
         #[allow(unsafe_code)]
         let to = unsafe { out.range(token * queries.shape.q_width() + head * width, width) };
-        for (to, &sum) in to.iter_mut().zip(&sums[r * padded..]) {
+        let (panels, rest) = to.as_chunks_mut::<PANEL>();
+        let (sums, last) = sums[r * padded..][..width].as_chunks::<PANEL>();
+        for (to, sums) in panels.iter_mut().zip(sums) {
+            A::store(to, A::mul_lanes(A::load(sums), A::splat(inverse)));
+        }
+        for (to, sum) in rest.iter_mut().zip(last) {
             *to = sum * inverse;
         }
         if let Some(log_sum_exp) = log_sum_exp {
@@ -380,8 +406,12 @@ fn column_of<E>(panel: &[E], column: usize) -> &[E] {
 #[inline(always)]
 pub(super) fn pack_queries<A: Arithmetic, const R: usize>(queries: &Queries<'_>, q: &mut [f32]) {
     let squares = if VECTOR.is_multiple_of(R) { queries.count() / VECTOR * VECTOR } else { 0 };
-    for r in (0..squares).step_by(VECTOR) {
-        pack_sixteen_columns::<A, R>(q, r, std::array::from_fn(|i| queries.row(r + i)));
+    for first in (0..squares).step_by(VECTOR) {
+        let mut rows = [queries.row(first); VECTOR];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = queries.row(first + r);
+        }
+        pack_sixteen_columns::<A, R, false>(q, first, rows);
     }
     for r in squares..queries.count() {
         pack_column::<R>(q, r, queries.row(r));
@@ -389,15 +419,14 @@ pub(super) fn pack_queries<A: Arithmetic, const R: usize>(queries: &Queries<'_>,
     q.iter_mut().for_each(|q| *q *= queries.shape.scale);
 }
 
-/// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels of them. Beside each panel
-/// stands one to ask the memory for.
+/// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels of them; the other scores
+/// stay. Beside each panel stands one to ask the memory for.
 #[inline(always)]
 pub(super) fn scores<'a, A: Arithmetic, E: Element, const R: usize>(
     q: &[f32],
-    keys: impl Iterator<Item = (&'a [E], &'a [E])>,
-    seen: usize,
-) -> [[f32; KEYS]; R] {
-    let mut scores = [[0.0; KEYS]; R];
+    (keys, seen): (impl Iterator<Item = (&'a [E], &'a [E])>, usize),
+    scores: &mut Scores<R>,
+) {
     let (q, _) = q.as_chunks::<R>();
     let mut panels =
         keys.take(seen.div_ceil(PANEL)).map(|(panel, ahead)| (panel.as_chunks::<PANEL>().0, ahead));
@@ -414,90 +443,5 @@ pub(super) fn scores<'a, A: Arithmetic, E: Element, const R: usize>(
         store::<A, R>(tiles[0], scores.as_flattened_mut(), 0, KEYS, column);
         store::<A, R>(tiles[1], scores.as_flattened_mut(), 0, KEYS, column + PANEL);
         column += 2 * PANEL;
-    }
-    scores
-}
-
-/// Turns the scores of queries with a block, of which each has `seen` some keys, into probabilities up to a factor,
-/// carries maxima and totals on, and returns the factors on what was summed before.
-#[inline(always)]
-fn softmax_step<A: Arithmetic, const R: usize>(
-    scores: &mut [[f32; KEYS]; R],
-    seen: [Range<usize>; R],
-    (maxima, totals): (&mut [f32], &mut [f32]),
-) -> [f32; R] {
-    let panels_of = |seen: &Range<usize>| seen.start / PANEL..seen.end.div_ceil(PANEL);
-    let mut rescale = [0.0; R];
-    let mut largest = [[f32::NEG_INFINITY; PANEL]; R];
-    for r in 0..R {
-        let (scores, seen) = (scores[r].as_chunks_mut().0, &seen[r]);
-        if seen.is_empty() {
-            scores.as_flattened_mut().fill(0.0);
-            continue;
-        }
-        let Range { start, end } = panels_of(seen);
-        scores[..start].as_flattened_mut().fill(0.0);
-        scores[end..].as_flattened_mut().fill(0.0);
-        let to = |panel: usize| (seen.end - panel * PANEL).min(PANEL) as u32;
-        mask(&mut scores[start], (seen.start - start * PANEL) as u32, to(start));
-        mask(&mut scores[end - 1], 0, to(end - 1));
-        largest[r] = largest_by_lane(&scores[start..end]);
-    }
-    // All at once: one after another they would wait for each other.
-    let largest = largest_of_each::<A, R>(largest);
-    for r in (0..R).filter(|&r| !seen[r].is_empty()) {
-        let new = larger(largest[r], maxima[r]);
-        rescale[r] = maxima[r] - new;
-        maxima[r] = new;
-    }
-    for rescale in &mut rescale {
-        *rescale = exp::<A>(*rescale);
-    }
-    for r in 0..R {
-        if seen[r].is_empty() {
-            continue;
-        }
-        let mut lanes = [0.0; PANEL];
-        for panel in &mut scores[r].as_chunks_mut::<PANEL>().0[panels_of(&seen[r])] {
-            for l in 0..PANEL {
-                panel[l] = exp::<A>(panel[l] - maxima[r]);
-                lanes[l] += panel[l];
-            }
-        }
-        totals[r] = totals[r] * rescale[r] + sum_lanes(lanes);
-    }
-    rescale
-}
-
-/// By lane, the largest score of some panels.
-#[inline(always)]
-fn largest_by_lane(panels: &[[f32; PANEL]]) -> [f32; PANEL] {
-    let mut lanes = [f32::NEG_INFINITY; PANEL];
-    for panel in panels {
-        for l in 0..PANEL {
-            lanes[l] = larger(panel[l], lanes[l]);
-        }
-    }
-    lanes
-}
-
-/// The largest lane of each of up to eight.
-#[inline(always)]
-fn largest_of_each<A: Arithmetic, const R: usize>(lanes: [[f32; PANEL]; R]) -> [f32; R] {
-    if R < NARROW {
-        return lanes.map(largest_of);
-    }
-    let mut vectors = [A::splat(0.0); TALLEST];
-    for (vector, lanes) in vectors.iter_mut().zip(&lanes) {
-        *vector = A::load(lanes);
-    }
-    *A::largest_lanes(vectors).first_chunk().expect("no more than the tallest")
-}
-
-/// Keeps the scores of keys `from..to`; the others get no probability.
-#[inline(always)]
-fn mask(panel: &mut [f32; PANEL], from: u32, to: u32) {
-    for (l, score) in (0..).zip(panel) {
-        *score = if l < to && l >= from { *score } else { f32::NEG_INFINITY };
     }
 }

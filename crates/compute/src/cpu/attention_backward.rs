@@ -213,10 +213,10 @@ fn segment_backward<A: Arithmetic, const R: usize>(
         let end = queries.position + queries.tokens;
         for start in queries.blocks() {
             let (width, len) = (shape.head_dim, KEYS.min(end - start));
-            sequence.pack_keys::<A>(scratch.keys, start, len, width);
-            sequence.values().pack_keys::<A>(scratch.values, start, len, width);
+            sequence.pack_keys::<A, false>(scratch.keys, (start, len), width);
+            sequence.values().pack_keys::<A, false>(scratch.values, (start, len), width);
             for j in 0..len {
-                pack_row(scratch.key_panels, KEYS, j, sequence.token(start + j, width).0);
+                pack_row::<A, false>(scratch.key_panels, KEYS, j, sequence.token(start + j, width).0);
             }
             queries_backward::<A, R>(task, &queries, start, scratch);
             keys_backward::<A, R>(&queries, start, d, scratch);
@@ -252,7 +252,7 @@ fn pack_tile<A: Arithmetic, const R: usize>(
         let d_out = &task.forward.d_out[at..][..width];
         scratch.delta[r] = dot::<A>(d_out, &task.forward.out[at..][..width]);
         pack_column::<R>(scratch.d_out, r, d_out);
-        pack_row(scratch.d_out_panels, count, r, d_out);
+        pack_row::<A, false>(scratch.d_out_panels, count, r, d_out);
         for (panel, values) in queries.row(r).chunks(PANEL).enumerate() {
             let to = &mut scratch.q_panels[(panel * count + r) * PANEL..][..values.len()];
             for (to, &value) in to.iter_mut().zip(values) {
@@ -280,12 +280,14 @@ fn queries_backward<A: Arithmetic, const R: usize>(
         if !seen.is_empty() {
             let end = seen.end;
             let keys = panels(scratch.keys, width);
-            let mut s = scores::<A, _, R>(&scratch.q[first * width..][..R * width], keys, end);
+            let mut s = [[0.0; KEYS]; R];
+            scores::<A, _, R>(&scratch.q[first * width..][..R * width], (keys, end), &mut s);
             if let Some(cap) = queries.shape.softcap {
                 cap_all::<A>(s.as_flattened_mut(), cap);
             }
             let values = panels(scratch.values, width);
-            let d_p = scores::<A, _, R>(&scratch.d_out[first * width..][..R * width], values, end);
+            let mut d_p = [[0.0; KEYS]; R];
+            scores::<A, _, R>(&scratch.d_out[first * width..][..R * width], (values, end), &mut d_p);
             for r in 0..R.min(count - first) {
                 let (token, head) = queries.place(first + r);
                 let log_sum_exp = task.forward.log_sum_exp[token * queries.shape.heads + head];

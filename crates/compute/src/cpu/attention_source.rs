@@ -1,10 +1,8 @@
 //! Where attention finds keys and values, and how a block of them lies for its kernel.
 
-use half::f16;
-
 use super::attention::PANELS;
 use super::math::Arithmetic;
-use super::tile::{Element, PANEL, pack_column, pack_row, pack_sixteen_columns};
+use super::tile::{Element, PANEL, pack_row, pack_sixteen_columns};
 use crate::{AttentionShape, Segment};
 
 /// Panels of a block of [`KEYS`](super::attention::KEYS) tokens: the `i`-th has [`PANEL`] of them, their keys as `[D][PANEL]`, their values as
@@ -82,16 +80,40 @@ impl<'a> Sequence<'a> {
         Sequence { runs: self.runs.map(|run| Run { keys: run.values, ..run }) }
     }
 
-    /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time.
+    /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time. With `HALF` they are
+    /// those that halves give back.
     #[inline(always)]
-    pub(super) fn pack_keys<A: Arithmetic>(&self, to: &mut [f32], start: usize, len: usize, width: usize) {
-        let key = |j: usize| self.token(start + j, width).0;
-        for j in (0..len / PANEL * PANEL).step_by(PANEL) {
-            pack_sixteen_columns::<A, PANEL>(to, j, std::array::from_fn(|i| key(j + i)));
+    pub(super) fn pack_keys<A: Arithmetic, const HALF: bool>(
+        &self,
+        to: &mut [f32],
+        (start, len): (usize, usize),
+        width: usize,
+    ) {
+        for first in (0..len).step_by(PANEL) {
+            // Behind the last key stand any: nobody sees them.
+            let mut keys = [self.token(start + first, width).0; PANEL];
+            for (j, key) in keys[..PANEL.min(len - first)].iter_mut().enumerate() {
+                *key = self.token(start + first + j, width).0;
+            }
+            pack_sixteen_columns::<A, PANEL, HALF>(to, first, keys);
         }
-        for j in len / PANEL * PANEL..len {
-            pack_column::<PANEL>(to, j, key(j));
+    }
+
+    /// The block of `len` tokens from `start` on.
+    #[inline(always)]
+    fn lay_out<'s, A: Arithmetic, const HALF: bool>(
+        &self,
+        (start, len): (usize, usize),
+        (keys, values): (&'s mut [f32], &'s mut [f32]),
+        width: usize,
+    ) -> Panels<'s, f32> {
+        self.pack_keys::<A, HALF>(keys, (start, len), width);
+        let value_panel = values.len() / PANELS;
+        for j in 0..len {
+            let panel = &mut values[j / PANEL * value_panel..][..value_panel];
+            pack_row::<A, HALF>(panel, PANEL, j % PANEL, self.token(start + j, width).1);
         }
+        Panels::of(keys, values)
     }
 
     /// Keys and values of `segments[index]` in key head `kv_head`.
@@ -120,17 +142,11 @@ impl Source for Sequence<'_> {
     #[inline(always)]
     fn panels<'s, A: Arithmetic>(
         &'s self,
-        (start, len): (usize, usize),
-        (keys, values): (&'s mut [f32], &'s mut [f32]),
+        block: (usize, usize),
+        scratch: (&'s mut [f32], &'s mut [f32]),
         width: usize,
     ) -> Panels<'s, f32> {
-        self.pack_keys::<A>(keys, start, len, width);
-        let value_panel = values.len() / PANELS;
-        for j in 0..len {
-            let panel = &mut values[j / PANEL * value_panel..][..value_panel];
-            pack_row(panel, PANEL, j % PANEL, self.token(start + j, width).1);
-        }
-        Panels::of(keys, values)
+        self.lay_out::<A, false>(block, scratch, width)
     }
 }
 
@@ -144,13 +160,9 @@ impl Source for Rounded<'_> {
     fn panels<'s, A: Arithmetic>(
         &'s self,
         block: (usize, usize),
-        (keys, values): (&'s mut [f32], &'s mut [f32]),
+        scratch: (&'s mut [f32], &'s mut [f32]),
         width: usize,
     ) -> Panels<'s, f32> {
-        self.0.panels::<A>(block, (&mut *keys, &mut *values), width);
-        for vector in [&mut *keys, &mut *values].into_iter().flat_map(|panels| panels.as_chunks_mut().0) {
-            A::store(vector, A::load_half(&f16::round::<A>(vector)));
-        }
-        Panels::of(keys, values)
+        self.0.lay_out::<A, true>(block, scratch, width)
     }
 }

@@ -36,8 +36,16 @@ impl EncoderBackend for Cpu {
         assert!(shape.window.is_none(), "an encoder's tokens see their whole sequence");
         assert_eq!((qkv.stride, out.stride), (qkv.cols, out.cols), "rows without gaps");
         let (qkv, out) = (qkv.data, out.data);
-        let forward =
-            attention::Forward { shape, causal: false, half: false, segments, qkv, out, log_sum_exp: None };
+        let forward = attention::Forward {
+            shape,
+            causal: false,
+            half: false,
+            segments,
+            qkv,
+            out,
+            log_sum_exp: None,
+            wanted: None,
+        };
         attention::forward(&self.threads, self.isa, forward);
     }
 }

@@ -14,6 +14,9 @@ pub(super) const LANES: usize = 32;
 /// Values of a [`Arithmetic::Vector`].
 pub(super) const VECTOR: usize = 16;
 
+/// The largest half.
+pub(super) const LARGEST_HALF: f32 = 65_504.0;
+
 /// How an instruction set multiplies and adds.
 ///
 /// The methods of the x86 sets hold intrinsics: only [`dispatch`] may choose the type.
@@ -64,6 +67,30 @@ pub(super) trait Arithmetic {
         largest
     }
 
+    /// [`sum_lanes`], of each of eight.
+    #[inline(always)]
+    fn sums_of_lanes(x: [Self::Vector; 8]) -> [f32; 8] {
+        let mut sums = [0.0; 8];
+        for (sum, x) in sums.iter_mut().zip(x) {
+            let mut lanes = [0.0; VECTOR];
+            Self::store(&mut lanes, x);
+            *sum = sum_lanes(lanes);
+        }
+        sums
+    }
+
+    /// The values as halves give them back; those too large for a half become the largest of its sign. A NaN stays one.
+    #[inline(always)]
+    fn round_half(x: Self::Vector) -> Self::Vector {
+        let (mut values, mut halves) = ([0.0; VECTOR], [f16::ZERO; VECTOR]);
+        Self::store(&mut values, x);
+        for value in &mut values {
+            *value = value.clamp(-LARGEST_HALF, LARGEST_HALF);
+        }
+        Self::store_half(&mut halves, Self::load(&values));
+        Self::load_half(&halves)
+    }
+
     /// Asks the second level of the cache for a line that will be read later; any address will do.
     fn prefetch_far<T>(_line: *const T) {}
 }
@@ -78,8 +105,8 @@ pub(super) mod x86 {
 
     use half::f16;
 
-    use super::super::transpose::{Floats, largest_of_each, transpose_8, transpose_16};
-    use super::{Arithmetic, VECTOR};
+    use super::super::transpose::{Floats, largest_of_each, sum_of_each, transpose_8, transpose_16};
+    use super::{Arithmetic, LARGEST_HALF, VECTOR};
 
     const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
 
@@ -156,6 +183,25 @@ pub(super) mod x86 {
                 let each = _mm256_castsi256_ps(largest_of_each::<Floats>(bits));
                 _mm256_storeu_ps(largest.as_mut_ptr(), each);
                 largest
+            }
+        }
+
+        #[inline(always)]
+        fn sums_of_lanes(x: [__m512; 8]) -> [f32; 8] {
+            let mut sums = [0.0; 8];
+            // SAFETY: see above.
+            unsafe { _mm256_storeu_ps(sums.as_mut_ptr(), sum_of_each(x)) };
+            sums
+        }
+
+        #[inline(always)]
+        fn round_half(x: __m512) -> __m512 {
+            // SAFETY: see above.
+            unsafe {
+                // The second one is taken where either is NaN.
+                let x = _mm512_max_ps(_mm512_set1_ps(-LARGEST_HALF), x);
+                let x = _mm512_min_ps(_mm512_set1_ps(LARGEST_HALF), x);
+                _mm512_cvtph_ps(_mm512_cvtps_ph::<NEAREST>(x))
             }
         }
 

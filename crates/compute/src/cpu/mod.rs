@@ -27,6 +27,7 @@ mod pages;
 mod rope;
 mod slabs;
 mod softcap;
+mod softmax;
 mod threads;
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -415,7 +416,7 @@ impl Backend for Cpu {
     }
 
     fn attention(&self, a: AttentionForward<'_, CpuBuffer>) {
-        let AttentionForward { shape, segments, qkv, out, log_sum_exp } = a;
+        let AttentionForward { shape, segments, qkv, out, log_sum_exp, wanted } = a;
         let half = self.caches_half();
         let forward = attention::Forward {
             shape,
@@ -425,6 +426,7 @@ impl Backend for Cpu {
             qkv,
             out,
             log_sum_exp: Some(log_sum_exp),
+            wanted,
         };
         attention::forward(&self.threads, self.isa, forward);
     }

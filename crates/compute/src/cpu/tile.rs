@@ -43,10 +43,8 @@ impl Element for f16 {
 
     #[inline(always)]
     fn round<A: Arithmetic>(from: &[f32; PANEL]) -> [f16; PANEL] {
-        const LARGEST: f32 = 65_504.0;
         let mut to = [f16::ZERO; PANEL];
-        // A NaN stays one.
-        A::store_half(&mut to, A::load(&from.map(|x| x.clamp(-LARGEST, LARGEST))));
+        A::store_half(&mut to, A::round_half(A::load(from)));
         to
     }
 }
@@ -163,9 +161,9 @@ pub(super) fn pack_column<const W: usize>(to: &mut [f32], index: usize, row: &[f
 }
 
 /// As [`pack_column`] for sixteen neighbouring columns from `index`, a multiple of 16, on, a square at a time in
-/// registers; 16 is a multiple of `W`.
+/// registers; 16 is a multiple of `W`. With `HALF` the values are those that halves give back.
 #[inline(always)]
-pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize>(
+pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize, const HALF: bool>(
     to: &mut [f32],
     index: usize,
     rows: [&[f32]; VECTOR],
@@ -175,7 +173,7 @@ pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize>(
     for first in (0..width / VECTOR * VECTOR).step_by(VECTOR) {
         let mut square = [A::splat(0.0); VECTOR];
         for (square, row) in square.iter_mut().zip(rows) {
-            *square = A::load(row[first..].first_chunk().expect("a square is in the row"));
+            *square = kept::<A, HALF>(row[first..].first_chunk().expect("a square is in the row"));
         }
         for (d, column) in A::transpose(square).into_iter().enumerate() {
             let mut lanes = [0.0; VECTOR];
@@ -186,23 +184,45 @@ pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize>(
         }
     }
     for d in width / VECTOR * VECTOR..width {
-        for (i, row) in rows.iter().enumerate() {
-            to[(i / W * width + d) * W + i % W] = row[d];
+        let mut column = [0.0; VECTOR];
+        for (value, row) in column.iter_mut().zip(rows) {
+            *value = row[d];
+        }
+        let values = kept::<A, HALF>(&column);
+        A::store(&mut column, values);
+        for (i, value) in column.into_iter().enumerate() {
+            to[(i / W * width + d) * W + i % W] = value;
         }
     }
 }
 
-/// Lays `row` out as step `index` of panels of `steps` steps: `[value / PANEL][index][value % PANEL]`.
+/// Lays `row` out as step `index` of panels of `steps` steps: `[value / PANEL][index][value % PANEL]`. With `HALF` the
+/// values are those that halves give back.
 #[inline(always)]
-pub(super) fn pack_row(to: &mut [f32], steps: usize, index: usize, row: &[f32]) {
+pub(super) fn pack_row<A: Arithmetic, const HALF: bool>(
+    to: &mut [f32],
+    steps: usize,
+    index: usize,
+    row: &[f32],
+) {
     let (to, _) = to.as_chunks_mut::<PANEL>();
     let (panels, rest) = row.as_chunks::<PANEL>();
     for (panel, values) in panels.iter().enumerate() {
-        to[panel * steps + index] = *values;
+        A::store(&mut to[panel * steps + index], kept::<A, HALF>(values));
     }
     if !rest.is_empty() {
-        to[panels.len() * steps + index][..rest.len()].copy_from_slice(rest);
+        let to = &mut to[panels.len() * steps + index];
+        let mut values = *to;
+        values[..rest.len()].copy_from_slice(rest);
+        A::store(to, kept::<A, HALF>(&values));
     }
+}
+
+/// The values, or what halves give back of them.
+#[inline(always)]
+fn kept<A: Arithmetic, const HALF: bool>(values: &[f32; VECTOR]) -> A::Vector {
+    let values = A::load(values);
+    if HALF { A::round_half(values) } else { values }
 }
 
 /// Reads the tile at row `first`, column `col` of rows of `stride` values.

@@ -127,3 +127,32 @@ pub(super) unsafe fn largest_of_each<O: Order>(x: [__m512i; 8]) -> __m256i {
         _mm512_castsi512_si256(_mm512_shuffle_i32x4::<0b00_00_10_00>(one, one))
     }
 }
+
+/// The sum of the 16 lanes, of each of eight vectors, in the order of [`sum_lanes`](super::math::sum_lanes): halves are
+/// added until one lane is left.
+///
+/// # Safety
+/// With AVX-512 F.
+#[inline(always)]
+pub(super) unsafe fn sum_of_each(x: [__m512; 8]) -> __m256 {
+    unsafe {
+        // Lanes 0 to 7 of one vector, then of the next: eight lanes are left of each.
+        let mut eights = [_mm512_setzero_ps(); 4];
+        for (i, eight) in eights.iter_mut().enumerate() {
+            let (a, b) = (x[2 * i], x[2 * i + 1]);
+            let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+            *eight = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b));
+        }
+        let mut fours = [_mm512_setzero_ps(); 2];
+        for (i, four) in fours.iter_mut().enumerate() {
+            let (a, b) = (eights[2 * i], eights[2 * i + 1]);
+            let low = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+            *four = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b));
+        }
+        let twos = _mm512_add_ps(unpack_low(fours[0], fours[1]), unpack_high(fours[0], fours[1]));
+        let ones = _mm512_add_ps(twos, _mm512_movehdup_ps(twos));
+        // Every 128 bits hold one of the first four, and one of the last.
+        let places = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+        _mm512_castps512_ps256(_mm512_permutexvar_ps(places, ones))
+    }
+}

@@ -23,8 +23,9 @@ pub(in crate::cpu) struct Activations {
     words: Vec<[i32; WORDS]>,
     /// `T · K / 32`.
     scales: Vec<f32>,
-    /// Of every block the sums of all codes and of those of the second half, `T · K / 32`.
-    sums: Vec<[i32; 2]>,
+    /// Of every block what [offsets](super::lanes::OFFSET) of codes take off, for all codes and for those of the second half,
+    /// `T · K / 32`.
+    offsets: Vec<[i32; 2]>,
     /// Sums of all codes of every block, times its scale, `T · K / 32`.
     totals: Vec<f32>,
 }
@@ -34,7 +35,7 @@ pub(in crate::cpu) struct Activations {
 pub(super) struct Tile<'a, const ROWS: usize> {
     pub(super) words: &'a [[[i32; WORDS]; ROWS]],
     pub(super) scales: &'a [[f32; ROWS]],
-    pub(super) sums: &'a [[[i32; 2]; ROWS]],
+    pub(super) offsets: &'a [[[i32; 2]; ROWS]],
     pub(super) totals: &'a [[f32; ROWS]],
 }
 
@@ -55,11 +56,11 @@ impl Activations {
         if self.words.len() < count {
             self.words.resize(count, [0; WORDS]);
             self.scales.resize(count, 0.0);
-            self.sums.resize(count, [0; 2]);
+            self.offsets.resize(count, [0; 2]);
             self.totals.resize(count, 0.0);
         }
         let blocks = self.blocks;
-        let (words, sums) = (Shared::new(&mut self.words[..]), Shared::new(&mut self.sums[..]));
+        let (words, offsets) = (Shared::new(&mut self.words[..]), Shared::new(&mut self.offsets[..]));
         let (scales, totals) = (Shared::new(&mut self.scales[..]), Shared::new(&mut self.totals[..]));
         threads.run(x.rows.div_ceil(TILE), |task| {
             let mut first = task * TILE;
@@ -69,16 +70,16 @@ impl Activations {
                 let (start, count) = (first * blocks, rows * blocks);
                 // SAFETY: every tile is one task's, and this is the only place that asks for its blocks.
                 #[allow(unsafe_code)]
-                let (words, scales, sums, totals) = unsafe {
+                let (words, scales, offsets, totals) = unsafe {
                     (
                         words.range(start, count),
                         scales.range(start, count),
-                        sums.range(start, count),
+                        offsets.range(start, count),
                         totals.range(start, count),
                     )
                 };
                 let words = bytemuck::cast_slice_mut(words);
-                run(isa, RoundTile { x, first, rows, words, scales, sums, totals });
+                run(isa, RoundTile { x, first, rows, words, scales, offsets, totals });
                 first += rows;
             }
         });
@@ -100,7 +101,7 @@ impl Activations {
         Tile {
             words: self.words[range.clone()].as_chunks().0,
             scales: self.scales[range.clone()].as_chunks().0,
-            sums: self.sums[range.clone()].as_chunks().0,
+            offsets: self.offsets[range.clone()].as_chunks().0,
             totals: self.totals[range].as_chunks().0,
         }
     }
@@ -113,7 +114,7 @@ struct RoundTile<'a> {
     rows: usize,
     words: &'a mut [[i8; SUB_BLOCK]],
     scales: &'a mut [f32],
-    sums: &'a mut [[i32; 2]],
+    offsets: &'a mut [[i32; 2]],
     totals: &'a mut [f32],
 }
 
@@ -127,7 +128,7 @@ impl Work for RoundTile<'_> {
         let shift = self.rows.trailing_zeros();
         let (words, last_words) = self.words.as_chunks_mut::<ROUNDED>();
         let (scales, last_scales) = self.scales.as_chunks_mut::<ROUNDED>();
-        let (sums, last_sums) = self.sums.as_chunks_mut::<ROUNDED>();
+        let (offsets, last_offsets) = self.offsets.as_chunks_mut::<ROUNDED>();
         let (totals, last_totals) = self.totals.as_chunks_mut::<ROUNDED>();
         let mut at = 0;
         let mut next = |count: usize| {
@@ -138,24 +139,24 @@ impl Work for RoundTile<'_> {
             }
             blocks
         };
-        let whole = words.iter_mut().zip(scales).zip(sums.iter_mut().zip(totals));
-        for ((words, scales), (sums, totals)) in whole {
-            L::round(next(ROUNDED), RoundedBlocks { words, scales, sums, totals });
+        let whole = words.iter_mut().zip(scales).zip(offsets.iter_mut().zip(totals));
+        for ((words, scales), (offsets, totals)) in whole {
+            L::round(next(ROUNDED), RoundedBlocks { words, scales, offsets, totals });
         }
         let left = last_words.len();
         if left > 0 {
             let mut words = [[0; SUB_BLOCK]; ROUNDED];
-            let (mut scales, mut sums, mut totals) = ([0.0; ROUNDED], [[0; 2]; ROUNDED], [0.0; ROUNDED]);
+            let (mut scales, mut offsets, mut totals) = ([0.0; ROUNDED], [[0; 2]; ROUNDED], [0.0; ROUNDED]);
             let to = RoundedBlocks {
                 words: &mut words,
                 scales: &mut scales,
-                sums: &mut sums,
+                offsets: &mut offsets,
                 totals: &mut totals,
             };
             L::round(next(left), to);
             last_words.copy_from_slice(&words[..left]);
             last_scales.copy_from_slice(&scales[..left]);
-            last_sums.copy_from_slice(&sums[..left]);
+            last_offsets.copy_from_slice(&offsets[..left]);
             last_totals.copy_from_slice(&totals[..left]);
         }
     }
@@ -163,6 +164,7 @@ impl Work for RoundTile<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lanes::OFFSET;
     use super::*;
 
     const SETS: [Isa; 3] = [Isa::Plain, Isa::Avx2, Isa::Avx512];
@@ -206,7 +208,8 @@ mod tests {
                     assert!(error <= 0.5001 * scale, "{isa:?}: {code} for {value}");
                 }
                 let sum = |codes: &[i8]| codes.iter().map(|&c| i32::from(c)).sum::<i32>();
-                assert_eq!(activations.sums[at], [sum(&codes), sum(&codes[16..])], "{isa:?}");
+                let offsets = [sum(&codes), sum(&codes[16..])].map(|sum| -OFFSET * sum);
+                assert_eq!(activations.offsets[at], offsets, "{isa:?}");
                 assert_eq!(activations.totals[at], scale * sum(&codes) as f32, "{isa:?}");
             }
         }
@@ -237,7 +240,7 @@ mod tests {
         let plain = quantized(&values, 21, Isa::Plain);
         for isa in SETS {
             let other = quantized(&values, 21, Isa::available().min(isa));
-            assert_eq!((&plain.words, &plain.sums), (&other.words, &other.sums), "{isa:?}");
+            assert_eq!((&plain.words, &plain.offsets), (&other.words, &other.offsets), "{isa:?}");
             assert_eq!((&plain.scales, &plain.totals), (&other.scales, &other.totals), "{isa:?}");
         }
     }

@@ -43,14 +43,17 @@ pub(super) trait Lanes: Arithmetic {
 /// Blocks that are rounded at once: whoever reduces one after the other waits for each.
 pub(super) const ROUNDED: usize = 8;
 
+/// What is taken from every code of eight bits, to be a signed one. Other types take a power of two less.
+pub(super) const OFFSET: i32 = 128;
+
 /// Blocks of activations in 8 bits.
 pub(super) struct RoundedBlocks<'a> {
     /// The integers nearest to the values by their scale, ties to even; any where the scale is NaN.
     pub(super) words: &'a mut [[i8; SUB_BLOCK]; ROUNDED],
     /// The largest value by 127; NaN for a block with a value that is not finite.
     pub(super) scales: &'a mut [f32; ROUNDED],
-    /// The sums of all codes, and of the second half of them.
-    pub(super) sums: &'a mut [[i32; 2]; ROUNDED],
+    /// The sums of all codes, and of the second half of them, times `-OFFSET`.
+    pub(super) offsets: &'a mut [[i32; 2]; ROUNDED],
     /// The sum of all codes, times the scale.
     pub(super) totals: &'a mut [f32; ROUNDED],
 }
@@ -76,9 +79,10 @@ fn round_each<N: Narrow>(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks
         let (first, second) = to.words[b].split_at(SUB_BLOCK / 2);
         let sum = |codes: &[i8]| codes.iter().map(|&code| i32::from(code)).sum::<i32>();
         let second = sum(second);
-        to.sums[b] = [sum(first) + second, second];
+        let all = sum(first) + second;
+        to.offsets[b] = [-OFFSET * all, -OFFSET * second];
         to.scales[b] = if finite { largest / 127.0 } else { f32::NAN };
-        to.totals[b] = to.scales[b] * to.sums[b][0] as f32;
+        to.totals[b] = to.scales[b] * all as f32;
     }
 }
 

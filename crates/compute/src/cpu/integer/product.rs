@@ -11,7 +11,7 @@ use super::super::math::VECTOR;
 use super::super::{Isa, Threads};
 use super::activations::{Activations, TILE, Tile};
 use super::format::{Codes, Format, Shape, with_format};
-use super::lanes::{Lanes, Work, run};
+use super::lanes::{Lanes, OFFSET, Work, run};
 use super::panels::Panels;
 
 /// Rows that share a panel without taking long: the processor itself asks for what lies ahead soon enough.
@@ -131,15 +131,15 @@ impl<F: Format> Work for Columns<'_, F> {
 fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROWS>) -> [L::Vector; ROWS] {
     let shape = const { Shape::of::<F>() };
     let mut sums = [L::splat(0.0); ROWS];
-    let mut inputs = tile.words.iter().zip(tile.scales).zip(tile.sums.iter().zip(tile.totals));
-    for chunk in panel.chunks_exact(shape.chunk()) {
+    let inputs = tile.words.chunks_exact(F::CHUNK).zip(tile.scales.chunks_exact(F::CHUNK));
+    let inputs = inputs.zip(tile.offsets.chunks_exact(F::CHUNK).zip(tile.totals.chunks_exact(F::CHUNK)));
+    for (chunk, ((words, scales), (offsets, totals))) in panel.chunks_exact(shape.chunk()).zip(inputs) {
         let (head, blocks) = chunk.split_at(shape.head);
         let head = head.as_chunks::<{ 2 * VECTOR }>().0;
         let scale = L::halves(&head[0]);
         let minimum = if F::MINIMA { L::halves(&head[1]) } else { scale };
-        for (block, ((words, scales), (code_sums, totals))) in
-            blocks.chunks_exact(shape.block()).zip(&mut inputs)
-        {
+        let inputs = words.iter().zip(scales).zip(offsets.iter().zip(totals));
+        for (block, ((words, scales), (offsets, totals))) in blocks.chunks_exact(shape.block()).zip(inputs) {
             let (own, codes) = block.split_at(shape.own);
             let own = own.as_chunks::<VECTOR>().0;
             if ROWS > FEW {
@@ -150,13 +150,13 @@ fn sums<L: Lanes, F: Format, const ROWS: usize>(panel: &[u8], tile: Tile<'_, ROW
             for group in 0..F::GROUPS {
                 let mut dots = [L::ints(0); ROWS];
                 if F::OFFSET != 0 {
-                    for (dot, [both, second]) in dots.iter_mut().zip(code_sums) {
-                        let sum = match (F::GROUPS, group) {
+                    for (dot, [both, second]) in dots.iter_mut().zip(offsets) {
+                        let offset = match (F::GROUPS, group) {
                             (1, _) => *both,
                             (_, 0) => both - second,
                             _ => *second,
                         };
-                        *dot = L::ints(-F::OFFSET * sum);
+                        *dot = L::ints(offset >> (OFFSET / F::OFFSET).trailing_zeros());
                     }
                 }
                 let quads = 8 / F::GROUPS;
@@ -197,35 +197,51 @@ struct Target<'a> {
     addend: Addend<'a>,
 }
 
+// SAFETY of every block here: a panel is one task's, and this holds one row of it at a time.
+#[allow(unsafe_code)]
 impl Target<'_> {
     #[inline(always)]
     fn write<L: Lanes, const ROWS: usize>(&self, first: usize, panel: usize, sums: &[L::Vector; ROWS]) {
         let column = panel * VECTOR;
         let width = VECTOR.min(self.cols - column);
         let column = self.column + column;
-        for (r, &sums) in sums.iter().enumerate() {
-            let row = first + r;
-            // SAFETY: a panel is one task's, and this the only reference to its columns of the row.
-            #[allow(unsafe_code)]
-            let to = unsafe { self.shared.range(row * self.stride + column, width) };
-            if let Ok(to) = <&mut [f32; VECTOR]>::try_from(&mut *to) {
-                let addend = match self.addend {
-                    Addend::Nothing => None,
-                    Addend::Output => Some(L::load(to)),
-                    Addend::Rows(rows) => {
-                        let addend = rows.row(row)[column..].first_chunk().expect("the width of the output");
-                        Some(L::load(addend))
-                    }
-                };
-                let sums = match addend {
-                    Some(addend) => L::mul_add_lanes(sums, L::splat(1.0), addend),
-                    None => sums,
-                };
-                L::store(to, sums);
-                continue;
+        if width < VECTOR {
+            return self.write_part::<L, ROWS>((first, column), width, sums);
+        }
+        match self.addend {
+            Addend::Nothing => {
+                for (row, &sums) in (first..).zip(sums) {
+                    L::store(unsafe { self.row(row, column) }, sums);
+                }
             }
+            Addend::Output => {
+                for (row, &sums) in (first..).zip(sums) {
+                    let to = unsafe { self.row(row, column) };
+                    L::store(to, L::mul_add_lanes(sums, L::splat(1.0), L::load(to)));
+                }
+            }
+            Addend::Rows(rows) => {
+                for (row, &sums) in (first..).zip(sums) {
+                    let addend = rows.row(row)[column..].first_chunk().expect("the width of the output");
+                    let sums = L::mul_add_lanes(sums, L::splat(1.0), L::load(addend));
+                    L::store(unsafe { self.row(row, column) }, sums);
+                }
+            }
+        }
+    }
+
+    /// The last panel, where the columns are no multiple of its width.
+    #[inline(always)]
+    fn write_part<L: Lanes, const ROWS: usize>(
+        &self,
+        (first, column): (usize, usize),
+        width: usize,
+        sums: &[L::Vector; ROWS],
+    ) {
+        for (row, &sums) in (first..).zip(sums) {
             let mut values = [0.0; VECTOR];
             L::store(&mut values, sums);
+            let to = unsafe { self.shared.range(row * self.stride + column, width) };
             for (i, (to, value)) in to.iter_mut().zip(values).enumerate() {
                 *to = match self.addend {
                     Addend::Nothing => value,
@@ -234,5 +250,13 @@ impl Target<'_> {
                 };
             }
         }
+    }
+
+    /// # Safety
+    /// As [`Shared::range`].
+    #[inline(always)]
+    unsafe fn row(&self, row: usize, column: usize) -> &mut [f32; VECTOR] {
+        let to = unsafe { self.shared.range(row * self.stride + column, VECTOR) };
+        to.first_chunk_mut().expect("as many as were asked for")
     }
 }

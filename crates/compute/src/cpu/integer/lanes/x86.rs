@@ -10,7 +10,7 @@ use formats::quant::ggml::SUB_BLOCK;
 
 use super::super::super::math::x86::{Avx2, Avx512};
 use super::super::super::transpose::{Unsigned, largest_of_each};
-use super::{INFINITE, Lanes, Narrow, QUAD, ROUNDED, RoundedBlocks, VECTOR, round_each};
+use super::{INFINITE, Lanes, Narrow, OFFSET, QUAD, ROUNDED, RoundedBlocks, VECTOR, round_each};
 
 impl Lanes for Avx512 {
     type Bytes = __m512i;
@@ -119,7 +119,8 @@ impl Lanes for Avx512 {
             let halves = sums_of_lanes(fours);
             let neighbours = _mm512_shuffle_epi32::<0b10_11_00_01>(halves);
             let sums = _mm512_mask_add_epi32(halves, 0x5555, halves, neighbours);
-            _mm512_storeu_si512(to.sums.as_mut_ptr().cast(), sums);
+            let offsets = _mm512_mullo_epi32(sums, _mm512_set1_epi32(-OFFSET));
+            _mm512_storeu_si512(to.offsets.as_mut_ptr().cast(), offsets);
             let totals = _mm256_cvtepi32_ps(_mm512_cvtepi64_epi32(sums));
             _mm256_storeu_ps(to.totals.as_mut_ptr(), _mm256_mul_ps(totals, scales));
         }
