@@ -8,7 +8,8 @@ scikit-learn, pytablewriter, sqlitedict, more_itertools, jsonlines, word2number,
 its own task definitions: only `dataset_path` and `dataset_name` are replaced, so that the rows come from local files,
 and with --num-fewshot the sampler is `first_n` for all tasks. Both read the same rows, written below --work in the
 columns of the Hugging Face data sets. Both multiply in f32 on all cores. The harness's time is that of
-`simple_evaluate` on a loaded model; medtune's is that of the whole process.
+`simple_evaluate` on a loaded model; medtune's is that of the whole process. With --rounds 3 both are timed in turn three
+more times, medtune in f32, in bf16 and in 8-bit integers.
 """
 
 import argparse
@@ -106,25 +107,30 @@ def write_task(work, task, folder, shots):
 
 
 def harness(args, work, tasks):
+    """A function that evaluates once, on a model that is loaded once: results and seconds."""
     import torch
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     torch.set_num_threads(os.cpu_count())
-    model = HFLM(pretrained=args.model, device="cpu", dtype="float32", batch_size=args.batch_size)
+    model = HFLM(pretrained=args.model, device="cpu", dtype=args.dtype, batch_size=args.batch_size)
     manager = TaskManager(include_path=str(work / "tasks"), include_defaults=False)
-    start = time.time()
-    results = simple_evaluate(
-        model, tasks=tasks, num_fewshot=args.num_fewshot, task_manager=manager, log_samples=True, bootstrap_iters=0,
-        apply_chat_template=args.apply_chat_template,
-    )
-    return results, time.time() - start
+
+    def evaluate():
+        start = time.time()
+        results = simple_evaluate(
+            model, tasks=tasks, num_fewshot=args.num_fewshot, task_manager=manager, log_samples=True,
+            bootstrap_iters=0, apply_chat_template=args.apply_chat_template,
+        )
+        return results, time.time() - start
+
+    return evaluate
 
 
-def ours(args, work, tasks):
+def ours(args, work, tasks, flags=()):
     out = work / "eval"
-    command = [args.medtune, "eval", "--model", args.model, "--tasks", ",".join(tasks), "--data", work / "data"]
+    command = [args.medtune, "eval", "--model", args.model, "--tasks", ",".join(tasks), "--data", work / "data", *flags]
     command += ["--num-fewshot", str(args.num_fewshot), "--out", out]
     command += ["--apply-chat-template"] if args.apply_chat_template else []
     start = time.time()
@@ -132,6 +138,19 @@ def ours(args, work, tasks):
     seconds = time.time() - start
     items = [json.loads(line) for line in (out / "items.jsonl").read_text().splitlines()]
     return {item["id"]: item["choice"] for item in items}, seconds
+
+
+def alternate(args, work, tasks, evaluate):
+    """Times both in turn; a processor without bf16 products ends it."""
+    seconds = {}
+    for _ in range(args.rounds):
+        for name, flags in (("f32", []), ("--bf16", ["--bf16"]), ("--fast", ["--fast"])):
+            seconds.setdefault(name, []).append(ours(args, work, tasks, flags)[1])
+        seconds.setdefault("lm-eval", []).append(evaluate()[1])
+    for name, times in seconds.items():
+        ratios = [theirs / own for theirs, own in zip(seconds["lm-eval"], times)]
+        shown = ", ".join(f"{time:.1f}" for time in times)
+        print(f"{name:<8} {shown} s: {', '.join(f'{ratio:.2f}' for ratio in ratios)} times as fast as lm-eval")
 
 
 def compare(task, samples, items, tolerance):
@@ -162,6 +181,8 @@ def main():
     parser.add_argument("--num-fewshot", type=int, default=0)
     parser.add_argument("--apply-chat-template", action="store_true")
     parser.add_argument("--batch-size", default="8")
+    parser.add_argument("--dtype", default="float32", help="the harness's")
+    parser.add_argument("--rounds", type=int, default=0, help="so many more of both in turn, timed")
     parser.add_argument("--medtune", default="target/release/medtune")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--work", type=pathlib.Path, help="folder for rows and results [default: a temporary one]")
@@ -171,9 +192,11 @@ def main():
     for task in tasks:
         write_task(work, task, write_rows(work, task, args.data, args.limit, args.num_fewshot), args.num_fewshot)
     items, our_seconds = ours(args, work, tasks)
-    results, their_seconds = harness(args, work, tasks)
+    evaluate = harness(args, work, tasks)
+    results, their_seconds = evaluate()
     agree = [compare(task, results["samples"][task], items, args.tolerance) for task in tasks]
     print(f"medtune {our_seconds:.1f} s (whole process), lm-eval {their_seconds:.1f} s: {their_seconds / our_seconds:.1f} times")
+    alternate(args, work, tasks, evaluate)
     sys.exit(0 if all(agree) else 1)
 
 

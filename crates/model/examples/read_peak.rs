@@ -1,4 +1,4 @@
-//! Measures reading as an evaluation does it: batches of texts, of which the last token is judged.
+//! Measures reading as an evaluation does it: batches of texts, whose last tokens are judged some batches together.
 //!
 //! `cargo run --release -p model --example read_peak MODEL [f32|bf16|integers [tokens of a text [rounds [of a batch]]]]`
 
@@ -7,7 +7,7 @@ use std::time::Instant;
 use compute::cpu::Precision;
 use compute::{Cpu, Segment};
 use formats::quant::BlockType;
-use model::{Activations, Decoder, Labels, Quantize, Tokens, Trainable};
+use model::{Activations, Decoder, Held, Judged, Quantize, Tokens, Trainable};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -30,13 +30,17 @@ fn main() {
     let positions: Vec<u32> = (0..tokens).map(|i| (i % len) as u32).collect();
     let segments: Vec<Segment> = (0..texts).map(|text| Segment::whole(text * len, len)).collect();
     let rows: Vec<u32> = (1..=texts).map(|text| (text * len - 1) as u32).collect();
-    let (labels, weights) = (vec![1; texts], vec![0.0; texts]);
+    let labels = vec![1; texts];
+    let mut held = Held::default();
     let mut times: Vec<f64> = (0..rounds)
         .map(|_| {
             let clock = Instant::now();
-            let labels = Labels { rows: &rows, labels: &labels, weights: &weights };
             let tokens = Tokens { ids: &ids, positions: &positions };
-            decoder.judge(tokens, &segments, labels, &mut activations, true);
+            let batch = Judged { tokens, segments: &segments, labels: (&rows, &labels), adapter: true };
+            if held.is_enough() || !held.has_room(&rows, &activations) {
+                held.judge(&decoder, &mut activations);
+            }
+            held.read(batch, &decoder, &mut activations);
             clock.elapsed().as_secs_f64() * 1e3
         })
         .collect();

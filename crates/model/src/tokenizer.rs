@@ -9,6 +9,7 @@ mod bytes;
 mod check;
 mod cut;
 mod encode;
+mod endings;
 mod folder;
 mod gguf;
 mod protobuf;
@@ -55,6 +56,8 @@ pub struct Tokenizer {
     vocab_size: usize,
     /// Whether a text can be cut without a trace: not where the rules put a blank before every part.
     cuttable: bool,
+    /// Whether tokens up to a blank between letters are the same whatever comes later.
+    settles: bool,
     bos: Option<u32>,
     eos: Vec<u32>,
     pad: Option<u32>,
@@ -154,6 +157,7 @@ impl Tokenizer {
             special,
             vocab_size,
             cuttable: true,
+            settles: false,
             bos: None,
             eos: Vec::new(),
             pad: None,
@@ -161,6 +165,7 @@ impl Tokenizer {
         };
         let probe = |cuts: &[usize]| tokenizer.pieces_with_control("x\nx", cuts).ok();
         tokenizer.cuttable = probe(&[2]) == probe(&[]);
+        tokenizer.settles = endings::settles(&tokenizer.inner);
         Ok(tokenizer)
     }
 

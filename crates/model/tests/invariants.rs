@@ -9,8 +9,8 @@ use compute::{Backend, Cpu, DeviceBuffer, Segment};
 use formats::quant::{Bnb4Options, Bnb4Type};
 use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
 use model::{
-    Activations, Checkpointing, Config, Context, Decoder, Family, Features, InitLoraWeights, Labels,
-    LoraConfig, QuantizeOnLoad, RandomStart, StoredTensor, TensorSource, Tokens, Trainable, Training,
+    Activations, Checkpointing, Config, Context, Decoder, Family, Features, Held, InitLoraWeights, Judged,
+    Labels, LoraConfig, QuantizeOnLoad, RandomStart, StoredTensor, TensorSource, Tokens, Trainable, Training,
     read_range,
 };
 
@@ -443,13 +443,24 @@ fn judged_rows_have_the_bits_that_they_have_among_all() {
         let segments = [Segment::whole(0, 40), after(40), after(50)];
         // A row may have several labels, and the last layer may be asked for one row or for none.
         for rows in [vec![3, 39, 39, 39, 41, 59], vec![59], (0..60).collect(), vec![]] {
-            let (labels, weights) = (vec![7; rows.len()], vec![0.0; rows.len()]);
-            let labels = Labels { rows: &rows, labels: &labels, weights: &weights };
-            let mut activations = Activations::for_inference(&decoder, ids.len() + 5).unwrap();
+            let (next, weights) = (vec![7; rows.len()], vec![0.0; rows.len()]);
+            let labels = Labels { rows: &rows, labels: &next, weights: &weights };
+            let mut activations = Activations::for_inference(&decoder, 2 * ids.len() + 5).unwrap();
             decoder.forward(tokens, Context::Segments(&segments), &mut activations, true);
             let all = decoder.loss(labels, ids.len(), &activations).log_probs;
             let judged = decoder.judge(tokens, &segments, labels, &mut activations, true).log_probs;
             assert_eq!(judged, all, "{:?}, rows {rows:?}", config.features.family);
+            let batch = Judged { tokens, segments: &segments, labels: (&rows, &next), adapter: true };
+            let mut held = Held::default();
+            held.read(batch, &decoder, &mut activations);
+            held.read(batch, &decoder, &mut activations);
+            let judged = held.judge(&decoder, &mut activations).log_probs;
+            assert_eq!(judged, [&all[..], &all].concat(), "{:?}, two batches", config.features.family);
+            assert_eq!(
+                held.judge(&decoder, &mut activations).log_probs,
+                [0.0; 0],
+                "nothing is held any more"
+            );
         }
     }
 }

@@ -193,6 +193,23 @@ proptest! {
     }
 
     #[test]
+    fn texts_that_begin_alike_are_encoded_as_each_alone(
+        text in "([a-zA-Z]{1,6}|[0-9]{1,3}|'s|[.,:;?()\n\u{e9}]|<\\|im_end\\|>| ){0,12}",
+        endings in proptest::collection::vec("[ \\n]?[A-Da-d]{0,2}[.' ]?[a-z]{0,3}", 0..4),
+        control: bool,
+    ) {
+        let tokenizer = trained();
+        let encode = |text: &str| match control {
+            true => tokenizer.encode_with_control(text).expect("it encodes"),
+            false => tokenizer.encode_ordinary(text).expect("it encodes"),
+        };
+        let (alone, wholes) = tokenizer.encode_endings(&text, &endings, control).expect("it encodes");
+        prop_assert_eq!(alone, encode(&text));
+        let each: Vec<_> = endings.iter().map(|ending| encode(&format!("{text}{ending}"))).collect();
+        prop_assert_eq!(wholes, each);
+    }
+
+    #[test]
     fn any_ids_stream_to_what_they_decode_to(ids in proptest::collection::vec(0u32..420, 0..40)) {
         let tokenizer = trained();
         let mut stream = tokenizer.decode_stream(false);

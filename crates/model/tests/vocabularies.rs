@@ -82,6 +82,21 @@ fn survives_saving(tokenizer: &Tokenizer, cases: &[Case]) {
     }
 }
 
+/// Texts that begin alike have the ids that each has alone, whether or not what they share is encoded once.
+fn endings_change_nothing_before_them(tokenizer: &Tokenizer, cases: &[Case]) {
+    let endings = ["", " A", " B.", "'s own", "\n\nno", " the third one", "5 mg"].map(str::to_owned);
+    for (text, _) in cases {
+        for text in [text.clone(), format!("What helps {text} here?\nit does\nAnswer:")] {
+            let (alone, wholes) = tokenizer.encode_endings(&text, &endings, false).expect("it encodes");
+            assert_eq!(alone, tokenizer.encode_ordinary(&text).expect("it encodes"), "{text:?}");
+            for (ending, whole) in endings.iter().zip(wholes) {
+                let expected = tokenizer.encode_ordinary(&format!("{text}{ending}")).expect("it encodes");
+                assert_eq!(whole, expected, "{text:?} and {ending:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn small_sentencepiece_models_as_sentencepiece() {
     let (folder, vectors) = vectors();
@@ -95,6 +110,7 @@ fn small_sentencepiece_models_as_sentencepiece() {
         let cases: Vec<Case> = texts.iter().cloned().zip(wanted).collect();
         expect_count(name, expected, &cases, |text| tokenizer.encode_ordinary(text));
         survives_saving(&tokenizer, &cases);
+        endings_change_nothing_before_them(&tokenizer, &cases);
     }
 }
 
@@ -111,6 +127,7 @@ fn sentencepiece_models_of_the_reference_data_as_sentencepiece() {
             texts.zip(of_model["ids"].as_array().expect("a list").iter().map(ids)).collect();
         expect_count(name, expected, &cases, |text| tokenizer.encode_ordinary(text));
         survives_saving(&tokenizer, &cases);
+        endings_change_nothing_before_them(&tokenizer, &cases);
     }
 }
 
@@ -125,6 +142,7 @@ fn vocabularies_in_gguf_as_llama_cpp() {
             assert_eq!(&tokenizer.decode(ids, false).expect("it decodes"), text, "{name}");
         }
         survives_saving(&tokenizer, &cases);
+        endings_change_nothing_before_them(&tokenizer, &cases);
     }
 }
 
@@ -141,6 +159,7 @@ fn ranks_of_tiktoken_as_llama_cpp() {
         let tokenizer = of_file(&path, file, &Value::Null);
         expect_count(name, expected, &cases, |text| tokenizer.encode_ordinary(text));
         survives_saving(&tokenizer, &cases);
+        endings_change_nothing_before_them(&tokenizer, &cases);
     }
 }
 

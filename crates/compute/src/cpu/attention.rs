@@ -9,14 +9,14 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::attention_source::{Rounded, Sequence, Source};
+use super::attention_source::{Sequence, Source};
 use super::buffer::{CpuBuffer, Shared};
 use super::math::{Arithmetic, Kernel, VECTOR, dispatch};
 use super::softcap::cap_all;
 use super::softmax::{Scores, softmax_step};
 use super::tile::{
-    Element, PANEL, Pieces, load, multiply, multiply_rows, multiply_rows_two, multiply_two, pack_column,
-    pack_sixteen_columns, store,
+    Element, PANEL, Pieces, Times, load, multiply, multiply_rows, multiply_rows_two, multiply_two,
+    pack_column, pack_sixteen_columns, store,
 };
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
@@ -100,13 +100,10 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
             position: first_position(segments, index) + first,
             all: (!causal).then_some(segments[index].len),
         };
-        let source = Sequence::of_segment(shape, segments, index, qkv, kv_head);
+        let source = Sequence { half, ..Sequence::of_segment(shape, segments, index, qkv, kv_head) };
         let (out, log_sum_exp) = (&out, log_sum_exp.as_ref());
-        with_scratch(scratch_len(&queries), |scratch| match half {
-            false => dispatch(isa, Attend { scratch, queries, source, out, log_sum_exp }),
-            true => {
-                dispatch(isa, Attend { scratch, queries, source: Rounded(source), out, log_sum_exp });
-            }
+        with_scratch(scratch_len(&queries), |scratch| {
+            dispatch(isa, Attend { scratch, queries, source, out, log_sum_exp });
         });
     });
 }
@@ -411,12 +408,11 @@ pub(super) fn pack_queries<A: Arithmetic, const R: usize>(queries: &Queries<'_>,
         for (r, row) in rows.iter_mut().enumerate() {
             *row = queries.row(first + r);
         }
-        pack_sixteen_columns::<A, R, false>(q, first, rows);
+        pack_sixteen_columns::<A, R>(q, first, rows, Times(queries.shape.scale));
     }
     for r in squares..queries.count() {
-        pack_column::<R>(q, r, queries.row(r));
+        pack_column::<R>(q, r, queries.row(r), queries.shape.scale);
     }
-    q.iter_mut().for_each(|q| *q *= queries.shape.scale);
 }
 
 /// Products of `R` queries with the first `seen` keys of a block, rounded up to whole panels of them; the other scores

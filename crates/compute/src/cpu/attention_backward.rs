@@ -10,7 +10,9 @@ use super::attention_source::Sequence;
 use super::buffer::Shared;
 use super::math::{Arithmetic, Kernel, dispatch, dot, exp};
 use super::softcap::{cap_all, slope};
-use super::tile::{PANEL, Pieces, load, multiply_columns, multiply_rows, pack_column, pack_row, store};
+use super::tile::{
+    AsTheyAre, PANEL, Pieces, load, multiply_columns, multiply_rows, pack_column, pack_row, store,
+};
 use super::{Isa, Threads};
 use crate::{AttentionShape, Segment};
 
@@ -213,10 +215,10 @@ fn segment_backward<A: Arithmetic, const R: usize>(
         let end = queries.position + queries.tokens;
         for start in queries.blocks() {
             let (width, len) = (shape.head_dim, KEYS.min(end - start));
-            sequence.pack_keys::<A, false>(scratch.keys, (start, len), width);
-            sequence.values().pack_keys::<A, false>(scratch.values, (start, len), width);
+            sequence.pack_keys::<A>(scratch.keys, (start, len), width, AsTheyAre);
+            sequence.values().pack_keys::<A>(scratch.values, (start, len), width, AsTheyAre);
             for j in 0..len {
-                pack_row::<A, false>(scratch.key_panels, KEYS, j, sequence.token(start + j, width).0);
+                pack_row::<A>(scratch.key_panels, (j, KEYS), sequence.token(start + j, width).0, AsTheyAre);
             }
             queries_backward::<A, R>(task, &queries, start, scratch);
             keys_backward::<A, R>(&queries, start, d, scratch);
@@ -251,8 +253,8 @@ fn pack_tile<A: Arithmetic, const R: usize>(
         let at = token * queries.shape.q_width() + head * width;
         let d_out = &task.forward.d_out[at..][..width];
         scratch.delta[r] = dot::<A>(d_out, &task.forward.out[at..][..width]);
-        pack_column::<R>(scratch.d_out, r, d_out);
-        pack_row::<A, false>(scratch.d_out_panels, count, r, d_out);
+        pack_column::<R>(scratch.d_out, r, d_out, 1.0);
+        pack_row::<A>(scratch.d_out_panels, (r, count), d_out, AsTheyAre);
         for (panel, values) in queries.row(r).chunks(PANEL).enumerate() {
             let to = &mut scratch.q_panels[(panel * count + r) * PANEL..][..values.len()];
             for (to, &value) in to.iter_mut().zip(values) {

@@ -2,7 +2,7 @@
 
 use super::attention::PANELS;
 use super::math::Arithmetic;
-use super::tile::{Element, PANEL, pack_row, pack_sixteen_columns};
+use super::tile::{AsTheyAre, Element, Halved, PANEL, Taken, pack_row, pack_sixteen_columns};
 use crate::{AttentionShape, Segment};
 
 /// Panels of a block of [`KEYS`](super::attention::KEYS) tokens: the `i`-th has [`PANEL`] of them, their keys as `[D][PANEL]`, their values as
@@ -64,6 +64,8 @@ pub(super) struct Run<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Sequence<'a> {
     pub(super) runs: [Run<'a>; 2],
+    /// Keys and values are what a cache in 16 bits would give back.
+    pub(super) half: bool,
 }
 
 impl<'a> Sequence<'a> {
@@ -77,17 +79,18 @@ impl<'a> Sequence<'a> {
 
     /// The values in the place of the keys.
     pub(super) fn values(&self) -> Self {
-        Sequence { runs: self.runs.map(|run| Run { keys: run.values, ..run }) }
+        Sequence { runs: self.runs.map(|run| Run { keys: run.values, ..run }), ..*self }
     }
 
-    /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time. With `HALF` they are
-    /// those that halves give back.
+    /// Lays the keys of a block of `len` tokens from `start` on side by side, [`PANEL`] at a time, taken as `taken` takes
+    /// them.
     #[inline(always)]
-    pub(super) fn pack_keys<A: Arithmetic, const HALF: bool>(
+    pub(super) fn pack_keys<A: Arithmetic>(
         &self,
         to: &mut [f32],
         (start, len): (usize, usize),
         width: usize,
+        taken: impl Taken,
     ) {
         for first in (0..len).step_by(PANEL) {
             // Behind the last key stand any: nobody sees them.
@@ -95,23 +98,24 @@ impl<'a> Sequence<'a> {
             for (j, key) in keys[..PANEL.min(len - first)].iter_mut().enumerate() {
                 *key = self.token(start + first + j, width).0;
             }
-            pack_sixteen_columns::<A, PANEL, HALF>(to, first, keys);
+            pack_sixteen_columns::<A, PANEL>(to, first, keys, taken);
         }
     }
 
     /// The block of `len` tokens from `start` on.
     #[inline(always)]
-    fn lay_out<'s, A: Arithmetic, const HALF: bool>(
+    fn lay_out<'s, A: Arithmetic>(
         &self,
         (start, len): (usize, usize),
         (keys, values): (&'s mut [f32], &'s mut [f32]),
         width: usize,
+        taken: impl Taken,
     ) -> Panels<'s, f32> {
-        self.pack_keys::<A, HALF>(keys, (start, len), width);
+        self.pack_keys::<A>(keys, (start, len), width, taken);
         let value_panel = values.len() / PANELS;
         for j in 0..len {
             let panel = &mut values[j / PANEL * value_panel..][..value_panel];
-            pack_row::<A, HALF>(panel, PANEL, j % PANEL, self.token(start + j, width).1);
+            pack_row::<A>(panel, (j % PANEL, PANEL), self.token(start + j, width).1, taken);
         }
         Panels::of(keys, values)
     }
@@ -132,7 +136,7 @@ impl<'a> Sequence<'a> {
         };
         let segment = segments[index];
         let prefix = segment.prefix.map_or(run(0, 0), |p| run(segments[p].start, segments[p].len));
-        Sequence { runs: [prefix, run(segment.start, segment.len)] }
+        Sequence { runs: [prefix, run(segment.start, segment.len)], half: false }
     }
 }
 
@@ -146,23 +150,9 @@ impl Source for Sequence<'_> {
         scratch: (&'s mut [f32], &'s mut [f32]),
         width: usize,
     ) -> Panels<'s, f32> {
-        self.lay_out::<A, false>(block, scratch, width)
-    }
-}
-
-/// A sequence with the values that a cache in 16 bits would give back.
-pub(super) struct Rounded<'a>(pub(super) Sequence<'a>);
-
-impl Source for Rounded<'_> {
-    type Element = f32;
-
-    #[inline(always)]
-    fn panels<'s, A: Arithmetic>(
-        &'s self,
-        block: (usize, usize),
-        scratch: (&'s mut [f32], &'s mut [f32]),
-        width: usize,
-    ) -> Panels<'s, f32> {
-        self.0.lay_out::<A, true>(block, scratch, width)
+        match self.half {
+            false => self.lay_out::<A>(block, scratch, width, AsTheyAre),
+            true => self.lay_out::<A>(block, scratch, width, Halved),
+        }
     }
 }

@@ -66,15 +66,19 @@ impl Kernel for ForwardRows<'_> {
         let Norm { x, gain, eps, residual, rounded } = self.norm;
         for i in 0..self.y.rows {
             let (y, x) = (self.y.row(i), x.row(self.first + i));
-            if rounded {
+            self.rstd.data[i] = if rounded {
                 for (y, &x) in y.iter_mut().zip(x) {
                     *y = f32::from_bits(narrow::rounded(x));
                 }
                 narrow::keep(y, self.kept.row(i));
+                norm_row::<A>(y, gain, eps)
             } else {
-                y.copy_from_slice(x);
-            }
-            self.rstd.data[i] = norm_row::<A>(y, gain, eps);
+                let rstd = rstd_of::<A>(x, eps);
+                for ((y, &x), &w) in y.iter_mut().zip(x).zip(gain.values) {
+                    *y = x * rstd * (w + gain.offset);
+                }
+                rstd
+            };
             if let Some(residual) = residual {
                 for (y, &residual) in y.iter_mut().zip(residual.row(self.first + i)) {
                     *y += residual;
@@ -84,10 +88,16 @@ impl Kernel for ForwardRows<'_> {
     }
 }
 
+/// `1 / sqrt(mean(x²) + eps)`.
+#[inline(always)]
+fn rstd_of<A: Arithmetic>(x: &[f32], eps: f32) -> f32 {
+    1.0 / (dot::<A>(x, x) / x.len() as f32 + eps).sqrt()
+}
+
 /// `x = x · rstd · gain` with `rstd = 1 / sqrt(mean(x²) + eps)`, which it gives back.
 #[inline(always)]
 pub(super) fn norm_row<A: Arithmetic>(x: &mut [f32], gain: Gain<'_>, eps: f32) -> f32 {
-    let rstd = 1.0 / (dot::<A>(x, x) / x.len() as f32 + eps).sqrt();
+    let rstd = rstd_of::<A>(x, eps);
     for (x, &w) in x.iter_mut().zip(gain.values) {
         *x = *x * rstd * (w + gain.offset);
     }

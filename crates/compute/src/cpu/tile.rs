@@ -150,30 +150,31 @@ pub(super) fn multiply_columns<A: Arithmetic, const R: usize, const N: usize>(
     tile
 }
 
-/// Lays `row` out as column `index` of groups of `W` columns: `[index / W][value][index % W]`.
+/// Lays `row` times `factor` out as column `index` of groups of `W` columns: `[index / W][value][index % W]`.
 #[inline(always)]
-pub(super) fn pack_column<const W: usize>(to: &mut [f32], index: usize, row: &[f32]) {
+pub(super) fn pack_column<const W: usize>(to: &mut [f32], index: usize, row: &[f32], factor: f32) {
     let group = &mut to[index / W * W * row.len()..][..W * row.len()];
     let (steps, _) = group.as_chunks_mut::<W>();
     for (step, &value) in steps.iter_mut().zip(row) {
-        step[index % W] = value;
+        step[index % W] = value * factor;
     }
 }
 
 /// As [`pack_column`] for sixteen neighbouring columns from `index`, a multiple of 16, on, a square at a time in
-/// registers; 16 is a multiple of `W`. With `HALF` the values are those that halves give back.
+/// registers; 16 is a multiple of `W`. The values are taken as `taken` takes them.
 #[inline(always)]
-pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize, const HALF: bool>(
+pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize>(
     to: &mut [f32],
     index: usize,
     rows: [&[f32]; VECTOR],
+    taken: impl Taken,
 ) {
     let width = rows[0].len();
     let to = &mut to[index * width..][..VECTOR * width];
     for first in (0..width / VECTOR * VECTOR).step_by(VECTOR) {
         let mut square = [A::splat(0.0); VECTOR];
         for (square, row) in square.iter_mut().zip(rows) {
-            *square = kept::<A, HALF>(row[first..].first_chunk().expect("a square is in the row"));
+            *square = taken.take::<A>(row[first..].first_chunk().expect("a square is in the row"));
         }
         for (d, column) in A::transpose(square).into_iter().enumerate() {
             let mut lanes = [0.0; VECTOR];
@@ -188,7 +189,7 @@ pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize, const HALF: bo
         for (value, row) in column.iter_mut().zip(rows) {
             *value = row[d];
         }
-        let values = kept::<A, HALF>(&column);
+        let values = taken.take::<A>(&column);
         A::store(&mut column, values);
         for (i, value) in column.into_iter().enumerate() {
             to[(i / W * width + d) * W + i % W] = value;
@@ -196,33 +197,63 @@ pub(super) fn pack_sixteen_columns<A: Arithmetic, const W: usize, const HALF: bo
     }
 }
 
-/// Lays `row` out as step `index` of panels of `steps` steps: `[value / PANEL][index][value % PANEL]`. With `HALF` the
-/// values are those that halves give back.
+/// Lays `row` out as step `index` of panels of `steps` steps: `[value / PANEL][index][value % PANEL]`. The values are
+/// taken as `taken` takes them.
 #[inline(always)]
-pub(super) fn pack_row<A: Arithmetic, const HALF: bool>(
+pub(super) fn pack_row<A: Arithmetic>(
     to: &mut [f32],
-    steps: usize,
-    index: usize,
+    (index, steps): (usize, usize),
     row: &[f32],
+    taken: impl Taken,
 ) {
     let (to, _) = to.as_chunks_mut::<PANEL>();
     let (panels, rest) = row.as_chunks::<PANEL>();
     for (panel, values) in panels.iter().enumerate() {
-        A::store(&mut to[panel * steps + index], kept::<A, HALF>(values));
+        A::store(&mut to[panel * steps + index], taken.take::<A>(values));
     }
     if !rest.is_empty() {
         let to = &mut to[panels.len() * steps + index];
         let mut values = *to;
         values[..rest.len()].copy_from_slice(rest);
-        A::store(to, kept::<A, HALF>(&values));
+        A::store(to, taken.take::<A>(&values));
     }
 }
 
-/// The values, or what halves give back of them.
-#[inline(always)]
-fn kept<A: Arithmetic, const HALF: bool>(values: &[f32; VECTOR]) -> A::Vector {
-    let values = A::load(values);
-    if HALF { A::round_half(values) } else { values }
+/// How values are taken that are laid out.
+pub(super) trait Taken: Copy {
+    fn take<A: Arithmetic>(self, values: &[f32; VECTOR]) -> A::Vector;
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct AsTheyAre;
+
+impl Taken for AsTheyAre {
+    #[inline(always)]
+    fn take<A: Arithmetic>(self, values: &[f32; VECTOR]) -> A::Vector {
+        A::load(values)
+    }
+}
+
+/// What halves give back.
+#[derive(Clone, Copy)]
+pub(super) struct Halved;
+
+impl Taken for Halved {
+    #[inline(always)]
+    fn take<A: Arithmetic>(self, values: &[f32; VECTOR]) -> A::Vector {
+        A::round_half(A::load(values))
+    }
+}
+
+/// Times a factor.
+#[derive(Clone, Copy)]
+pub(super) struct Times(pub(super) f32);
+
+impl Taken for Times {
+    #[inline(always)]
+    fn take<A: Arithmetic>(self, values: &[f32; VECTOR]) -> A::Vector {
+        A::mul_lanes(A::load(values), A::splat(self.0))
+    }
 }
 
 /// Reads the tile at row `first`, column `col` of rows of `stride` values.

@@ -21,8 +21,15 @@ pub(super) fn ids(tokenizer: &Tokenizer, context: &Context, text: &str) -> model
         true => tokenizer.encode_with_control(text)?,
         false => tokenizer.encode_ordinary(text)?,
     };
-    let missing = tokenizer.text_start().filter(|start| ids.first() != Some(start));
-    Ok(missing.into_iter().chain(ids).collect())
+    Ok(begun(ids, tokenizer.text_start()))
+}
+
+/// The ids with the token before them that every text begins with.
+fn begun(ids: Vec<u32>, start: Option<u32>) -> Vec<u32> {
+    match start.filter(|start| ids.first() != Some(start)) {
+        Some(start) => std::iter::once(start).chain(ids).collect(),
+        None => ids,
+    }
 }
 
 /// Encodes `context` and the `answers` after it.
@@ -36,12 +43,12 @@ pub(super) fn ids(tokenizer: &Tokenizer, context: &Context, text: &str) -> model
 pub(super) fn encode(tokenizer: &Tokenizer, context: &Context, answers: &[String]) -> model::Result<Pairs> {
     let bare = context.text.trim_end();
     let blanks = &context.text[bare.len()..];
-    let given = ids(tokenizer, context, bare)?;
-    let continuation = |answer: &String| -> model::Result<Vec<u32>> {
-        let whole = format!("{bare}{blanks}{}{answer}", context.delimiter);
-        let whole = ids(tokenizer, context, &whole)?;
-        Ok(whole.get(given.len()..).unwrap_or_default().to_vec())
-    };
-    let continuations = answers.iter().map(continuation).collect::<model::Result<_>>()?;
+    let endings: Vec<String> =
+        answers.iter().map(|answer| format!("{blanks}{}{answer}", context.delimiter)).collect();
+    let (given, wholes) = tokenizer.encode_endings(bare, &endings, context.control)?;
+    let start = tokenizer.text_start();
+    let given = begun(given, start);
+    let continuation = |whole| begun(whole, start).get(given.len()..).unwrap_or_default().to_vec();
+    let continuations = wholes.into_iter().map(continuation).collect();
     Ok(Pairs { context: given, continuations })
 }

@@ -1,7 +1,7 @@
 //! Log-likelihoods of the answers.
 
 use compute::Backend;
-use model::{Activations, Labels, Tokens};
+use model::{Activations, Held, Judged, Tokens};
 
 use super::asked::{Asked, Wording};
 use super::batch::{Batch, Item, ranges};
@@ -10,8 +10,9 @@ use crate::comparison::{Outcome, Rated};
 use crate::task::LeftOut;
 use crate::{Error, Progress, Result, Stage, Subject};
 
-/// Tokens of a batch; a longer question stands alone.
-const BATCH_TOKENS: usize = 2048;
+/// Tokens of a batch, few enough for what a layer computes of them to stay in the nearer caches; a longer question stands
+/// alone.
+const BATCH_TOKENS: usize = 768;
 
 /// Rates the answers to all questions; one that the model cannot read goes to `left_out`.
 pub(super) fn rate<B: Backend>(
@@ -38,15 +39,68 @@ pub(super) fn rate<B: Backend>(
     let batches = || ranges.iter().map(|(range, shared)| (range, Batch::new(&items[range.clone()], *shared)));
     let largest = batches().map(|(_, batch)| batch.ids.len()).max().unwrap_or(0);
     let mut activations = Activations::for_inference(subject.decoder, largest)?;
+    let mut reading = Reading::default();
     let mut outcomes = Vec::with_capacity(items.len());
-    for (range, batch) in batches() {
-        let sums = log_likelihoods(subject, &batch, &kept[range.clone()], &mut activations);
-        for ((question, cut), sums) in kept[range.clone()].iter().zip(sums) {
+    let mut take = |sums: Vec<Vec<f64>>| -> Result<()> {
+        for ((question, cut), sums) in kept[outcomes.len()..].iter().zip(sums) {
             outcomes.push(outcome(question, &sums, settings)?.with_cut(*cut));
         }
+        Ok(())
+    };
+    for (range, batch) in batches() {
+        if reading.held.is_enough() || !reading.held.has_room(&batch.rows, &activations) {
+            take(reading.judge(subject, &mut activations))?;
+        }
+        reading.read(subject, batch, &kept[range.clone()], &mut activations);
         progress(Stage::Choices, range.end, items.len());
     }
+    take(reading.judge(subject, &mut activations))?;
     Ok(outcomes)
+}
+
+/// Batches that were read and not judged yet.
+#[derive(Default)]
+struct Reading {
+    held: Held,
+    /// Of every question the log-likelihoods of its answers.
+    sums: Vec<Vec<f64>>,
+    /// Of every label its question and answer.
+    owners: Vec<(usize, usize)>,
+}
+
+impl Reading {
+    fn read<B: Backend>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        batch: Batch,
+        asked: &[(&Asked<'_>, usize)],
+        activations: &mut Activations<B>,
+    ) {
+        let judged = Judged {
+            tokens: Tokens { ids: &batch.ids, positions: &batch.positions },
+            segments: &batch.segments,
+            labels: (&batch.rows, &batch.labels),
+            adapter: subject.adapter,
+        };
+        self.held.read(judged, subject.decoder, activations);
+        let before = self.sums.len();
+        self.owners.extend(batch.owners.iter().map(|(item, answer)| (before + item, *answer)));
+        self.sums.extend(asked.iter().map(|(asked, _)| vec![0.0; asked.answers.len()]));
+    }
+
+    /// For each question since the last time the log-likelihood of each answer.
+    fn judge<B: Backend>(
+        &mut self,
+        subject: &Subject<'_, B>,
+        activations: &mut Activations<B>,
+    ) -> Vec<Vec<f64>> {
+        let judged = self.held.judge(subject.decoder, activations);
+        let mut sums = std::mem::take(&mut self.sums);
+        for ((question, answer), log_prob) in self.owners.drain(..).zip(judged.log_probs) {
+            sums[question][answer] += f64::from(log_prob);
+        }
+        sums
+    }
 }
 
 /// Encodes all questions, a part of them in each thread: text is long, and its tokens take a good part of the time that
@@ -80,24 +134,6 @@ fn encode(wording: &Wording<'_>, asked: &Asked<'_>, settings: &Settings) -> Resu
     }
     let cut = if asked.may_be_cut(settings) { Item::cut(&pairs, limit) } else { None };
     cut.ok_or_else(|| Error::TooLong { id: id(), tokens, limit })
-}
-
-/// For each question of a batch the log-likelihood of each answer.
-fn log_likelihoods<B: Backend>(
-    subject: &Subject<'_, B>,
-    batch: &Batch,
-    asked: &[(&Asked<'_>, usize)],
-    activations: &mut Activations<B>,
-) -> Vec<Vec<f64>> {
-    let tokens = Tokens { ids: &batch.ids, positions: &batch.positions };
-    let weights = vec![0.0; batch.rows.len()];
-    let labels = Labels { rows: &batch.rows, labels: &batch.labels, weights: &weights };
-    let judged = subject.decoder.judge(tokens, &batch.segments, labels, activations, subject.adapter);
-    let mut sums: Vec<Vec<f64>> = asked.iter().map(|(asked, _)| vec![0.0; asked.answers.len()]).collect();
-    for (&(item, answer), &log_prob) in batch.owners.iter().zip(&judged.log_probs) {
-        sums[item][answer] += f64::from(log_prob);
-    }
-    sums
 }
 
 fn outcome(asked: &Asked<'_>, sums: &[f64], settings: &Settings) -> Result<Outcome> {

@@ -124,6 +124,14 @@ impl Words {
     }
 }
 
+/// Expressions that end a word between a letter and a single blank before a letter, whatever comes later: no part of them
+/// goes from a letter on to a blank, and what looks ahead looks at one character.
+pub(super) const ENDING_AT_BLANKS: [&str; 8] =
+    [GPT2_WORDS, LLAMA3[0], QWEN2_WORDS, QWEN35[0], TEKKEN[0], GPT_4O[0], SEED_CODER[0], BAILING[0]];
+
+/// Expressions that find numbers alone.
+pub(super) const NUMBERS: [&str; 2] = [r"\p{N}", r"\p{N}{1,3}"];
+
 const GPT2_WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)";
 const GPT2: [&str; 1] = [GPT2_WORDS];
 const DIGITS_GPT2: [&str; 2] = [r"\p{N}", GPT2_WORDS];

@@ -118,6 +118,10 @@ struct RoundTile<'a> {
     totals: &'a mut [f32],
 }
 
+/// Blocks that are measured before they are rounded: enough for nothing to wait for a scale, few enough to stay in the
+/// nearest cache.
+const STRETCH: usize = 8 * ROUNDED;
+
 impl Work for RoundTile<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
@@ -125,40 +129,70 @@ impl Work for RoundTile<'_> {
         for (r, row) in rows[..self.rows].iter_mut().enumerate() {
             *row = self.x.row(self.first + r).as_chunks().0;
         }
-        let shift = self.rows.trailing_zeros();
-        let (words, last_words) = self.words.as_chunks_mut::<ROUNDED>();
-        let (scales, last_scales) = self.scales.as_chunks_mut::<ROUNDED>();
-        let (offsets, last_offsets) = self.offsets.as_chunks_mut::<ROUNDED>();
-        let (totals, last_totals) = self.totals.as_chunks_mut::<ROUNDED>();
-        let mut at = 0;
-        let mut next = |count: usize| {
-            let mut blocks = [&[0.0; SUB_BLOCK]; ROUNDED];
-            for block in &mut blocks[..count] {
-                *block = &rows[at & (self.rows - 1)][at >> shift];
-                at += 1;
+        let blocks = Blocks { rows, mask: self.rows - 1, shift: self.rows.trailing_zeros() };
+        let stretches = self.words.chunks_mut(STRETCH).zip(self.scales.chunks_mut(STRETCH));
+        let stretches = stretches.zip(self.offsets.chunks_mut(STRETCH).zip(self.totals.chunks_mut(STRETCH)));
+        for (i, ((words, scales), (offsets, totals))) in stretches.enumerate() {
+            let first = i * STRETCH;
+            // The place of a total holds the factor until the codes are there.
+            let (groups, last) = scales.as_chunks_mut::<ROUNDED>();
+            let (factors, last_factors) = totals.as_chunks_mut::<ROUNDED>();
+            let mut at = first;
+            for (scales, factors) in groups.iter_mut().zip(factors) {
+                L::measure(blocks.at(at, ROUNDED), scales, factors);
+                at += ROUNDED;
             }
-            blocks
-        };
-        let whole = words.iter_mut().zip(scales).zip(offsets.iter_mut().zip(totals));
-        for ((words, scales), (offsets, totals)) in whole {
-            L::round(next(ROUNDED), RoundedBlocks { words, scales, offsets, totals });
+            if !last.is_empty() {
+                let (mut scales, mut factors) = ([0.0; ROUNDED], [0.0; ROUNDED]);
+                L::measure(blocks.at(at, last.len()), &mut scales, &mut factors);
+                last.copy_from_slice(&scales[..last.len()]);
+                last_factors.copy_from_slice(&factors[..last.len()]);
+            }
+
+            let (groups, last) = words.as_chunks_mut::<ROUNDED>();
+            let (scales, last_scales) = scales.as_chunks::<ROUNDED>();
+            let (offsets, last_offsets) = offsets.as_chunks_mut::<ROUNDED>();
+            let (totals, last_totals) = totals.as_chunks_mut::<ROUNDED>();
+            let mut at = first;
+            for ((words, scales), (offsets, totals)) in
+                groups.iter_mut().zip(scales).zip(offsets.iter_mut().zip(totals))
+            {
+                L::round(blocks.at(at, ROUNDED), scales, RoundedBlocks { words, offsets, totals });
+                at += ROUNDED;
+            }
+            let left = last.len();
+            if left > 0 {
+                let (mut words, mut offsets) = ([[0; SUB_BLOCK]; ROUNDED], [[0; 2]; ROUNDED]);
+                let (mut scales, mut totals) = ([0.0; ROUNDED], [0.0; ROUNDED]);
+                scales[..left].copy_from_slice(last_scales);
+                totals[..left].copy_from_slice(last_totals);
+                let to = RoundedBlocks { words: &mut words, offsets: &mut offsets, totals: &mut totals };
+                L::round(blocks.at(at, left), &scales, to);
+                last.copy_from_slice(&words[..left]);
+                last_offsets.copy_from_slice(&offsets[..left]);
+                last_totals.copy_from_slice(&totals[..left]);
+            }
         }
-        let left = last_words.len();
-        if left > 0 {
-            let mut words = [[0; SUB_BLOCK]; ROUNDED];
-            let (mut scales, mut offsets, mut totals) = ([0.0; ROUNDED], [[0; 2]; ROUNDED], [0.0; ROUNDED]);
-            let to = RoundedBlocks {
-                words: &mut words,
-                scales: &mut scales,
-                offsets: &mut offsets,
-                totals: &mut totals,
-            };
-            L::round(next(left), to);
-            last_words.copy_from_slice(&words[..left]);
-            last_scales.copy_from_slice(&scales[..left]);
-            last_offsets.copy_from_slice(&offsets[..left]);
-            last_totals.copy_from_slice(&totals[..left]);
+    }
+}
+
+/// The blocks of a tile in the order in which they lie there.
+struct Blocks<'a> {
+    rows: [&'a [[f32; SUB_BLOCK]]; TILE],
+    /// Rows of the tile, a power of two, less one; and its logarithm.
+    mask: usize,
+    shift: u32,
+}
+
+impl<'a> Blocks<'a> {
+    /// `count` blocks from the `first` on, and zeros behind them.
+    #[inline(always)]
+    fn at(&self, first: usize, count: usize) -> [&'a [f32; SUB_BLOCK]; ROUNDED] {
+        let mut blocks = [&[0.0; SUB_BLOCK]; ROUNDED];
+        for (i, block) in blocks[..count].iter_mut().enumerate() {
+            *block = &self.rows[(first + i) & self.mask][(first + i) >> self.shift];
         }
+        blocks
     }
 }
 

@@ -36,8 +36,16 @@ pub(super) trait Lanes: Arithmetic {
     fn unsigned(from: &[u8; VECTOR]) -> Self::Vector;
     fn signed(from: &[u8; VECTOR]) -> Self::Vector;
 
-    /// Rounds blocks of activations.
-    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>);
+    /// Scales of blocks of activations, the largest value by 127, and their inverses; NaN and zero for a block with a value
+    /// that is not finite.
+    fn measure(
+        blocks: [&[f32; SUB_BLOCK]; ROUNDED],
+        scales: &mut [f32; ROUNDED],
+        factors: &mut [f32; ROUNDED],
+    );
+
+    /// Rounds blocks of activations by their scales.
+    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], scales: &[f32; ROUNDED], to: RoundedBlocks<'_>);
 }
 
 /// Blocks that are rounded at once: whoever reduces one after the other waits for each.
@@ -50,11 +58,9 @@ pub(super) const OFFSET: i32 = 128;
 pub(super) struct RoundedBlocks<'a> {
     /// The integers nearest to the values by their scale, ties to even; any where the scale is NaN.
     pub(super) words: &'a mut [[i8; SUB_BLOCK]; ROUNDED],
-    /// The largest value by 127; NaN for a block with a value that is not finite.
-    pub(super) scales: &'a mut [f32; ROUNDED],
     /// The sums of all codes, and of the second half of them, times `-OFFSET`.
     pub(super) offsets: &'a mut [[i32; 2]; ROUNDED],
-    /// The sum of all codes, times the scale.
+    /// The factors of the blocks, and then the sum of all codes, times the scale.
     pub(super) totals: &'a mut [f32; ROUNDED],
 }
 
@@ -67,22 +73,38 @@ trait Narrow {
     fn codes(x: &[f32; SUB_BLOCK], factor: f32, to: &mut [i8; SUB_BLOCK]);
 }
 
-/// [`Lanes::round`], block after block.
+/// [`Lanes::measure`], block after block.
 #[inline(always)]
-fn round_each<N: Narrow>(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>) {
-    for (b, x) in blocks.iter().enumerate() {
+fn measure_each(
+    blocks: [&[f32; SUB_BLOCK]; ROUNDED],
+    scales: &mut [f32; ROUNDED],
+    factors: &mut [f32; ROUNDED],
+) {
+    for (x, (scale, factor)) in blocks.iter().zip(scales.iter_mut().zip(factors)) {
         // Bits of numbers without a sign are in the order of the numbers.
         let largest = x.iter().fold(0, |largest, x| x.abs().to_bits().max(largest));
         let finite = largest < INFINITE;
         let largest = f32::from_bits(largest);
-        N::codes(x, if finite && largest > 0.0 { 127.0 / largest } else { 0.0 }, &mut to.words[b]);
+        *factor = if finite && largest > 0.0 { 127.0 / largest } else { 0.0 };
+        *scale = if finite { largest / 127.0 } else { f32::NAN };
+    }
+}
+
+/// [`Lanes::round`], block after block.
+#[inline(always)]
+fn round_each<N: Narrow>(
+    blocks: [&[f32; SUB_BLOCK]; ROUNDED],
+    scales: &[f32; ROUNDED],
+    to: RoundedBlocks<'_>,
+) {
+    for (b, x) in blocks.iter().enumerate() {
+        N::codes(x, to.totals[b], &mut to.words[b]);
         let (first, second) = to.words[b].split_at(SUB_BLOCK / 2);
         let sum = |codes: &[i8]| codes.iter().map(|&code| i32::from(code)).sum::<i32>();
         let second = sum(second);
         let all = sum(first) + second;
         to.offsets[b] = [-OFFSET * all, -OFFSET * second];
-        to.scales[b] = if finite { largest / 127.0 } else { f32::NAN };
-        to.totals[b] = to.scales[b] * all as f32;
+        to.totals[b] = scales[b] * all as f32;
     }
 }
 
@@ -193,8 +215,17 @@ impl Lanes for super::super::math::Portable {
     }
 
     #[inline(always)]
-    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>) {
-        round_each::<Self>(blocks, to);
+    fn measure(
+        blocks: [&[f32; SUB_BLOCK]; ROUNDED],
+        scales: &mut [f32; ROUNDED],
+        factors: &mut [f32; ROUNDED],
+    ) {
+        measure_each(blocks, scales, factors);
+    }
+
+    #[inline(always)]
+    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], scales: &[f32; ROUNDED], to: RoundedBlocks<'_>) {
+        round_each::<Self>(blocks, scales, to);
     }
 }
 

@@ -10,7 +10,9 @@ use formats::quant::ggml::SUB_BLOCK;
 
 use super::super::super::math::x86::{Avx2, Avx512};
 use super::super::super::transpose::{Unsigned, largest_of_each};
-use super::{INFINITE, Lanes, Narrow, OFFSET, QUAD, ROUNDED, RoundedBlocks, VECTOR, round_each};
+use super::{
+    INFINITE, Lanes, Narrow, OFFSET, QUAD, ROUNDED, RoundedBlocks, VECTOR, measure_each, round_each,
+};
 
 impl Lanes for Avx512 {
     type Bytes = __m512i;
@@ -82,38 +84,47 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
-    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>) {
+    fn measure(
+        blocks: [&[f32; SUB_BLOCK]; ROUNDED],
+        scales: &mut [f32; ROUNDED],
+        factors: &mut [f32; ROUNDED],
+    ) {
         unsafe {
-            let half = |b: usize, half: usize| _mm512_loadu_ps(blocks[b].as_ptr().add(16 * half));
             // Bits of numbers without a sign are in the order of the numbers.
+            let sign = _mm512_set1_epi32(i32::MAX);
             let mut bits = [_mm512_setzero_si512(); ROUNDED];
-            for (b, bits) in bits.iter_mut().enumerate() {
-                let (first, second) = (_mm512_castps_si512(half(b, 0)), _mm512_castps_si512(half(b, 1)));
-                let sign = _mm512_set1_epi32(i32::MAX);
-                *bits = _mm512_max_epu32(_mm512_and_si512(first, sign), _mm512_and_si512(second, sign));
+            for (block, bits) in blocks.iter().zip(&mut bits) {
+                let first = _mm512_and_si512(_mm512_loadu_si512(block.as_ptr().cast()), sign);
+                let second = _mm512_and_si512(_mm512_loadu_si512(block.as_ptr().add(16).cast()), sign);
+                *bits = _mm512_max_epu32(first, second);
             }
             let largest = largest_of_each::<Unsigned>(bits);
             let finite = _mm256_cmplt_epu32_mask(largest, _mm256_set1_epi32(INFINITE as i32));
             let some = finite & _mm256_test_epi32_mask(largest, largest);
             let (largest, whole) = (_mm256_castsi256_ps(largest), _mm256_set1_ps(127.0));
-            let mut factors = [0.0f32; ROUNDED];
             _mm256_storeu_ps(factors.as_mut_ptr(), _mm256_maskz_div_ps(some, whole, largest));
             let nan = _mm256_set1_ps(f32::NAN);
-            let scales = _mm256_mask_div_ps(nan, finite, largest, whole);
-            _mm256_storeu_ps(to.scales.as_mut_ptr(), scales);
+            _mm256_storeu_ps(scales.as_mut_ptr(), _mm256_mask_div_ps(nan, finite, largest, whole));
+        }
+    }
 
+    #[inline(always)]
+    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], scales: &[f32; ROUNDED], to: RoundedBlocks<'_>) {
+        unsafe {
             // Sums of four codes, of two blocks each.
             let mut fours = [_mm512_setzero_si512(); ROUNDED / 2];
             for (two, fours) in fours.iter_mut().enumerate() {
-                for b in [2 * two, 2 * two + 1] {
-                    let factor = _mm512_set1_ps(factors[b]);
-                    let first = _mm512_cvtps_epi32(_mm512_mul_ps(half(b, 0), factor));
-                    let second = _mm512_cvtps_epi32(_mm512_mul_ps(half(b, 1), factor));
-                    let to = to.words[b].as_mut_ptr();
-                    _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(first));
-                    _mm_storeu_si128(to.add(16).cast(), _mm512_cvtepi32_epi8(second));
+                let mut words = [_mm512_setzero_si512(); 2];
+                for (words, b) in words.iter_mut().zip(2 * two..) {
+                    let (x, factor) = (blocks[b].as_ptr(), _mm512_set1_ps(to.totals[b]));
+                    let first = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor));
+                    let second = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x.add(16)), factor));
+                    *words = _mm512_packs_epi32(first, second);
                 }
-                let codes = _mm512_loadu_si512(to.words.as_ptr().add(2 * two).cast());
+                // Packing goes by 128 bits: four codes of each of the four vectors, then the next four.
+                let places = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+                let codes = _mm512_permutexvar_epi32(places, _mm512_packs_epi16(words[0], words[1]));
+                _mm512_storeu_si512(to.words.as_mut_ptr().add(2 * two).cast(), codes);
                 *fours = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), codes);
             }
             let halves = sums_of_lanes(fours);
@@ -122,7 +133,7 @@ impl Lanes for Avx512 {
             let offsets = _mm512_mullo_epi32(sums, _mm512_set1_epi32(-OFFSET));
             _mm512_storeu_si512(to.offsets.as_mut_ptr().cast(), offsets);
             let totals = _mm256_cvtepi32_ps(_mm512_cvtepi64_epi32(sums));
-            _mm256_storeu_ps(to.totals.as_mut_ptr(), _mm256_mul_ps(totals, scales));
+            _mm256_storeu_ps(to.totals.as_mut_ptr(), _mm256_mul_ps(totals, _mm256_loadu_ps(scales.as_ptr())));
         }
     }
 }
@@ -237,8 +248,17 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], to: RoundedBlocks<'_>) {
-        round_each::<Self>(blocks, to);
+    fn measure(
+        blocks: [&[f32; SUB_BLOCK]; ROUNDED],
+        scales: &mut [f32; ROUNDED],
+        factors: &mut [f32; ROUNDED],
+    ) {
+        measure_each(blocks, scales, factors);
+    }
+
+    #[inline(always)]
+    fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], scales: &[f32; ROUNDED], to: RoundedBlocks<'_>) {
+        round_each::<Self>(blocks, scales, to);
     }
 }
 
