@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Reading and writing with medtune and with llama.cpp, on the same GGUF files, in alternating rounds.
 #   tools/bench_generate.sh MEDTUNE PYTHON FILE.gguf...
-# ROUNDS (3), PROMPT (512), TOKENS (64) and THREADS (2) from the environment.
+# ROUNDS (3), PROMPT (512), TOKENS (64) and THREADS (2) from the environment; with LLAMA_CPP_2, the path of the program
+# that tools/bench_llama_cpp_2 builds, that one takes its turn, too.
 set -euo pipefail
 medtune=$1 python=$2
 shift 2
@@ -26,5 +27,8 @@ for ((round = 1; round <= ${ROUNDS:-3}; round++)); do
     "$medtune" bench generate --model "$file" --prompt "$prompt" --tokens "$tokens" $fast --json | line "$name" medtune
     "$python" "$here/bench_llama_cpp.py" "$file" --prompt "$prompt" --tokens "$tokens" \
       --threads "$MEDTUNE_THREADS" | line "$name" llama.cpp
+    if [[ -n ${LLAMA_CPP_2:-} ]]; then
+      "$LLAMA_CPP_2" "$file" "$prompt" "$tokens" "$MEDTUNE_THREADS" | line "$name" llama-cpp-2
+    fi
   done
 done

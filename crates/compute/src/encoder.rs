@@ -30,6 +30,8 @@ pub struct BidirectionalAttention<'a, Buf> {
     pub qkv: View<'a, Buf>,
     /// Output, `[T, q_width]`.
     pub out: ViewMut<'a, Buf>,
+    /// Rows whose output is wanted, ascending; of the others it may be anything. `None`: all.
+    pub wanted: Option<&'a [u32]>,
 }
 
 /// A device that runs encoders.

@@ -26,7 +26,7 @@ pub use sentence::Prompts;
 pub use vectors::TextVector;
 
 use crate::{Result, Tokenizer};
-use forward::{Sequence, batches};
+use forward::{Sequence, Wanted, batches};
 use sentence::SentenceConfig;
 
 /// An encoder with its tokenizer.
@@ -190,7 +190,7 @@ impl<B: EncoderBackend> Encoder<B> {
         let sequences: Vec<Sequence<'_>> = texts.iter().map(|ids| Sequence::text(ids)).collect();
         let mut states = Vec::with_capacity(texts.len());
         for batch in batches(&sequences) {
-            let batch = self.forward(batch, layer)?;
+            let batch = self.forward(batch, layer, Wanted::All)?;
             states.extend(batch.segments.iter().map(|segment| self.states_of(&batch.x, segment)));
         }
         Ok(states)

@@ -28,7 +28,7 @@ impl EncoderBackend for Cpu {
     }
 
     fn attention_bidirectional(&self, a: BidirectionalAttention<'_, CpuBuffer>) {
-        let BidirectionalAttention { shape, segments, qkv, out } = a;
+        let BidirectionalAttention { shape, segments, qkv, out, wanted } = a;
         let (qkv, out) = (Rows::from(qkv), RowsMut::from(out));
         assert_eq!(qkv.cols, shape.qkv_width(), "q | k | v");
         assert_eq!((out.rows, out.cols), (qkv.rows, shape.q_width()), "output [T, q_width]");
@@ -44,7 +44,7 @@ impl EncoderBackend for Cpu {
             qkv,
             out,
             log_sum_exp: None,
-            wanted: None,
+            wanted,
         };
         attention::forward(&self.threads, self.isa, forward);
     }
@@ -225,6 +225,7 @@ mod tests {
                 segments: &segments,
                 qkv: qkv_view,
                 out: out_view,
+                wanted: None,
             });
             assert!(out[..2 * shape.q_width()].iter().all(|value| *value == 7.0), "rows of no segment");
             for segment in segments {

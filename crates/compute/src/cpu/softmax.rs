@@ -42,17 +42,20 @@ pub(super) fn softmax_step<A: Arithmetic, const R: usize>(
     } else {
         largest.copy_from_slice(&A::largest_lanes(vectors::<A, R>(&lanes))[..R]);
     }
-    let (mut shift, mut rescale) = ([0.0; R], [0.0; R]);
+    // A whole vector of exponentials, whose last lanes nobody reads.
+    let (mut shift, mut factors) = ([0.0; R], [0.0; PANEL]);
     for r in 0..R {
         let new = larger(largest[r], maxima[r]);
         // Who has seen nothing yet has no sum either, and infinity less infinity would be no number.
         shift[r] = if new == f32::NEG_INFINITY { 0.0 } else { new };
-        rescale[r] = maxima[r] - shift[r];
+        factors[r] = maxima[r] - shift[r];
         maxima[r] = new;
     }
-    for rescale in &mut rescale {
-        *rescale = exp::<A>(*rescale);
+    for factor in &mut factors {
+        *factor = exp::<A>(*factor);
     }
+    let mut rescale = [0.0; R];
+    rescale.copy_from_slice(&factors[..R]);
     let mut lanes = [[0.0; PANEL]; R];
     for r in 0..R {
         for panel in &mut scores[r].as_chunks_mut::<PANEL>().0[..panels] {

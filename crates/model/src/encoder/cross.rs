@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use compute::EncoderBackend;
 
-use super::forward::{Sequence, batches};
+use super::forward::{Sequence, Wanted, batches};
 use super::head::Head;
 use super::{Encoder, load};
 use crate::{Error, Result};
@@ -90,7 +90,7 @@ impl<B: EncoderBackend> CrossEncoder<B> {
             pairs.iter().map(|pair| Sequence { ids: &pair.ids, first: pair.first }).collect();
         let mut scores = Vec::with_capacity(pairs.len());
         for batch in batches(&sequences) {
-            let states = self.encoder.forward(batch, self.encoder.layers.len())?;
+            let states = self.encoder.forward(batch, self.encoder.layers.len(), Wanted::First)?;
             scores.extend(self.head.scores(&self.encoder, states)?);
         }
         Ok(pairs.iter().zip(scores).map(|(pair, score)| PairScore { score, cut: pair.cut }).collect())

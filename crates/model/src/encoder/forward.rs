@@ -25,11 +25,19 @@ impl<'a> Sequence<'a> {
     }
 }
 
+/// Of which tokens the states after the last block are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    /// Of each sequence the first one; what only the others would need is not computed.
+    First,
+}
+
 /// The states of a batch after some blocks.
 pub(super) struct States<B: EncoderBackend> {
-    /// `[T, H]`.
+    /// `[T, H]`, of the tokens that were wanted.
     pub(super) x: B::Buffer,
-    /// The rows of each sequence, in their order.
+    /// The rows of each sequence that are there, in their order.
     pub(super) segments: Vec<Segment>,
 }
 
@@ -49,16 +57,16 @@ pub(super) fn batches<'s, 'a>(mut rest: &'s [Sequence<'a>]) -> impl Iterator<Ite
 }
 
 impl<B: EncoderBackend> Encoder<B> {
-    /// The states of a batch after `layers` blocks, 0 being the embedding. Rows of a sequence do not depend on the
-    /// others.
+    /// The states of the tokens of a batch that are `wanted` after `layers` blocks, 0 being the embedding. Rows of a
+    /// sequence do not depend on the others.
     ///
     /// # Panics
     ///
     /// When a sequence is empty or longer than the encoder reads, or an id is not in its vocabulary.
-    pub(super) fn forward(&self, batch: &[Sequence<'_>], layers: usize) -> Result<States<B>> {
+    pub(super) fn forward(&self, batch: &[Sequence<'_>], layers: usize, wanted: Wanted) -> Result<States<B>> {
         let (backend, config) = (&*self.backend, &self.config);
         let ids: Vec<u32> = batch.iter().flat_map(|sequence| sequence.ids).copied().collect();
-        let (tokens, width, inner) = (ids.len(), config.hidden_size, config.intermediate_size);
+        let (mut tokens, width, inner) = (ids.len(), config.hidden_size, config.intermediate_size);
         let mut segments = Vec::with_capacity(batch.len());
         let mut positions = Vec::with_capacity(tokens);
         for Sequence { ids, first } in batch {
@@ -77,14 +85,23 @@ impl<B: EncoderBackend> Encoder<B> {
         backend.embed(z.view_mut(0, tokens, width), &positions, Matrix::Weight(&self.positions), 1.0);
         self.norm(&mut x, [&y, &z], self.embedding_norm, tokens);
         let shape = AttentionShape::new(config.heads, config.heads, width / config.heads);
-        for layer in &self.layers[..layers] {
+        for (l, layer) in self.layers[..layers].iter().enumerate() {
+            let first = (wanted == Wanted::First && l + 1 == layers)
+                .then(|| segments.iter().map(|segment| segment.start as u32).collect::<Vec<_>>());
             self.dense(&mut qkv, &x, &layer.qkv, tokens);
             backend.attention_bidirectional(BidirectionalAttention {
                 shape,
                 segments: &segments,
                 qkv: qkv.view(0, tokens, 3 * width),
                 out: z.view_mut(0, tokens, width),
+                wanted: first.as_deref(),
             });
+            if let Some(first) = first {
+                backend.keep_rows(x.view_mut(0, tokens, width), &first);
+                backend.keep_rows(z.view_mut(0, tokens, width), &first);
+                tokens = first.len();
+                segments = (0..tokens).map(|row| Segment::whole(row, 1)).collect();
+            }
             self.dense(&mut y, &z, &layer.out, tokens);
             self.norm(&mut z, [&y, &x], layer.attention_norm, tokens);
             self.dense(&mut wide, &z, &layer.up, tokens);

@@ -1,6 +1,6 @@
 //! The head of a sequence classifier: from the first token's state to a logit for each label.
 
-use compute::{DeviceBuffer, EncoderBackend};
+use compute::EncoderBackend;
 
 use super::forward::States;
 use super::load::Source;
@@ -62,14 +62,10 @@ impl<B: EncoderBackend> Head<B> {
         Ok(Head { dense, out, labels })
     }
 
-    /// A score for each sequence of a batch: the logit, or that of the second label less that of the first.
+    /// A score for each sequence of a batch, whose first tokens `states` has: the logit, or that of the second label less that of the first.
     pub(super) fn scores(&self, encoder: &Encoder<B>, states: States<B>) -> Result<Vec<f32>> {
         let (backend, width) = (&*encoder.backend, encoder.config.hidden_size);
-        let (mut x, segments) = (states.x, states.segments);
-        let tokens = segments.iter().map(|segment| segment.len).sum();
-        let first: Vec<u32> = segments.iter().map(|segment| segment.start as u32).collect();
-        backend.keep_rows(x.view_mut(0, tokens, width), &first);
-        let count = first.len();
+        let (x, count) = (states.x, states.segments.len());
         let mut pooled = backend.zeros("states of a head", count * width)?;
         encoder.dense(&mut pooled, &x, &self.dense, count);
         let mut values = vec![0.0; count * width];

@@ -2,8 +2,8 @@
 
 use compute::EncoderBackend;
 
-use super::forward::{Sequence, batches};
-use super::{Encoder, EncoderText};
+use super::forward::{Sequence, Wanted, batches};
+use super::{Encoder, EncoderText, Pooling};
 use crate::Result;
 
 /// The vector of a text.
@@ -31,8 +31,9 @@ impl<B: EncoderBackend> Encoder<B> {
         let texts = texts.iter().map(|text| self.read(text)).collect::<Result<Vec<_>>>()?;
         let sequences: Vec<Sequence<'_>> = texts.iter().map(|text| Sequence::text(&text.ids)).collect();
         let mut vectors = Vec::with_capacity(texts.len());
+        let wanted = if self.sentence.pooling == Pooling::Cls { Wanted::First } else { Wanted::All };
         for batch in batches(&sequences) {
-            let batch = self.forward(batch, self.layers.len())?;
+            let batch = self.forward(batch, self.layers.len(), wanted)?;
             for segment in &batch.segments {
                 vectors.push(unit(self.sentence.pooling.pool(&self.states_of(&batch.x, segment))));
             }

@@ -123,9 +123,9 @@ mod tests {
         assert!(settles("<|im_end|>", "<|turn|>"));
         assert!(!settles("<|im_end|>", "<|im end|>"), "a token with a blank");
         assert!(!settles("<|im_end|>", "end"), "a token of letters");
-        assert!(!settles("\"use_regex\":true", "\"use_regex\":false"), "no words");
+        assert!(!settles("\"use_regex\": true", "\"use_regex\": false"), "no words");
         assert!(
-            !settles("\"add_prefix_space\":false", "\"add_prefix_space\":true"),
+            !settles("\"add_prefix_space\": false", "\"add_prefix_space\": true"),
             "a blank before every part"
         );
     }
