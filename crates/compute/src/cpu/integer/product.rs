@@ -199,7 +199,7 @@ struct Target<'a> {
 
 // SAFETY of every block here: a panel is one task's, and this holds one row of it at a time.
 #[allow(unsafe_code)]
-impl Target<'_> {
+impl<'a> Target<'a> {
     #[inline(always)]
     fn write<L: Lanes, const ROWS: usize>(&self, first: usize, panel: usize, sums: &[L::Vector; ROWS]) {
         let column = panel * VECTOR;
@@ -255,7 +255,7 @@ impl Target<'_> {
     /// # Safety
     /// As [`Shared::range`].
     #[inline(always)]
-    unsafe fn row(&self, row: usize, column: usize) -> &mut [f32; VECTOR] {
+    unsafe fn row(&self, row: usize, column: usize) -> &'a mut [f32; VECTOR] {
         let to = unsafe { self.shared.range(row * self.stride + column, VECTOR) };
         to.first_chunk_mut().expect("as many as were asked for")
     }
