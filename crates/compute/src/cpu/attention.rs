@@ -83,13 +83,14 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
     let all: usize = segments.iter().map(|segment| segment.len).sum::<usize>() * shape.heads;
     let queries = (all / (threads.count() * TASKS_OF_THREAD)).clamp(TASK_QUERIES, MOST_TASK_QUERIES);
     let step = (queries * shape.kv_heads / shape.heads).max(8);
-    let tiles: Vec<(usize, Range<usize>)> = (0..segments.len())
-        .flat_map(|index| tiles(segments[index].len, step).map(move |tokens| (index, tokens)))
-        .filter_map(|(index, tokens)| Some((index, wanted_of(tokens, segments[index].start, wanted)?)))
-        .collect();
+    let mut of_segments = Vec::with_capacity(segments.iter().map(|s| tiles(s.len, step).len()).sum());
+    for (index, segment) in segments.iter().enumerate() {
+        let wanted = tiles(segment.len, step).filter_map(|tokens| wanted_of(tokens, segment.start, wanted));
+        of_segments.extend(wanted.map(|tokens| (index, tokens)));
+    }
     let (out, log_sum_exp) = (Shared::new(out), log_sum_exp.map(Shared::new));
-    threads.run(tiles.len() * shape.kv_heads, |task| {
-        let (index, Range { start: first, end }) = tiles[task / shape.kv_heads];
+    threads.run(of_segments.len() * shape.kv_heads, |task| {
+        let (index, Range { start: first, end }) = of_segments[task / shape.kv_heads];
         let kv_head = task % shape.kv_heads;
         let queries = Queries {
             shape,
@@ -110,7 +111,7 @@ pub(super) fn forward(threads: &Threads, isa: Isa, f: Forward<'_>) {
 
 /// Cuts `len` tokens into parts of about `step` that differ by a token at most: every part lays out the keys before it
 /// anew, which for a few tokens at the end would be most of their work.
-fn tiles(len: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+fn tiles(len: usize, step: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
     let count = ((len + step / 2) / step).max(1);
     (0..count).map(move |tile| len * tile / count..len * (tile + 1) / count)
 }
