@@ -38,11 +38,21 @@ pub(super) trait Lanes: Arithmetic {
 
     /// Scales of blocks of activations, the largest value by 127, and their inverses; NaN and zero for a block with a value
     /// that is not finite.
+    #[inline(always)]
     fn measure(
         blocks: [&[f32; SUB_BLOCK]; ROUNDED],
         scales: &mut [f32; ROUNDED],
         factors: &mut [f32; ROUNDED],
-    );
+    ) {
+        for (x, (scale, factor)) in blocks.iter().zip(scales.iter_mut().zip(factors)) {
+            // Bits of numbers without a sign are in the order of the numbers.
+            let largest = x.iter().fold(0, |largest, x| x.abs().to_bits().max(largest));
+            let finite = largest < INFINITE;
+            let largest = f32::from_bits(largest);
+            *factor = if finite && largest > 0.0 { 127.0 / largest } else { 0.0 };
+            *scale = if finite { largest / 127.0 } else { f32::NAN };
+        }
+    }
 
     /// Rounds blocks of activations by their scales.
     fn round(blocks: [&[f32; SUB_BLOCK]; ROUNDED], scales: &[f32; ROUNDED], to: RoundedBlocks<'_>);
@@ -71,23 +81,6 @@ const INFINITE: u32 = f32::INFINITY.to_bits();
 trait Narrow {
     /// Stores the integers nearest to the values times the factor, ties to even.
     fn codes(x: &[f32; SUB_BLOCK], factor: f32, to: &mut [i8; SUB_BLOCK]);
-}
-
-/// [`Lanes::measure`], block after block.
-#[inline(always)]
-fn measure_each(
-    blocks: [&[f32; SUB_BLOCK]; ROUNDED],
-    scales: &mut [f32; ROUNDED],
-    factors: &mut [f32; ROUNDED],
-) {
-    for (x, (scale, factor)) in blocks.iter().zip(scales.iter_mut().zip(factors)) {
-        // Bits of numbers without a sign are in the order of the numbers.
-        let largest = x.iter().fold(0, |largest, x| x.abs().to_bits().max(largest));
-        let finite = largest < INFINITE;
-        let largest = f32::from_bits(largest);
-        *factor = if finite && largest > 0.0 { 127.0 / largest } else { 0.0 };
-        *scale = if finite { largest / 127.0 } else { f32::NAN };
-    }
 }
 
 /// [`Lanes::round`], block after block.
@@ -212,15 +205,6 @@ impl Lanes for super::super::math::Portable {
     #[inline(always)]
     fn signed(from: &[u8; VECTOR]) -> [f32; VECTOR] {
         from.map(|x| f32::from(x as i8))
-    }
-
-    #[inline(always)]
-    fn measure(
-        blocks: [&[f32; SUB_BLOCK]; ROUNDED],
-        scales: &mut [f32; ROUNDED],
-        factors: &mut [f32; ROUNDED],
-    ) {
-        measure_each(blocks, scales, factors);
     }
 
     #[inline(always)]

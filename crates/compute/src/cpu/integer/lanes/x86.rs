@@ -10,9 +10,7 @@ use formats::quant::ggml::SUB_BLOCK;
 
 use super::super::super::math::x86::{Avx2, Avx512};
 use super::super::super::transpose::{Unsigned, largest_of_each};
-use super::{
-    INFINITE, Lanes, Narrow, OFFSET, QUAD, ROUNDED, RoundedBlocks, VECTOR, measure_each, round_each,
-};
+use super::{INFINITE, Lanes, Narrow, OFFSET, QUAD, ROUNDED, RoundedBlocks, VECTOR, round_each};
 
 impl Lanes for Avx512 {
     type Bytes = __m512i;
@@ -245,15 +243,6 @@ impl Lanes for Avx2 {
         std::array::from_fn(|half| unsafe {
             _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().add(8 * half).cast())))
         })
-    }
-
-    #[inline(always)]
-    fn measure(
-        blocks: [&[f32; SUB_BLOCK]; ROUNDED],
-        scales: &mut [f32; ROUNDED],
-        factors: &mut [f32; ROUNDED],
-    ) {
-        measure_each(blocks, scales, factors);
     }
 
     #[inline(always)]
