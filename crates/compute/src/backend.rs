@@ -9,7 +9,7 @@ use formats::quant::QuantizedMatrix;
 
 use crate::adapters::{Dropout, Magnitude, MagnitudeBackward};
 use crate::operands::{HeadNorm, HeadNormBackward, RmsNorm, RmsNormBackward};
-use crate::{Activation, AdamW, AttentionShape, DType, EightBitMoments, Result, Segment};
+use crate::{Activation, AdamW, AttentionShape, Codes, DType, EightBitMoments, Result, Segment, Waiting};
 
 /// Working memory of a backend. It can move to another thread, but two threads never share one.
 pub trait DeviceBuffer: Send {
@@ -492,18 +492,17 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
         activation: Activation,
     );
 
-    /// Backward of [`Backend::gated_activation`]: overwrites `gate_up` `[T, 2I]` with its gradient and writes the
-    /// activation `y` `[T, I]` again, which the caller need not have kept.
+    /// Backward of [`Backend::gated_activation`]: overwrites `gate_up` `[T, 2I]` with its gradient, and the gradient `dy`
+    /// `[T, I]` with the activation, which the caller need not have kept.
     fn gated_activation_backward(
         &self,
         gate_up: ViewMut<'_, Self::Buffer>,
-        y: ViewMut<'_, Self::Buffer>,
-        dy: View<'_, Self::Buffer>,
+        dy: ViewMut<'_, Self::Buffer>,
         activation: Activation,
     );
 
-    /// True where values that wait for the backward are kept in bf16: what goes into products is rounded to it anyway.
-    fn keeps_bf16(&self) -> bool;
+    /// How values wait for the backward: what goes into products of bf16 is rounded to it anyway.
+    fn waiting(&self) -> Waiting;
 
     /// Rounds `x` `[T, N]`, N even, to bf16 in place and keeps it in `kept` `[T, N / 2]`, two values in the room of
     /// one, where there is such a place.
@@ -511,6 +510,15 @@ pub trait Backend: Sized + Send + Sync + std::fmt::Debug + 'static {
 
     /// Writes to `x` `[T, N]` what [`Backend::round_bf16`] or a norm has kept.
     fn restore_bf16(&self, x: ViewMut<'_, Self::Buffer>, kept: View<'_, Self::Buffer>);
+
+    /// Keeps codes of `x` `[T, N]` in `kept`, `[T, codes.room(N)]`.
+    fn keep_codes(&self, codes: Codes, x: View<'_, Self::Buffer>, kept: ViewMut<'_, Self::Buffer>);
+
+    /// Writes to `x` `[T, N]` what the codes in `kept` stand for.
+    fn restore_codes(&self, codes: Codes, x: ViewMut<'_, Self::Buffer>, kept: View<'_, Self::Buffer>);
+
+    /// Makes of `x` `[T, N]` what keeping and restoring would.
+    fn through_codes(&self, codes: Codes, x: ViewMut<'_, Self::Buffer>);
 
     /// `x = cap · tanh(x / cap)`, in place: what [`TokenLoss::softcap`] does to logits that are not judged but drawn
     /// from.

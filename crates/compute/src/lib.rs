@@ -16,6 +16,7 @@ pub mod cpu;
 mod eight_bit;
 mod encoder;
 mod error;
+mod kept;
 mod layout;
 mod operands;
 
@@ -29,6 +30,7 @@ pub use cpu::Cpu;
 pub use eight_bit::EightBitMoments;
 pub use encoder::{BidirectionalAttention, EncoderBackend, LayerNorm};
 pub use error::Error;
+pub use kept::{Codes, Waiting};
 pub use layout::{Activation, AttentionShape, DType, KV_BLOCK, Segment};
 pub use operands::{HeadNorm, HeadNormBackward, NormGain, NormInput, RmsNorm, RmsNormBackward};
 

@@ -212,15 +212,10 @@ fn gated(cpu: &Cpu, gate_up: &[f32], width: usize, activation: Activation) -> Ve
 fn gated_backward(cpu: &Cpu, gate_up: &[f32], dy: &[f32], activation: Activation) -> (Vec<f32>, Vec<f32>) {
     let rows = 1 + (dy.len() - 1) / 150;
     let width = dy.len() / rows;
-    let (mut gate_up, mut y) = (buffer(cpu, gate_up), zeros(cpu, dy.len()));
-    let dy = buffer(cpu, dy);
-    cpu.gated_activation_backward(
-        gate_up.view_mut(0, rows, 2 * width),
-        y.view_mut(0, rows, width),
-        dy.view(0, rows, width),
-        activation,
-    );
-    (values(&gate_up), values(&y))
+    let (mut gate_up, mut dy) = (buffer(cpu, gate_up), buffer(cpu, dy));
+    let (gates, gradient) = (gate_up.view_mut(0, rows, 2 * width), dy.view_mut(0, rows, width));
+    cpu.gated_activation_backward(gates, gradient, activation);
+    (values(&gate_up), values(&dy))
 }
 
 #[test]

@@ -4,13 +4,16 @@ use compute::{Backend, DeviceBuffer};
 
 use crate::adapters::{AdapterForward, AdapterScratch};
 use crate::checkpointing::Checkpointing;
-use crate::{Decoder, Result};
+use crate::{Config, Decoder, Result};
 
+mod kept;
 mod layout;
 mod plan;
 
+pub(crate) use kept::{Kept, Storage};
 pub use plan::ActivationPlan;
 
+use kept::Storages;
 use layout::{Layout, Place};
 
 /// What the backward of a norm needs of its forward, where the input is kept for it alone.
@@ -20,12 +23,10 @@ pub(crate) struct KeptNorm<Buf> {
     pub(crate) rstd: Buf,
 }
 
-/// What the backward of a layer's attention needs of its forward beside the output.
+/// What the backward of a layer's attention needs of its forward beside q, k, v and the output.
 #[derive(Debug)]
 pub(crate) struct AttentionActivations<Buf> {
     pub(crate) rstd: Buf,
-    /// `[T, qkv_width]`, after RoPE. Never in bf16, which would make the error of all gradients twice as large.
-    pub(crate) qkv: Buf,
     /// Query and key heads before their norm, `[T, qk_width]`, where they have one.
     pub(crate) heads: Option<KeptNorm<Buf>>,
     /// `[T, heads]`.
@@ -51,26 +52,26 @@ pub(crate) struct MlpValues<Buf> {
     pub(crate) gates: Buf,
 }
 
-/// What a layer keeps in bf16 where products take nothing finer, two values in the room of one.
+/// What a layer keeps in fewer bits where products take nothing finer.
 #[derive(Debug)]
 pub(crate) struct NarrowValues<Buf> {
-    /// Residual stream before the layer, `[T, H / 2]`.
-    pub(crate) x: Buf,
-    pub(crate) mlp: MlpValues<Buf>,
-    /// The attention's output, `[T, q_width / 2]`; nothing where it is computed again.
-    pub(crate) attended: Option<Buf>,
+    /// Residual stream before the layer.
+    pub(crate) x: Kept<Buf>,
+    /// Residual stream after the attention.
+    pub(crate) x_mid: Kept<Buf>,
+    pub(crate) gates: Kept<Buf>,
+    /// The attention's output; nothing where it is computed again.
+    pub(crate) attended: Option<Kept<Buf>>,
+    /// Nothing where it is computed again, or kept as it is.
+    pub(crate) qkv: Option<Kept<Buf>>,
 }
 
-/// Gradients on their way down.
+/// Gradients on their way down. Others go where a value was that is not needed any more.
 #[derive(Debug)]
 pub(crate) struct BackwardScratch<Buf> {
     pub(crate) dx: Buf,
     /// Gradient of a branch before its norm; nothing where branches have none.
     pub(crate) d_branch: Buf,
-    pub(crate) d_normed: Buf,
-    pub(crate) d_qkv: Buf,
-    pub(crate) d_attention: Buf,
-    pub(crate) d_activation: Buf,
     pub(crate) dt: Buf,
 }
 
@@ -100,23 +101,36 @@ impl<B: Backend> AdapterMemory<B> {
     }
 }
 
+/// What the norm behind the last layer works in.
+pub(crate) struct Last<'a, Buf> {
+    /// Residual stream after the last layer, `[T, H]`.
+    pub(crate) x: &'a mut Buf,
+    /// What the norm writes, `[T, H]`.
+    pub(crate) normed: &'a mut Buf,
+    pub(crate) rstd: &'a mut Buf,
+    /// Not in use there.
+    pub(crate) spare: &'a mut Buf,
+}
+
 /// The memory that one layer works in.
 pub(crate) struct LayerMemory<'a, Buf> {
     /// Residual stream before the layer, `[T, H]`.
     pub(crate) x: &'a mut Buf,
-    /// Residual stream after it, `[T, H]`.
-    pub(crate) x_next: &'a mut Buf,
+    /// Residual stream after it, `[T, H]`; none where it takes the place of that before.
+    pub(crate) x_next: Option<&'a mut Buf>,
     pub(crate) attention: &'a mut AttentionActivations<Buf>,
-    /// The attention's output, `[T, q_width]`.
-    pub(crate) attended: &'a mut Buf,
+    /// `[T, qkv_width]`, after RoPE. Never in bf16, which would make the error of all gradients twice as large.
+    pub(crate) qkv: &'a mut Buf,
+    /// The attention's output, `[T, q_width]`; none where it is in the place of gate and up while they are not there.
+    pub(crate) attended: Option<&'a mut Buf>,
     pub(crate) mlp_norms: &'a mut MlpNorms<Buf>,
     pub(crate) mlp: &'a mut MlpValues<Buf>,
-    /// What the layer keeps in bf16; then it works in memory that layers share.
+    /// What the layer keeps in fewer bits; then it works in memory that layers share.
     pub(crate) narrow: Option<&'a mut NarrowValues<Buf>>,
     pub(crate) adapters: AdapterForward<'a, Buf>,
-    /// Output of a norm, `[T, H]`.
+    /// Output of a norm, `[T, H]`, and in the backward the gradient of the attention's output.
     pub(crate) normed: &'a mut Buf,
-    /// Activated gate times up, `[T, I]`.
+    /// Activated gate times up, `[T, I]`, and in the backward gradients.
     pub(crate) activation: &'a mut Buf,
     pub(crate) checkpointing: Checkpointing,
 }
@@ -127,10 +141,12 @@ pub(crate) struct LayerMemory<'a, Buf> {
 #[derive(Debug)]
 pub struct Activations<B: Backend> {
     capacity: usize,
+    hidden_size: usize,
     layers: Vec<Place>,
     /// Residual stream before each layer and after the last (`layers + 1` of them, or some in turn), `[T, H]`.
     x: Vec<B::Buffer>,
     attention: Vec<AttentionActivations<B::Buffer>>,
+    qkv: Vec<B::Buffer>,
     attended: Vec<B::Buffer>,
     mlp_norms: Vec<MlpNorms<B::Buffer>>,
     mlp_values: Vec<MlpValues<B::Buffer>>,
@@ -166,7 +182,8 @@ impl<B: Backend> Activations<B> {
         layers: &[Checkpointing],
     ) -> Result<Self> {
         let rooms = Rooms { decoder, capacity };
-        let mut activations = rooms.allocate(Layout::of_training(decoder, layers), true)?;
+        let mut activations =
+            rooms.allocate(Layout::of_training(&decoder.config, layers, decoder.backend.waiting()), true)?;
         activations.backward = Some(rooms.backward()?);
         Ok(activations)
     }
@@ -186,7 +203,7 @@ impl<B: Backend> Activations<B> {
 
     /// The decoder's output of the last forward, `[T, H]`.
     pub fn hidden(&self, tokens: usize) -> compute::View<'_, B::Buffer> {
-        self.normed.view(0, tokens, self.normed.len() / self.capacity)
+        self.normed.view(0, tokens, self.hidden_size)
     }
 
     /// Puts the memory of another decoder's adapters in the place of that which is there, and the other way round; for
@@ -207,22 +224,33 @@ impl<B: Backend> Activations<B> {
         (&mut self.x[first], &mut self.adapters)
     }
 
-    /// The residual stream after the last layer, and what the norm behind it writes.
-    pub(crate) fn last(&mut self) -> (&mut B::Buffer, &mut B::Buffer, &mut B::Buffer) {
+    /// The end of the decoder.
+    pub(crate) fn last(&mut self) -> Last<'_, B::Buffer> {
         let last = self.layers.last().map_or(0, |place| place.x_next);
-        (&mut self.x[last], &mut self.normed, &mut self.final_rstd)
+        Last {
+            x: &mut self.x[last],
+            normed: &mut self.normed,
+            rstd: &mut self.final_rstd,
+            spare: &mut self.activation,
+        }
     }
 
     /// Memory of layer `l`.
     pub(crate) fn layer(&mut self, l: usize) -> LayerMemory<'_, B::Buffer> {
         let place = self.layers[l];
-        let [x, x_next] = self.x.get_disjoint_mut([place.x, place.x_next]).expect("two of the list");
+        let (x, x_next) = if place.x == place.x_next {
+            (&mut self.x[place.x], None)
+        } else {
+            let [x, x_next] = self.x.get_disjoint_mut([place.x, place.x_next]).expect("two of the list");
+            (x, Some(x_next))
+        };
         let of_adapters = &mut self.of_adapters[place.adapters];
         LayerMemory {
             x,
             x_next,
             attention: &mut self.attention[place.attention],
-            attended: &mut self.attended[place.attended],
+            qkv: &mut self.qkv[place.qkv],
+            attended: place.attended.map(|n| &mut self.attended[n]),
             mlp_norms: &mut self.mlp_norms[place.mlp_norms],
             mlp: &mut self.mlp_values[place.mlp_values],
             narrow: place.narrow.map(|n| &mut self.narrow[n]),
@@ -258,15 +286,17 @@ impl<B: Backend> Rooms<'_, B> {
         let (a, f) = (self.decoder.config.attention(), &self.decoder.config.features);
         Ok(AttentionActivations {
             rstd: self.zeros("norms", 1)?,
-            qkv: self.zeros("q, k, v", a.qkv_width())?,
             heads: self.norm(f.qk_norm, a.qk_width(), a.heads + a.kv_heads)?,
             log_sum_exp: self.zeros("attention", a.heads)?,
         })
     }
 
-    /// Values of 4 bytes, or of 2, two in the room of one.
-    fn attended(&self, room: usize) -> Result<B::Buffer> {
-        self.zeros("attention", self.decoder.config.attention().q_width() / room)
+    fn qkv(&self) -> Result<B::Buffer> {
+        self.zeros("q, k, v", self.decoder.config.attention().qkv_width())
+    }
+
+    fn attended(&self) -> Result<B::Buffer> {
+        self.zeros("attention", self.decoder.config.attention().q_width())
     }
 
     fn mlp_norms(&self) -> Result<MlpNorms<B::Buffer>> {
@@ -278,33 +308,37 @@ impl<B: Backend> Rooms<'_, B> {
         })
     }
 
-    /// As [`Rooms::attended`].
-    fn mlp_values(&self, room: usize) -> Result<MlpValues<B::Buffer>> {
+    fn mlp_values(&self) -> Result<MlpValues<B::Buffer>> {
         let c = &self.decoder.config;
         Ok(MlpValues {
-            x_mid: self.zeros("residual stream", c.hidden_size / room)?,
-            gates: self.zeros("gate and up", 2 * c.intermediate_size / room)?,
+            x_mid: self.zeros("residual stream", c.hidden_size)?,
+            gates: self.zeros("gate and up", gates_room(c))?,
         })
     }
 
-    fn narrow(&self, attention: bool) -> Result<NarrowValues<B::Buffer>> {
+    fn narrow(&self, mode: Checkpointing) -> Result<NarrowValues<B::Buffer>> {
+        let (c, of) = (&self.decoder.config, Storages::of(self.decoder.backend.waiting(), mode));
+        let (h, a) = (c.hidden_size, c.attention());
+        let kept = |what, storage: Storage, width| -> Result<_> {
+            Ok(Kept { buffer: self.zeros(what, storage.room(width))?, storage })
+        };
+        let attended = of.attended.map(|storage| kept("attention", storage, a.q_width()));
+        let qkv = of.qkv.map(|storage| kept("q, k, v", storage, a.qkv_width()));
         Ok(NarrowValues {
-            x: self.zeros("residual stream", self.decoder.config.hidden_size / 2)?,
-            mlp: self.mlp_values(2)?,
-            attended: attention.then(|| self.attended(2)).transpose()?,
+            x: kept("residual stream", of.x, h)?,
+            x_mid: kept("residual stream", of.mlp, h)?,
+            gates: kept("gate and up", of.mlp, 2 * c.intermediate_size)?,
+            attended: attended.transpose()?,
+            qkv: qkv.transpose()?,
         })
     }
 
     fn backward(&self) -> Result<BackwardScratch<B::Buffer>> {
-        let (c, a) = (&self.decoder.config, self.decoder.config.attention());
+        let c = &self.decoder.config;
         let gradient = |width| self.zeros("gradients", width);
         Ok(BackwardScratch {
             dx: gradient(c.hidden_size)?,
             d_branch: gradient(if c.features.post_norms { c.hidden_size } else { 0 })?,
-            d_normed: gradient(c.hidden_size)?,
-            d_qkv: gradient(a.qkv_width())?,
-            d_attention: gradient(a.q_width())?,
-            d_activation: gradient(c.intermediate_size)?,
             dt: gradient(self.decoder.layer_ranks())?,
         })
     }
@@ -319,25 +353,44 @@ impl<B: Backend> Rooms<'_, B> {
     fn allocate(&self, layout: Layout, training: bool) -> Result<Activations<B>> {
         let c = &self.decoder.config;
         let narrow = layout.places.iter().filter(|place| place.narrow.is_some());
-        let narrow = narrow.map(|place| self.narrow(place.checkpointing.keeps_attention()));
+        let narrow = narrow.map(|place| self.narrow(place.checkpointing));
         Ok(Activations {
             capacity: self.capacity,
+            hidden_size: c.hidden_size,
             x: many(layout.x.count(), || self.zeros("residual stream", c.hidden_size))?,
             attention: many(layout.attention.count(), || self.attention())?,
-            attended: many(layout.attended.count(), || self.attended(1))?,
+            qkv: many(layout.qkv.count(), || self.qkv())?,
+            attended: many(layout.attended.count(), || self.attended())?,
             mlp_norms: many(layout.mlp_norms.count(), || self.mlp_norms())?,
-            mlp_values: many(layout.mlp_values.count(), || self.mlp_values(1))?,
+            mlp_values: many(layout.mlp_values.count(), || self.mlp_values())?,
             narrow: narrow.collect::<Result<_>>()?,
             of_adapters: many(layout.adapters, || self.adapters())?,
             layers: layout.places,
-            normed: self.zeros("norms", c.hidden_size)?,
+            normed: self.zeros("norms", normed_room(c, training))?,
             final_rstd: self.zeros("norms", 1)?,
-            activation: self.zeros("gated activation", c.intermediate_size)?,
+            activation: self.zeros("gated activation", activation_room(c, training))?,
             backward: None,
             adapters: self.decoder.adapter_scratch(self.capacity, training)?,
             embeddings: Vec::new(),
         })
     }
+}
+
+/// Values a token where gate and up are: before and behind them the attention's output may be there, and the gradient of
+/// the input of a norm.
+fn gates_room(c: &Config) -> usize {
+    (2 * c.intermediate_size).max(c.hidden_size).max(c.attention().q_width())
+}
+
+/// As [`gates_room`], where the gated activation is: then the gradients of the input of a norm and of q, k, v.
+fn activation_room(c: &Config, training: bool) -> usize {
+    let gradients = if training { c.hidden_size.max(c.attention().qkv_width()) } else { 0 };
+    c.intermediate_size.max(gradients)
+}
+
+/// As [`gates_room`], where the output of a norm is: then the gradient of the attention's output.
+fn normed_room(c: &Config, training: bool) -> usize {
+    c.hidden_size.max(if training { c.attention().q_width() } else { 0 })
 }
 
 fn many<T>(count: usize, one: impl Fn() -> Result<T>) -> Result<Vec<T>> {
@@ -352,28 +405,26 @@ mod tests {
     use compute::cpu::{CpuBuffer, Precision};
 
     use super::*;
-    use crate::{Config, Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
+    use crate::{Family, Features, InitLoraWeights, LoraConfig, RandomStart, Trainable};
 
     /// Values in all buffers of the activations: the `t` of the backward is counted with them.
     fn allocated(a: &Activations<Cpu>) -> usize {
         let norm = |n: &Option<KeptNorm<CpuBuffer>>| n.as_ref().map_or(0, |n| n.x.len() + n.rstd.len());
         let mlp = |m: &MlpValues<CpuBuffer>| m.x_mid.len() + m.gates.len();
         let narrow = |m: &NarrowValues<CpuBuffer>| {
-            m.x.len() + mlp(&m.mlp) + m.attended.as_ref().map_or(0, |x| x.len())
+            let always = [&m.x, &m.x_mid, &m.gates].into_iter();
+            always.chain(&m.attended).chain(&m.qkv).map(|kept| kept.buffer.len()).sum::<usize>()
         };
-        let attention = |m: &AttentionActivations<CpuBuffer>| {
-            m.rstd.len() + m.qkv.len() + norm(&m.heads) + m.log_sum_exp.len()
-        };
+        let attention =
+            |m: &AttentionActivations<CpuBuffer>| m.rstd.len() + norm(&m.heads) + m.log_sum_exp.len();
         let mlp_norms = |m: &MlpNorms<CpuBuffer>| norm(&m.attention_branch) + m.rstd.len() + norm(&m.branch);
-        let backward = a.backward.iter().flat_map(|b| {
-            [&b.dx, &b.d_branch, &b.d_normed, &b.d_qkv, &b.d_attention, &b.d_activation, &b.dt]
-        });
+        let backward = a.backward.iter().flat_map(|b| [&b.dx, &b.d_branch, &b.dt]);
         let single = backward.chain([&a.normed, &a.final_rstd, &a.activation]);
         let own = &a.adapters;
         let scratch =
             [&own.masked, &own.norms, &own.d_outputs, &own.anchored, &own.embedded, &own.d_embedded];
         let kept = a.of_adapters.iter().flat_map(|kept| [&kept.t, &kept.outputs]);
-        single.chain(&a.x).chain(scratch).chain(kept).map(|buffer| buffer.len()).sum::<usize>()
+        single.chain(&a.x).chain(&a.qkv).chain(scratch).chain(kept).map(|buffer| buffer.len()).sum::<usize>()
             + a.attention.iter().map(attention).sum::<usize>()
             + a.attended.iter().map(|output| output.len()).sum::<usize>()
             + a.mlp_norms.iter().map(mlp_norms).sum::<usize>()
@@ -408,17 +459,19 @@ mod tests {
                 LoraConfig { targets: some, dropout: 0.1, ..plain.clone() },
                 plain,
             ];
-            let precisions = [Precision::F32, Precision::Bf16];
-            for (adapter, precision) in adapters.iter().flat_map(|a| precisions.map(|p| (a.clone(), p))) {
+            let devices = || {
+                let bf16 = || Cpu::new(1).with_precision(Precision::Bf16);
+                [Cpu::new(1), bf16(), bf16().with_8bit_activations()]
+            };
+            for (adapter, device) in adapters.iter().flat_map(|a| devices().map(|d| (a.clone(), d))) {
                 let trainable = Trainable::Lora { config: adapter, seed: 1 };
                 let start = RandomStart::new(config.clone(), 1);
-                let device = Arc::new(Cpu::new(1).with_precision(precision));
-                let decoder = Decoder::new(device, config.clone(), &start, &trainable).unwrap();
+                let decoder = Decoder::new(Arc::new(device), config.clone(), &start, &trainable).unwrap();
                 let plan = ActivationPlan::for_inference(&decoder, (7, 5));
                 let activations = Activations::for_inference(&decoder, 7).unwrap();
                 assert_eq!(plan.shared, 4 * allocated(&activations), "{family:?} {trainable:?}");
                 for layers in [&[][..], &[None, Attention, Full], &[Full; 3], &[Attention; 3]] {
-                    let plan = ActivationPlan::new(&decoder, (7, 5), layers);
+                    let plan = ActivationPlan::new(&decoder, (7, 5), (layers, decoder.backend().waiting()));
                     let activations = Activations::for_checkpointed_training(&decoder, 7, layers).unwrap();
                     let what = format!("{family:?} {trainable:?} {layers:?}");
                     assert_eq!(plan.kept + plan.shared, 4 * allocated(&activations), "{what}");

@@ -2,10 +2,10 @@
 
 use compute::{
     AttentionBackward, Backend, DeviceBuffer, HeadNormBackward, RmsNormBackward, Segment, TokenLoss,
-    TokenLossOutput, View, ViewMut,
+    TokenLossOutput, View, ViewMut, Waiting,
 };
 
-use crate::activations::{AttentionActivations, BackwardScratch, KeptNorm, LayerMemory, MlpValues};
+use crate::activations::{AttentionActivations, BackwardScratch, KeptNorm, Last, LayerMemory, MlpValues};
 use crate::adapters::{AdapterBackward, AdapterForward, AdapterScratch};
 use crate::decoder::Layer;
 use crate::forward::{Context, Tokens};
@@ -26,7 +26,7 @@ pub struct Labels<'a> {
 }
 
 /// Bytes of the logits that exist at once. Every chunk of rows reads the whole head, so few large ones are fast.
-const LOGITS_BYTES: usize = 32 << 20;
+const LOGITS_BYTES: usize = 16 << 20;
 
 /// Labelled rows that are projected to a vocabulary of `vocab_size` at once.
 pub(crate) fn loss_chunk(vocab_size: usize) -> usize {
@@ -93,26 +93,27 @@ impl<B: Backend> Decoder<B> {
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
         let mut scratch = activations.backward.take().expect("activations were made for inference");
         let (d_head, d_adapter) = self.head_gradient(gradients);
+        let Last { normed: hidden, spare: d_hidden, .. } = activations.last();
         let output = self.backend.token_loss(TokenLoss {
-            hidden: activations.hidden(count),
+            hidden: hidden.view(0, count, h),
             head: self.head_linear(true),
             rows: labels.rows,
             labels: labels.labels,
             weights: labels.weights,
             chunk: loss_chunk(self.config.vocab_size),
             softcap: self.config.features.logit_softcap,
-            d_hidden: Some(scratch.d_normed.view_mut(0, count, h)),
+            d_hidden: Some(d_hidden.view_mut(0, count, h)),
             d_head,
             d_adapter,
         });
         self.backend.fill(&mut scratch.dx, 0, count * h, 0.0);
-        let (x, _, rstd) = activations.last();
-        if self.backend.keeps_bf16() {
+        let Last { x, rstd, spare: d_hidden, .. } = activations.last();
+        if self.backend.waiting() != Waiting::Exact {
             // As the norm has read it.
             self.backend.round_bf16(x.view_mut(0, count, h), None);
         }
-        let d_normed = scratch.d_normed.view(0, count, h);
-        self.pre_norm_backward(&mut scratch.dx, (self.final_norm, &mut *gradients), d_normed, (x, rstd));
+        let d_hidden = d_hidden.view(0, count, h);
+        self.pre_norm_backward(&mut scratch.dx, (self.final_norm, &mut *gradients), d_hidden, (x, rstd));
         for l in (self.lowest_trained()..self.config.layers).rev() {
             let mut memory = activations.layer(l);
             self.recompute(l, tokens, segments, &mut memory);
@@ -207,30 +208,37 @@ impl<B: Backend> Decoder<B> {
         let (c, shape) = (&self.config, self.config.attention_of(l));
         let (count, h, i) = (tokens.ids.len(), c.hidden_size, c.intermediate_size);
         let LayerMemory {
-            x, attention, attended: output, mlp_norms, mlp, adapters, normed, activation, ..
+            x,
+            attention,
+            qkv,
+            attended,
+            narrow,
+            mlp_norms,
+            mlp,
+            adapters,
+            normed,
+            activation,
+            ..
         } = memory;
-        let AttentionActivations { rstd, qkv, heads, log_sum_exp } = attention;
+        let AttentionActivations { rstd, heads, log_sum_exp } = attention;
         let MlpValues { x_mid, gates } = mlp;
         let AdapterForward { t, outputs, scratch: of_adapters } = adapters;
-        let BackwardScratch { dx, d_branch, d_normed, d_qkv, d_attention, d_activation, dt } = scratch;
+        let BackwardScratch { dx, d_branch, dt } = scratch;
         let adapters = &mut AdapterBackward { t, dt, outputs, scratch: of_adapters };
 
         let branch = (layer.mlp_post_norm, &mlp_norms.branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
-        layer.down.backward_input(backend, &mut run, adapters, Some(d_activation));
-        backend.gated_activation_backward(
-            gates.view_mut(0, count, 2 * i),
-            activation.view_mut(0, count, i),
-            d_activation.view(0, count, i),
-            c.features.activation,
-        );
+        layer.down.backward_input(backend, &mut run, adapters, Some(&mut *activation));
+        let (d_gates, d_activation) = (gates.view_mut(0, count, 2 * i), activation.view_mut(0, count, i));
+        backend.gated_activation_backward(d_gates, d_activation, c.features.activation);
         layer.down.backward_weight(backend, &mut run, adapters, activation.view(0, count, i));
         self.bias_backward(&layer.down, &mut run);
 
         self.pre_norm((normed, &mut mlp_norms.rstd), (x_mid, count), layer.mlp_norm, None);
         let mut run = Backward { values, gradients, dy: gates.view(0, count, 2 * i) };
-        layer.gate_up.backward_input(backend, &mut run, adapters, Some(d_normed));
+        let d_normed = activation;
+        layer.gate_up.backward_input(backend, &mut run, adapters, Some(&mut *d_normed));
         layer.gate_up.backward_weight(backend, &mut run, adapters, normed.view(0, count, h));
         self.bias_backward(&layer.gate_up, &mut run);
         let (gain, d_normed_rows) = ((layer.mlp_norm, &mut *gradients), d_normed.view(0, count, h));
@@ -239,7 +247,13 @@ impl<B: Backend> Decoder<B> {
         let branch = (layer.attention_post_norm, &mlp_norms.attention_branch);
         let dy = self.branch_backward(dx.view(0, count, h), branch, d_branch, gradients);
         let mut run = Backward { values, gradients, dy };
-        layer.out.backward_input(backend, &mut run, adapters, Some(d_attention));
+        let (d_qkv, d_attention) = (d_normed, &mut *normed);
+        // Of gate and up nothing is needed any more.
+        if let Some(kept) = narrow.and_then(|narrow| narrow.attended.as_ref()) {
+            self.restore(gates, (count, shape.q_width()), kept);
+        }
+        let output = attended.as_deref().unwrap_or(gates);
+        layer.out.backward_input(backend, &mut run, adapters, Some(&mut *d_attention));
         layer.out.backward_weight(backend, &mut run, adapters, output.view(0, count, shape.q_width()));
         self.bias_backward(&layer.out, &mut run);
         backend.attention_backward(AttentionBackward {
@@ -266,6 +280,7 @@ impl<B: Backend> Decoder<B> {
 
         self.pre_norm((normed, &mut *rstd), (x, count), layer.attention_norm, None);
         let needs_input = l > self.lowest_trained() || self.trains_embedding();
+        let d_normed = gates;
         let mut run = Backward { values, gradients, dy: d_qkv.view(0, count, shape.qkv_width()) };
         layer.qkv.backward_input(backend, &mut run, adapters, needs_input.then_some(&mut *d_normed));
         layer.qkv.backward_weight(backend, &mut run, adapters, normed.view(0, count, h));

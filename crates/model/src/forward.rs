@@ -1,10 +1,13 @@
 //! The forward pass over segments or over a cache of keys and values: one code for training, evaluation and serving.
 
 use compute::{
-    AttentionForward, Backend, CachedAttention, DeviceBuffer, HeadNorm, NormInput, RmsNorm, Segment, View,
+    AttentionForward, Backend, CachedAttention, Codes, DeviceBuffer, HeadNorm, NormInput, RmsNorm, Segment,
+    View, Waiting,
 };
 
-use crate::activations::{AttentionActivations, KeptNorm, LayerMemory, MlpNorms, MlpValues};
+use crate::activations::{
+    AttentionActivations, Kept, KeptNorm, Last, LayerMemory, MlpNorms, MlpValues, Storage,
+};
 use crate::adapters::AdapterForward;
 use crate::projection::Projection;
 use crate::vector::Vector;
@@ -149,30 +152,37 @@ impl<B: Backend> Decoder<B> {
             if let Some(wanted) = wanted {
                 let (h, q) = (self.config.hidden_size, self.config.attention_of(l).q_width());
                 self.backend.keep_rows(memory.x.view_mut(0, count, h), wanted);
-                self.backend.keep_rows(memory.attended.view_mut(0, count, q), wanted);
+                let attended = memory.attended.as_deref_mut().unwrap_or(&mut memory.mlp.gates);
+                self.backend.keep_rows(attended.view_mut(0, count, q), wanted);
                 count = wanted.len();
             }
             self.attention_output(l, count, memory, adapter);
             self.mlp_forward(l, count, memory, adapter);
             self.mlp_output(l, count, memory, adapter);
         }
-        let (x, normed, rstd) = activations.last();
+        let Last { x, normed, rstd, .. } = activations.last();
         self.pre_norm((normed, rstd), (x, count), self.final_norm, None);
     }
 
-    /// Norm of the residual stream `x` before a layer's part, which where products are of bf16 reads it rounded to that
-    /// and keeps it in `kept`.
+    /// Norm of the residual stream `x` before a layer's part, which where products are of bf16 reads it rounded to that;
+    /// `kept` keeps it.
     pub(crate) fn pre_norm(
         &self,
         (normed, rstd): (&mut B::Buffer, &mut B::Buffer),
         (x, count): (&B::Buffer, usize),
         gain: Vector,
-        kept: Option<&mut B::Buffer>,
+        kept: Option<&mut Kept<B::Buffer>>,
     ) {
         let h = self.config.hidden_size;
         let input = match kept {
-            Some(kept) => NormInput::Kept(kept.view_mut(0, count, h / 2)),
-            None if self.backend.keeps_bf16() => NormInput::Rounded,
+            Some(kept) => match kept.storage {
+                Storage::Bf16 => NormInput::Kept(kept.view_mut(count, h)),
+                Storage::Codes(codes) => {
+                    self.backend.keep_codes(codes, x.view(0, count, h), kept.view_mut(count, h));
+                    NormInput::Rounded
+                }
+            },
+            None if self.backend.waiting() != Waiting::Exact => NormInput::Rounded,
             None => NormInput::AsIs,
         };
         self.backend.rms_norm(RmsNorm {
@@ -235,11 +245,12 @@ impl<B: Backend> Decoder<B> {
     ) {
         let (layer, backend, shape) = (&self.layers[l], &*self.backend, self.config.attention_of(l));
         let (count, h) = (tokens.ids.len(), self.config.hidden_size);
-        let LayerMemory { x, attention, attended: output, narrow, normed, adapters, .. } = memory;
-        let AttentionActivations { rstd, qkv, heads, log_sum_exp } = &mut **attention;
-        let (kept_x, kept_output) = match narrow {
-            Some(narrow) => (Some(&mut narrow.x), narrow.attended.as_mut()),
-            None => (None, None),
+        let LayerMemory { x, attention, qkv, attended, mlp, narrow, normed, adapters, .. } = memory;
+        let output = attended.as_deref_mut().unwrap_or(&mut mlp.gates);
+        let AttentionActivations { rstd, heads, log_sum_exp } = &mut **attention;
+        let (kept_x, kept_qkv, kept_output) = match narrow {
+            Some(narrow) => (Some(&mut narrow.x), narrow.qkv.as_mut(), narrow.attended.as_mut()),
+            None => (None, None, None),
         };
 
         self.pre_norm((normed, rstd), (x, count), layer.attention_norm, kept_x);
@@ -256,14 +267,15 @@ impl<B: Backend> Decoder<B> {
         }
         let rows = qkv.view_mut(0, count, shape.qkv_width());
         backend.rope(rows, tokens.positions, &self.rope, shape, false);
+        self.keep(qkv, (count, shape.qkv_width()), kept_qkv);
         match context {
             Context::Segments(segments) => {
-                let out = &mut **output;
+                let out = &mut *output;
                 backend.attention(AttentionForward { shape, segments, qkv, out, log_sum_exp, wanted });
             }
             Context::Cached(sequences, cache) => {
                 let (keys, values, tables) = cache.layer(l);
-                let (positions, out) = (tokens.positions, &mut **output);
+                let (positions, out) = (tokens.positions, &mut *output);
                 backend.attention_cached(CachedAttention {
                     shape,
                     sequences,
@@ -279,17 +291,35 @@ impl<B: Backend> Decoder<B> {
         self.narrow(output, (count, shape.q_width()), kept_output);
     }
 
-    /// Rounds `count` rows of `width` values to bf16 and keeps them in `kept`, where products are of bf16.
-    fn narrow(&self, x: &mut B::Buffer, (count, width): (usize, usize), kept: Option<&mut B::Buffer>) {
-        if self.backend.keeps_bf16() {
-            let kept = kept.map(|kept| kept.view_mut(0, count, width / 2));
-            self.backend.round_bf16(x.view_mut(0, count, width), kept);
+    /// Rounds `count` rows of `width` values to bf16 where products are of bf16, and keeps them in `kept`.
+    fn narrow(&self, x: &mut B::Buffer, (count, width): (usize, usize), kept: Option<&mut Kept<B::Buffer>>) {
+        if self.backend.waiting() == Waiting::Exact {
+            return;
+        }
+        let (in_bf16, coded) = match kept {
+            Some(kept) if kept.storage == Storage::Bf16 => (Some(kept.view_mut(count, width)), None),
+            other => (None, other),
+        };
+        self.backend.round_bf16(x.view_mut(0, count, width), in_bf16);
+        self.keep(x, (count, width), coded);
+    }
+
+    /// Keeps codes of `count` rows of `width` values, which stay what they are.
+    fn keep(&self, x: &B::Buffer, (count, width): (usize, usize), kept: Option<&mut Kept<B::Buffer>>) {
+        if let Some(kept) = kept
+            && let Storage::Codes(codes) = kept.storage
+        {
+            self.backend.keep_codes(codes, x.view(0, count, width), kept.view_mut(count, width));
         }
     }
 
-    /// Takes back what [`Decoder::narrow`] has kept.
-    fn restore(&self, x: &mut B::Buffer, (count, width): (usize, usize), kept: &B::Buffer) {
-        self.backend.restore_bf16(x.view_mut(0, count, width), kept.view(0, count, width / 2));
+    /// Takes back what was kept.
+    pub(crate) fn restore(&self, x: &mut B::Buffer, (count, width): (usize, usize), kept: &Kept<B::Buffer>) {
+        let (x, from) = (x.view_mut(0, count, width), kept.view(count, width));
+        match kept.storage {
+            Storage::Bf16 => self.backend.restore_bf16(x, from),
+            Storage::Codes(codes) => self.backend.restore_codes(codes, x, from),
+        }
     }
 
     /// What the attention of layer `l` adds to the residual stream.
@@ -302,7 +332,8 @@ impl<B: Backend> Decoder<B> {
     ) {
         let layer = &self.layers[l];
         let (attention_branch, x_mid) = (&mut memory.mlp_norms.attention_branch, &mut memory.mlp.x_mid);
-        let attended = memory.attended.view(0, count, self.config.attention_of(l).q_width());
+        let attended = memory.attended.as_deref().unwrap_or(&memory.mlp.gates);
+        let attended = attended.view(0, count, self.config.attention_of(l).q_width());
         let branch = (&layer.out, layer.attention_post_norm);
         let adapters = adapter.then_some(&mut memory.adapters);
         self.branch(branch, attended, (x_mid, memory.x), attention_branch, adapters);
@@ -319,7 +350,7 @@ impl<B: Backend> Decoder<B> {
         let (layer, h) = (&self.layers[l], self.config.hidden_size);
         let LayerMemory { mlp_norms: MlpNorms { rstd, .. }, mlp, narrow, normed, adapters, .. } = memory;
         let MlpValues { x_mid, gates } = &mut **mlp;
-        let kept = narrow.as_mut().map(|narrow| (&mut narrow.mlp.x_mid, &mut narrow.mlp.gates));
+        let kept = narrow.as_mut().map(|narrow| (&mut narrow.x_mid, &mut narrow.gates));
         let (kept_x, kept_gates) = kept.unzip();
         self.pre_norm((normed, rstd), (x_mid, count), layer.mlp_norm, kept_x);
         self.project(&layer.gate_up, normed.view(0, count, h), (gates, None), adapter.then_some(adapters));
@@ -342,11 +373,13 @@ impl<B: Backend> Decoder<B> {
         let activated = memory.activation.view(0, count, i);
         let branch = (&layer.down, layer.mlp_post_norm);
         let adapters = adapter.then_some(&mut memory.adapters);
-        self.branch(branch, activated, (memory.x_next, x_mid), kept, adapters);
+        let x_next = memory.x_next.as_deref_mut().unwrap_or(memory.x);
+        self.branch(branch, activated, (x_next, x_mid), kept, adapters);
     }
 
     /// Makes again what layer `l` has not kept of the forward over `segments`, by the same operations: the same bits.
-    /// What it has kept in bf16 comes back.
+    /// What it has kept in fewer bits comes back, but for the attention's output, for which there is no room yet. Where
+    /// codes are kept, what is made again goes through codes, too: a gradient does not depend on what is computed again.
     pub(crate) fn recompute(
         &self,
         l: usize,
@@ -355,12 +388,13 @@ impl<B: Backend> Decoder<B> {
         memory: &mut LayerMemory<'_, B::Buffer>,
     ) {
         let (count, h, i) = (tokens.ids.len(), self.config.hidden_size, self.config.intermediate_size);
+        let (q, qkv) = (self.config.attention_of(l).q_width(), self.config.attention_of(l).qkv_width());
         if let Some(kept) = &memory.narrow {
             self.restore(memory.x, (count, h), &kept.x);
-            self.restore(&mut memory.mlp.x_mid, (count, h), &kept.mlp.x_mid);
-            self.restore(&mut memory.mlp.gates, (count, 2 * i), &kept.mlp.gates);
-            if let Some(kept) = &kept.attended {
-                self.restore(memory.attended, (count, self.config.attention_of(l).q_width()), kept);
+            self.restore(&mut memory.mlp.x_mid, (count, h), &kept.x_mid);
+            self.restore(&mut memory.mlp.gates, (count, 2 * i), &kept.gates);
+            if let Some(kept) = &kept.qkv {
+                self.restore(memory.qkv, (count, qkv), kept);
             }
         }
         if !memory.checkpointing.keeps_attention() {
@@ -377,6 +411,22 @@ impl<B: Backend> Decoder<B> {
             // The norms' backward wants what the norms have read.
             self.narrow(memory.x, (count, h), None);
             self.narrow(&mut memory.mlp.x_mid, (count, h), None);
+        }
+        if self.backend.waiting() == Waiting::Codes {
+            let through = |codes, x: &mut B::Buffer, width| {
+                self.backend.through_codes(codes, x.view_mut(0, count, width));
+            };
+            if !memory.checkpointing.keeps_attention() {
+                through(Codes::Eight, memory.x, h);
+                if let Some(attended) = &mut memory.attended {
+                    through(Codes::Eight, attended, q);
+                }
+                through(Codes::Sixteen, memory.qkv, qkv);
+            }
+            if !memory.checkpointing.keeps_mlp() {
+                through(Codes::Eight, &mut memory.mlp.x_mid, h);
+                through(Codes::Eight, &mut memory.mlp.gates, 2 * i);
+            }
         }
     }
 }

@@ -82,8 +82,7 @@ impl Held {
         decoder: &Decoder<B>,
         activations: &mut Activations<B>,
     ) -> TokenLossOutput {
-        let (_, hidden, _) = activations.last();
-        decoder.backend().write(hidden, 0, &self.hidden);
+        decoder.backend().write(activations.last().normed, 0, &self.hidden);
         let labels = Labels { rows: &self.rows, labels: &self.labels, weights: &[] };
         let judged = decoder.loss(labels, self.count, activations);
         self.hidden.clear();

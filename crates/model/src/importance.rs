@@ -39,7 +39,7 @@ impl<B: Backend> Decoder<B> {
             self.attention_forward(l, pass, &mut Context::Segments(segments), memory);
             add(l, &layer.qkv, memory.normed);
             self.attention_output(l, count, memory, true);
-            add(l, &layer.out, memory.attended);
+            add(l, &layer.out, memory.attended.as_deref().unwrap_or(&memory.mlp.gates));
             self.mlp_forward(l, count, memory, true);
             add(l, &layer.gate_up, memory.normed);
             self.mlp_output(l, count, memory, true);

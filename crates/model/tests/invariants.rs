@@ -5,7 +5,7 @@ mod small;
 use std::sync::Arc;
 
 use compute::cpu::Precision;
-use compute::{Backend, Cpu, DeviceBuffer, Segment};
+use compute::{Backend, Cpu, DeviceBuffer, Segment, Waiting};
 use formats::quant::{Bnb4Options, Bnb4Type};
 use model::engine::{AdapterId, Engine, EngineSettings, Request, Stop};
 use model::{
@@ -230,24 +230,27 @@ fn what_is_computed_again_has_the_bits_of_what_is_kept() {
     use Checkpointing::{Attention, Full, None};
     let texts = [text(33, 1), text(20, 2)];
     let keys = [keys(&texts[0], 1), keys(&texts[1], 2)].concat();
-    let mut arithmetics = vec![Precision::F32];
+    let mut ways = vec![Waiting::Exact];
     match Precision::Bf16.available() {
-        true => arithmetics.push(Precision::Bf16),
+        true => ways.extend([Waiting::Bf16, Waiting::Codes]),
         false => eprintln!("NO BF16: this processor has no products of bf16 pairs, only f32 was compared"),
     }
+    let device = |waiting| match waiting {
+        Waiting::Exact => Cpu::new(2),
+        Waiting::Bf16 => Cpu::new(2).with_precision(Precision::Bf16),
+        Waiting::Codes => Cpu::new(2).with_precision(Precision::Bf16).with_8bit_activations(),
+    };
     for (config, trainable) in every_way().chain(dropping()) {
-        let ways = arithmetics.iter().flat_map(|&arithmetic| [(arithmetic, false), (arithmetic, true)]);
-        for (arithmetic, quantize) in ways {
+        for (waiting, quantize) in ways.iter().flat_map(|&waiting| [(waiting, false), (waiting, true)]) {
             if quantize && trainable == Trainable::Everything {
                 continue;
             }
-            let device = Cpu::new(2).with_precision(arithmetic);
-            let decoder = decoder_on(device, &config, &trainable, quantize);
+            let decoder = decoder_on(device(waiting), &config, &trainable, quantize);
             let kept = run_as(&decoder, &texts, &keys, &[]);
             assert!(kept.gradients.iter().any(|g| *g != 0.0));
             for layers in [[Attention; 3], [Full; 3], [Full, Attention, None], [None, Full, Full]] {
                 let again = run_as(&decoder, &texts, &keys, &layers);
-                let what = format!("{:?} {trainable:?} {layers:?} {arithmetic:?}", config.features.family);
+                let what = format!("{:?} {trainable:?} {layers:?} {waiting:?}", config.features.family);
                 assert_eq!(kept.log_probs, again.log_probs, "{what}");
                 assert_eq!(kept.gradients, again.gradients, "{what}, quantized: {quantize}");
             }

@@ -1,6 +1,6 @@
 //! The memory of a run, before it starts: what for, how much, and which settings would need less.
 
-use compute::Backend;
+use compute::{Backend, Waiting};
 use dataset::Sample;
 use model::{ActivationPlan, Checkpointing, Decoder};
 use schemars::JsonSchema;
@@ -127,6 +127,7 @@ struct Needs {
     /// Bytes a token for noise on the embeddings.
     noise: u64,
     examinations: Examinations,
+    waiting: Waiting,
 }
 
 impl Needs {
@@ -142,6 +143,7 @@ impl Needs {
             work: decoder.backend().work_bytes() as u64,
             noise: recipe.neftune_noise_alpha.map_or(0, |_| 4 * decoder.config().hidden_size as u64),
             examinations,
+            waiting: decoder.backend().waiting(),
         }
     }
 }
@@ -182,7 +184,8 @@ impl MemoryPlan {
         longest: Longest,
         layers: &[Checkpointing],
     ) -> Self {
-        let activations = ActivationPlan::new(decoder, (longest.tokens, longest.labels), layers);
+        let activations =
+            ActivationPlan::new(decoder, (longest.tokens, longest.labels), (layers, needs.waiting));
         let count = |mode| layers.iter().filter(|&&layer| layer == mode).count();
         let trained = trained(needs.values, needs.optimizer);
         let scratch = activations.shared as u64 + needs.work + needs.noise * longest.tokens as u64;

@@ -185,6 +185,16 @@ fn qlora_training_follows_bitsandbytes_and_peft() {
 /// at most (`tools/bf16_gradients.py`).
 #[test]
 fn training_in_bf16_follows_that_in_f32() {
+    follows_f32(0.05, |cpu| cpu);
+}
+
+/// The backward sees codes of what the forward has read: nearer all the same than PyTorch's autocast.
+#[test]
+fn training_with_activations_in_8_bits_follows_that_in_f32() {
+    follows_f32(0.08, Cpu::with_8bit_activations);
+}
+
+fn follows_f32(far: f64, device: impl Fn(Cpu) -> Cpu) {
     let Some(data) = oracles() else { return };
     if !Precision::Bf16.available() {
         eprintln!("NO BF16: this processor has no products of bf16 pairs, nothing was compared");
@@ -192,11 +202,11 @@ fn training_in_bf16_follows_that_in_f32() {
     }
     let oracle = read(data.join("numerics/training_oracle.json"));
     let base = data.join("weights/stories260K/hf");
-    let backend = Arc::new(Cpu::new(2).with_precision(Precision::Bf16));
+    let backend = Arc::new(device(Cpu::new(2).with_precision(Precision::Bf16)));
     assert_eq!(backend.precision(), Precision::Bf16);
     let decoder = Decoder::load_with_adapter(backend, &base, &data.join("numerics/lora_init"), None).unwrap();
     let gradients = data.join("numerics/lora_step0_grads.safetensors");
-    let steps = five_steps_within(decoder, &oracle, 1e-2, (&gradients, 0.05), true);
+    let steps = five_steps_within(decoder, &oracle, 1e-2, (&gradients, far), true);
     let log = oracle["lora"]["log"].as_array().unwrap().iter().map(|s| s["loss"].as_f64().unwrap());
     for (step, (got, expected)) in steps.losses.iter().zip(log).enumerate() {
         assert!((got - expected).abs() < 0.02, "step {step}: {got} is not {expected}");

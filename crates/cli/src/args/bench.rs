@@ -124,6 +124,9 @@ pub(crate) struct BenchTrain {
     /// Products in bf16.
     #[arg(long)]
     pub(crate) bf16: bool,
+    /// With products in bf16: keep what waits for the backward in 8 bits.
+    #[arg(long = "activations-8bit", requires = "bf16")]
+    pub(crate) activations_8bit: bool,
     /// Rank of the adapter; 0 trains every weight.
     #[arg(long, default_value_t = 16)]
     pub(crate) rank: usize,

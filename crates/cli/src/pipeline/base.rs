@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use compute::Cpu;
 use compute::cpu::Precision;
+use compute::{Cpu, Waiting};
 use dataset::Example;
 use formats::gguf::hugging_face_module;
 use formats::peft::{Patterns, names_module};
@@ -59,17 +59,18 @@ pub(crate) fn writing_device(fast: bool) -> Arc<Cpu> {
     Arc::new(if fast { cpu.with_integer_products() } else { cpu })
 }
 
-/// The device with `threads`, multiplying in bf16 if asked to.
-pub(crate) fn device_with(threads: usize, bf16: bool) -> Outcome<Arc<Cpu>> {
+/// The device with `threads`; it multiplies in bf16 where values shall wait for the backward in that or in less.
+pub(crate) fn device_with(threads: usize, waiting: Waiting) -> Outcome<Arc<Cpu>> {
     let cpu = Cpu::new(threads);
-    if !bf16 {
+    if waiting == Waiting::Exact {
         return Ok(Arc::new(cpu));
     }
     if !Precision::Bf16.available() {
         return Err(Failure::input("bf16: this processor (or MEDTUNE_ISA) has no products of bf16 pairs")
             .hint("leave bf16 out: products in f32 run everywhere"));
     }
-    Ok(Arc::new(cpu.with_precision(Precision::Bf16)))
+    let cpu = cpu.with_precision(Precision::Bf16);
+    Ok(Arc::new(if waiting == Waiting::Codes { cpu.with_8bit_activations() } else { cpu }))
 }
 
 /// The folder that a model's own files lie in: itself, or the one around a file.
@@ -133,7 +134,8 @@ pub(crate) fn decoder(device: Arc<Cpu>, base: &Path, adapter: Option<&Path>) -> 
 
 /// The decoder that `args` name, multiplying as they say.
 pub(crate) fn decoder_of(args: &ModelArgs, base: &Path) -> Outcome<Decoder<Cpu>> {
-    let device = if args.fast { writing_device(true) } else { device_with(threads(), args.bf16)? };
+    let waiting = if args.bf16 { Waiting::Bf16 } else { Waiting::Exact };
+    let device = if args.fast { writing_device(true) } else { device_with(threads(), waiting)? };
     let blocks = args.fast.then_some(Quantize::Blocks(BlockType::Q8_0));
     let decoder = match &args.adapter {
         None => Decoder::load_as(device, base, &Trainable::Nothing, blocks)?,

@@ -124,7 +124,7 @@ impl<'a> Team<'a> {
 
     /// The device that this rank computes on.
     pub(crate) fn device(&self, recipe: &Recipe) -> Outcome<Arc<Cpu>> {
-        base::device_with(self.threads, recipe.bf16)
+        base::device_with(self.threads, recipe.waiting())
     }
 
     /// Who works, in a job of several.

@@ -53,26 +53,23 @@ fn exponent<A: Arithmetic, const GELU: bool>(x: f32) -> (f32, f32) {
     (x * A::mul_add(square, CUBIC, LINEAR), A::mul_add(square, 3.0 * CUBIC, LINEAR))
 }
 
-/// Overwrites `gate_up` with its gradient and writes `y` again.
+/// Overwrites `gate_up` with its gradient and `dy` with `y`.
 pub(super) fn backward(
     threads: &Threads,
     isa: Isa,
     gate_up: RowsMut<'_>,
-    y: RowsMut<'_>,
-    dy: Rows<'_>,
+    dy: RowsMut<'_>,
     activation: Activation,
 ) {
-    by_rows(threads, task_rows(gate_up.cols), [gate_up, y], |first, [gate_up, y]| match activation {
-        Activation::Silu => dispatch(isa, BackwardRows::<false> { first, gate_up, y, dy }),
-        Activation::GeluTanh => dispatch(isa, BackwardRows::<true> { first, gate_up, y, dy }),
+    by_rows(threads, task_rows(gate_up.cols), [gate_up, dy], |_, [gate_up, dy]| match activation {
+        Activation::Silu => dispatch(isa, BackwardRows::<false> { gate_up, dy }),
+        Activation::GeluTanh => dispatch(isa, BackwardRows::<true> { gate_up, dy }),
     });
 }
 
 struct BackwardRows<'a, const GELU: bool> {
-    first: usize,
     gate_up: RowsMut<'a>,
-    y: RowsMut<'a>,
-    dy: Rows<'a>,
+    dy: RowsMut<'a>,
 }
 
 impl<const GELU: bool> Kernel for BackwardRows<'_, GELU> {
@@ -82,23 +79,18 @@ impl<const GELU: bool> Kernel for BackwardRows<'_, GELU> {
     fn run<A: Arithmetic>(mut self) {
         for i in 0..self.gate_up.rows {
             let (gate, up) = self.gate_up.row(i).split_at_mut(self.dy.cols);
-            backward_row::<A, GELU>(gate, up, self.y.row(i), self.dy.row(self.first + i));
+            backward_row::<A, GELU>(gate, up, self.dy.row(i));
         }
     }
 }
 
 /// A function of its own so that the compiler knows that the slices are apart, and vectorises.
 #[inline(always)]
-fn backward_row<A: Arithmetic, const GELU: bool>(
-    gate: &mut [f32],
-    up: &mut [f32],
-    y: &mut [f32],
-    dy: &[f32],
-) {
-    let n = dy.len();
-    let (gate, up, y) = (&mut gate[..n], &mut up[..n], &mut y[..n]);
+fn backward_row<A: Arithmetic, const GELU: bool>(gate: &mut [f32], up: &mut [f32], y: &mut [f32]) {
+    let n = y.len();
+    let (gate, up) = (&mut gate[..n], &mut up[..n]);
     for i in 0..n {
-        let (g, u, dy) = (gate[i], up[i], dy[i]);
+        let (g, u, dy) = (gate[i], up[i], y[i]);
         let (z, slope) = exponent::<A, GELU>(g);
         let sigmoid = sigmoid::<A>(z);
         let activated = g * sigmoid;

@@ -1,6 +1,6 @@
 //! Settings with which a run would fit.
 
-use compute::Backend;
+use compute::{Backend, Waiting};
 use model::{Checkpointing, Decoder, InitLoraWeights};
 
 use super::{Examinations, GradientCheckpointing, Longest, MemoryPlan, Needs, binary};
@@ -93,6 +93,9 @@ fn changes<B: Backend>(decoder: &Decoder<B>, recipe: &Recipe, longest: Longest) 
         changes.push(Change::new("gradient_checkpointing: full", |case| {
             case.layers.fill(Checkpointing::Full);
         }));
+    }
+    if recipe.bf16 && !recipe.activations_8bit {
+        changes.push(Change::new("activations_8bit: true", |case| case.needs.waiting = Waiting::Codes));
     }
     if recipe.optimizer == OptimizerKind::AdamwTorch {
         changes.push(Change::new("optimizer: adamw_8bit", |case| {

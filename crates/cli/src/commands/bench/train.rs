@@ -29,7 +29,7 @@ pub(super) fn measure(what: &BenchTrain) -> Outcome<Value> {
         LayerCheckpointing::Attention => (Checkpointing::Attention, GradientCheckpointing::Attention),
         LayerCheckpointing::Full => (Checkpointing::Full, GradientCheckpointing::Full),
     };
-    let recipe = Recipe { gradient_checkpointing, bench_steps: 0, ..Recipe::default() };
+    let recipe = Recipe { gradient_checkpointing, bench_steps: 0, ..of_arithmetic(what) };
     let case = (
         Longest { tokens: batch * length, labels: batch * length.saturating_sub(1), example: length },
         Examinations::default(),
@@ -61,6 +61,7 @@ pub(super) fn measure(what: &BenchTrain) -> Outcome<Value> {
     let mut report = about(of, &decoder);
     report["trainable_parameters"] = decoder.parameters.len().into();
     report["products"] = format!("{:?}", decoder.backend().precision()).to_lowercase().into();
+    report["activations_8bit"] = what.activations_8bit.into();
     report["rank"] = rank.into();
     report["batch"] = batch.into();
     report["length"] = length.into();
@@ -76,12 +77,16 @@ pub(super) fn measure(what: &BenchTrain) -> Outcome<Value> {
     Ok(report)
 }
 
+fn of_arithmetic(what: &BenchTrain) -> Recipe {
+    Recipe { bf16: what.bf16, activations_8bit: what.activations_8bit, ..Recipe::default() }
+}
+
 fn decoder(what: &BenchTrain) -> Outcome<Decoder<Cpu>> {
     let trainable = match what.rank {
         0 => Trainable::Everything,
         rank => Trainable::Lora { config: LoraConfig::all(rank, 2.0 * rank as f32), seed: SEED },
     };
-    let device = base::device_with(base::threads(), what.bf16)?;
+    let device = base::device_with(base::threads(), of_arithmetic(what).waiting())?;
     let quantize = what.quantize.map(options);
     if let Some(name) = &what.model {
         let folder = formats::hub::resolve(name)?;
