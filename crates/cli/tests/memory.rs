@@ -113,16 +113,25 @@ fn a_run_without_room_is_refused_with_the_settings_that_would_fit() {
     };
     // 257 MiB of weights, about 30 of the program, 75 of the adapter, 30 of labelled logits, 1.1 a kept token.
     let keys = "micro_batch_tokens: 768\n";
-    let (status, said) = train(&format!("{keys}gradient_checkpointing: none"), "900", &[]);
+    let (status, said) = train(&format!("{keys}gradient_checkpointing: none"), "800", &[]);
     assert_eq!(status, Some(2), "{said}");
-    assert!(said.contains("MiB of memory, 900 MiB are available"), "{said}");
+    assert!(said.contains("MiB of memory, 800 MiB are available"), "{said}");
     assert!(said.contains("`gradient_checkpointing: full`") && said.contains("memory_check=false"), "{said}");
     assert!(!dir.path().join("run/stats.json").exists());
 
-    let (status, said) = train(keys, "900", &[]);
+    let (status, said) = train(keys, "800", &[]);
     assert_eq!(status, Some(0), "{said}");
     assert!(said.contains("layers compute"), "auto computes again what has no room: {said}");
     assert_as_planned(&dir.path().join("run"));
+
+    if compute::cpu::Precision::Bf16.available() {
+        let keys = format!("{keys}gradient_checkpointing: none\nbf16: true\n");
+        let (status, said) = train(&keys, "630", &[]);
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("`activations_8bit: true`"), "{said}");
+        let (status, said) = train(&format!("{keys}activations_8bit: true"), "630", &[]);
+        assert_eq!(status, Some(0), "{said}");
+    }
 
     let (status, said) = train(keys, "200", &[]);
     assert_eq!(status, Some(2), "{said}");

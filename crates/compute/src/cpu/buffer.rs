@@ -62,6 +62,8 @@ impl CpuBuffer {
     /// When there is no memory for it.
     pub(super) fn at_least(&mut self, len: usize) -> &mut [f32] {
         if self.len < len {
+            // What was there goes first: both at once would be the peak.
+            *self = CpuBuffer::default();
             *self = CpuBuffer::zeros("scratch", len).expect("no memory for scratch");
         }
         &mut self[..len]

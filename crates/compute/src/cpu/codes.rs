@@ -1,5 +1,7 @@
 //! Values that wait for the backward as integers with a scale for each block.
 
+use std::marker::PhantomData;
+
 use half::bf16;
 
 use super::buffer::{Rows, RowsMut, by_rows, task_rows};
@@ -54,24 +56,24 @@ impl Code for i16 {
 /// Writes the codes of `x` `[T, N]` to `kept` `[T, room]`.
 pub(super) fn keep(threads: &Threads, isa: Isa, codes: Codes, x: Rows<'_>, kept: RowsMut<'_>) {
     by_rows(threads, task_rows(x.cols), [kept], |first, [kept]| match codes {
-        Codes::Eight => dispatch(isa, KeepRows::<i8>::new(first, x, kept)),
-        Codes::Sixteen => dispatch(isa, KeepRows::<i16>::new(first, x, kept)),
+        Codes::Eight => dispatch(isa, KeepRows { first, x, kept, code: PhantomData::<i8> }),
+        Codes::Sixteen => dispatch(isa, KeepRows { first, x, kept, code: PhantomData::<i16> }),
     });
 }
 
 /// Writes to `x` `[T, N]` what the codes `kept` `[T, room]` stand for.
 pub(super) fn restore(threads: &Threads, isa: Isa, codes: Codes, x: RowsMut<'_>, kept: Rows<'_>) {
     by_rows(threads, task_rows(x.cols), [x], |first, [x]| match codes {
-        Codes::Eight => dispatch(isa, RestoreRows::<i8>::new(first, x, kept)),
-        Codes::Sixteen => dispatch(isa, RestoreRows::<i16>::new(first, x, kept)),
+        Codes::Eight => dispatch(isa, RestoreRows { first, x, kept, code: PhantomData::<i8> }),
+        Codes::Sixteen => dispatch(isa, RestoreRows { first, x, kept, code: PhantomData::<i16> }),
     });
 }
 
 /// Makes of `x` `[T, N]` what [`keep`] and [`restore`] would.
 pub(super) fn through(threads: &Threads, isa: Isa, codes: Codes, x: RowsMut<'_>) {
     by_rows(threads, task_rows(x.cols), [x], |_, [x]| match codes {
-        Codes::Eight => dispatch(isa, ThroughRows::<i8>::new(x)),
-        Codes::Sixteen => dispatch(isa, ThroughRows::<i16>::new(x)),
+        Codes::Eight => dispatch(isa, ThroughRows { x, code: PhantomData::<i8> }),
+        Codes::Sixteen => dispatch(isa, ThroughRows { x, code: PhantomData::<i16> }),
     });
 }
 
@@ -91,13 +93,7 @@ struct KeepRows<'a, C> {
     first: usize,
     x: Rows<'a>,
     kept: RowsMut<'a>,
-    codes: std::marker::PhantomData<C>,
-}
-
-impl<'a, C> KeepRows<'a, C> {
-    fn new(first: usize, x: Rows<'a>, kept: RowsMut<'a>) -> Self {
-        KeepRows { first, x, kept, codes: std::marker::PhantomData }
-    }
+    code: PhantomData<C>,
 }
 
 impl<C: Code> Kernel for KeepRows<'_, C> {
@@ -125,13 +121,7 @@ struct RestoreRows<'a, C> {
     first: usize,
     x: RowsMut<'a>,
     kept: Rows<'a>,
-    codes: std::marker::PhantomData<C>,
-}
-
-impl<'a, C> RestoreRows<'a, C> {
-    fn new(first: usize, x: RowsMut<'a>, kept: Rows<'a>) -> Self {
-        RestoreRows { first, x, kept, codes: std::marker::PhantomData }
-    }
+    code: PhantomData<C>,
 }
 
 impl<C: Code> Kernel for RestoreRows<'_, C> {
@@ -155,13 +145,7 @@ impl<C: Code> Kernel for RestoreRows<'_, C> {
 
 struct ThroughRows<'a, C> {
     x: RowsMut<'a>,
-    codes: std::marker::PhantomData<C>,
-}
-
-impl<'a, C> ThroughRows<'a, C> {
-    fn new(x: RowsMut<'a>) -> Self {
-        ThroughRows { x, codes: std::marker::PhantomData }
-    }
+    code: PhantomData<C>,
 }
 
 impl<C: Code> Kernel for ThroughRows<'_, C> {
